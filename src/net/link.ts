@@ -1,0 +1,225 @@
+import net from 'node:net'
+import type { Duplex } from 'node:stream'
+import { Outlet } from './outlet.ts'
+
+/** Every plain socket of the process reads into this one buffer: an idle socket holds none. */
+const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024)
+
+const ignoreChunk = (): void => {}
+const ignoreClose = (): void => {}
+
+/**
+ * One byte stream with a peer: a TCP socket, a TLS socket, or any Duplex (tests use
+ * `stream.duplexPair()`).
+ *
+ * A chunk is valid only during `onChunk`: plain sockets share one read buffer, so whoever keeps
+ * bytes copies them. The handlers are plain fields that a later stage (log-in, session) replaces.
+ */
+export class Link {
+  onChunk: (chunk: Buffer) => void = ignoreChunk
+  /** Called once. `null`: the peer closed in order. */
+  onClose: (error: Error | null) => void = ignoreClose
+  /** Called when `pendingBytes` has fallen to zero after `write` had to wait for the peer. */
+  onDrain: () => void = ignoreClose
+  remoteAddress: string
+  remotePort: number
+
+  #duplex: Duplex
+  #outlet: Outlet
+  #closed = false
+  #paused = false
+  #detached = false
+
+  private constructor(duplex: Duplex, reader: 'events' | 'callback') {
+    this.#duplex = duplex
+    const socket = duplex as Partial<net.Socket>
+    this.remoteAddress = socket.remoteAddress ?? 'local'
+    this.remotePort = socket.remotePort ?? 0
+    this.#outlet = new Outlet(duplex)
+    if (reader === 'events') duplex.on('data', this.#onData)
+    duplex.on('error', this.#onError)
+    duplex.on('close', this.#onClosed)
+    duplex.on('end', this.#onEnd)
+    duplex.on('drain', this.#onDrained)
+  }
+
+  /** Wraps any duplex; data events, so a fresh buffer per chunk. */
+  static of(duplex: Duplex): Link {
+    return new Link(duplex, 'events')
+  }
+
+  /**
+   * Wraps a socket accepted by a server with `pauseOnConnect`, so that it reads into the shared
+   * buffer. Node gives the `onread` option to outgoing sockets only; an accepted one is moved to a
+   * socket of our own by its handle, and where a Node has none to move, events do.
+   */
+  static accept(accepted: net.Socket): Link {
+    const handle = (accepted as unknown as { _handle: object | null })._handle
+    if (handle === null || handle === undefined) {
+      const link = Link.of(accepted)
+      accepted.resume()
+      return link
+    }
+    const remote = { address: accepted.remoteAddress, port: accepted.remotePort }
+    ;(accepted as unknown as { _handle: object | null })._handle = null
+    let link: Link | null = null
+    const socket = new net.Socket({
+      handle,
+      allowHalfOpen: false,
+      onread: {
+        buffer: sharedReadBuffer,
+        callback: (size: number, buffer: Uint8Array): boolean => {
+          link?.onChunk((buffer as Buffer).subarray(0, size))
+          return true
+        },
+      },
+    } as unknown as net.SocketConstructorOpts)
+    link = new Link(socket, 'callback')
+    link.remoteAddress = remote.address ?? 'unknown'
+    link.remotePort = remote.port ?? 0
+    socket.setNoDelay(true)
+    socket.resume()
+    socket.read(0)
+    return link
+  }
+
+  /**
+   * Connects to `target` within `timeoutMs`. Rejects with the socket's own error (`ECONNREFUSED`, …),
+   * or one with code `ETIMEDOUT`.
+   */
+  static dial(target: { host: string; port: number }, timeoutMs: number): Promise<Link> {
+    return new Promise((resolve, reject) => {
+      let link: Link | null = null
+      const socket = net.connect({
+        host: target.host,
+        port: target.port,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: 30_000,
+        onread: {
+          buffer: sharedReadBuffer,
+          callback: (size: number, buffer: Uint8Array): boolean => {
+            link?.onChunk((buffer as Buffer).subarray(0, size))
+            return true
+          },
+        },
+      })
+      const fail = (error: Error): void => {
+        clearTimeout(timer)
+        socket.removeAllListeners()
+        socket.on('error', () => {})
+        socket.destroy()
+        reject(error)
+      }
+      const timer = setTimeout(() => {
+        const error = new Error(
+          `no TCP connection to ${target.host}:${target.port} within ${timeoutMs} ms`,
+        )
+        fail(Object.assign(error, { code: 'ETIMEDOUT' }))
+      }, timeoutMs)
+      socket.once('error', fail)
+      socket.once('connect', () => {
+        clearTimeout(timer)
+        socket.off('error', fail)
+        link = new Link(socket, 'callback')
+        resolve(link)
+      })
+    })
+  }
+
+  /** Copies the bytes; they leave together with what else this turn writes, or at `flush()`. */
+  write(bytes: Uint8Array, start = 0, end = bytes.length): void {
+    this.#outlet.append(bytes, start, end)
+  }
+
+  flush(): void {
+    this.#outlet.flush()
+  }
+
+  /** The writer of this link, for those who encode straight into its buffer. */
+  get outlet(): Outlet {
+    return this.#outlet
+  }
+
+  /** Bytes accepted by `write` that the kernel has not taken yet. */
+  get pendingBytes(): number {
+    return this.#outlet.pendingBytes
+  }
+
+  get isClosed(): boolean {
+    return this.#closed
+  }
+
+  pause(): void {
+    if (this.#paused || this.#closed) return
+    this.#paused = true
+    this.#duplex.pause()
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#closed) return
+    this.#paused = false
+    this.#duplex.resume()
+  }
+
+  /** Flushes, then sends FIN; the peer that never closes in turn is cut off after five seconds. */
+  end(): void {
+    if (this.#closed) return
+    this.#outlet.flush()
+    this.#duplex.end()
+    setTimeout(() => this.#duplex.destroy(), 5_000).unref()
+  }
+
+  /** Closes at once; what was not sent is lost. `onClose` follows. */
+  destroy(): void {
+    this.#duplex.destroy()
+  }
+
+  /** Detaches from the raw stream and hands it over, to be wrapped (TLS). This link is dead then. */
+  takeDuplex(): Duplex {
+    this.#outlet.flush()
+    this.#detached = true
+    this.#closed = true
+    this.#duplex.off('data', this.#onData)
+    this.#duplex.off('error', this.#onError)
+    this.#duplex.off('close', this.#onClosed)
+    this.#duplex.off('end', this.#onEnd)
+    this.#duplex.off('drain', this.#onDrained)
+    return this.#duplex
+  }
+
+  #onData = (chunk: Buffer): void => {
+    this.onChunk(chunk)
+  }
+
+  #onError = (error: Error): void => {
+    this.#close(error)
+  }
+
+  #onEnd = (): void => {
+    // A half-closed peer gets what is on its way, then the connection goes: PostgreSQL does the same.
+    this.#close(null)
+  }
+
+  #onClosed = (): void => {
+    this.#close(null)
+  }
+
+  #onDrained = (): void => {
+    if (!this.#closed) this.onDrain()
+  }
+
+  #close(error: Error | null): void {
+    if (this.#closed || this.#detached) return
+    this.#closed = true
+    this.#outlet.flush()
+    this.#outlet.close()
+    if (error === null) {
+      this.#duplex.end()
+      setTimeout(() => this.#duplex.destroy(), 5_000).unref()
+    } else {
+      this.#duplex.destroy()
+    }
+    this.onClose(error)
+  }
+}

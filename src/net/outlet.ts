@@ -1,0 +1,132 @@
+import net from 'node:net'
+import type { Writable } from 'node:stream'
+import { TLSSocket } from 'node:tls'
+
+/** A block holds what one flush sends; larger writes go out on their own. */
+const blockBytes = 16 * 1024
+
+/** Blocks that wait for their next user. Few are in use at a time: only between write and flush. */
+const freeBlocks: Buffer[] = []
+const maxFreeBlocks = 64
+
+const dirty: Outlet[] = []
+let isFlushScheduled = false
+
+function flushDirty(): void {
+  isFlushScheduled = false
+  for (let i = 0; i < dirty.length; i++) dirty[i]?.flush()
+  dirty.length = 0
+}
+
+/**
+ * The one caller of `socket.write`. What is appended during one turn of the event loop leaves in
+ * one system call, when the turn's reads are done (`setImmediate` runs right after the poll phase):
+ * this is what lets the requests of many clients share one write to a server.
+ */
+export class Outlet {
+  #sink: Writable
+  /** When a block may be used again: see `#send`. */
+  #reuse: 'when-taken' | 'on-callback' | 'never'
+  #block: Buffer | null = null
+  #used = 0
+  #isDirty = false
+  #isClosed = false
+
+  constructor(sink: Writable) {
+    this.#sink = sink
+    this.#reuse =
+      sink instanceof TLSSocket
+        ? 'on-callback'
+        : sink instanceof net.Socket
+          ? 'when-taken'
+          : 'never'
+  }
+
+  /** Copies `bytes[start, end)`. After the sink has closed, bytes are dropped. */
+  append(bytes: Uint8Array, start: number, end: number): void {
+    const size = end - start
+    if (size <= 0) return
+    const at = this.reserve(size)
+    if (at < 0) return
+    const block = this.#block as Buffer
+    if (size < 64) {
+      for (let i = 0; i < size; i++) block[at + i] = bytes[start + i] as number
+    } else if (start === 0 && end === bytes.length) block.set(bytes, at)
+    else block.set(bytes.subarray(start, end), at)
+  }
+
+  /**
+   * Makes room for `size` bytes and counts them as written; the caller fills
+   * `block[at, at + size)` at once. Returns `at`, or -1 when the sink is gone.
+   */
+  reserve(size: number): number {
+    if (this.#isClosed) return -1
+    let block = this.#block
+    if (block !== null && this.#used + size > block.length) {
+      this.#send()
+      block = this.#block
+    }
+    if (block === null) {
+      block =
+        size > blockBytes
+          ? Buffer.allocUnsafeSlow(size)
+          : (freeBlocks.pop() ?? Buffer.allocUnsafeSlow(blockBytes))
+      this.#block = block
+    }
+    const at = this.#used
+    this.#used = at + size
+    if (!this.#isDirty) {
+      this.#isDirty = true
+      dirty.push(this)
+      if (!isFlushScheduled) {
+        isFlushScheduled = true
+        setImmediate(flushDirty)
+      }
+    }
+    return at
+  }
+
+  /** The buffer that `reserve` gave room in. */
+  get block(): Buffer {
+    return this.#block as Buffer
+  }
+
+  /** Bytes appended that the kernel has not taken yet. */
+  get pendingBytes(): number {
+    return this.#used + this.#sink.writableLength
+  }
+
+  flush(): void {
+    this.#isDirty = false
+    if (this.#used > 0) this.#send()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#used = 0
+    this.#block = null
+  }
+
+  #send(): void {
+    const block = this.#block
+    const used = this.#used
+    this.#used = 0
+    if (block === null || used === 0) return
+    if (this.#isClosed || this.#sink.destroyed || this.#sink.writableEnded) return
+    this.#block = null
+    const bytes = used === block.length ? block : block.subarray(0, used)
+    if (this.#reuse === 'on-callback') {
+      // TLS encrypts later: the block is free when the write is through.
+      this.#sink.write(bytes, () => recycle(block))
+      return
+    }
+    this.#sink.write(bytes)
+    // A plain socket with writableLength 0: the kernel has copied all of it. Otherwise the stream
+    // still refers to the block, and it is left to the collector.
+    if (this.#reuse === 'when-taken' && this.#sink.writableLength === 0) recycle(block)
+  }
+}
+
+function recycle(block: Buffer): void {
+  if (block.length === blockBytes && freeBlocks.length < maxFreeBlocks) freeBlocks.push(block)
+}

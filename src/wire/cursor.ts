@@ -1,0 +1,70 @@
+import { ProtocolError } from '../errors.ts'
+
+/**
+ * Bounds-checked reader over the body of one frame. Every method throws ProtocolError instead of
+ * reading past `end`; nothing is allocated on the word of a count alone.
+ */
+export class Cursor {
+  readonly buffer: Buffer
+  at: number
+  readonly end: number
+
+  constructor(buffer: Buffer, at: number, end: number) {
+    this.buffer = buffer
+    this.at = at
+    this.end = end
+  }
+
+  get left(): number {
+    return this.end - this.at
+  }
+
+  #need(size: number): number {
+    const at = this.at
+    if (size < 0 || this.end - at < size) {
+      throw new ProtocolError('message is shorter than its fields say')
+    }
+    this.at = at + size
+    return at
+  }
+
+  byte(): number {
+    return this.buffer[this.#need(1)] as number
+  }
+
+  int16(): number {
+    return this.buffer.readInt16BE(this.#need(2))
+  }
+
+  uint16(): number {
+    return this.buffer.readUInt16BE(this.#need(2))
+  }
+
+  int32(): number {
+    return this.buffer.readInt32BE(this.#need(4))
+  }
+
+  /** Offset range of a NUL-terminated string (terminator excluded); moves past the terminator. */
+  skipString(): number {
+    const zero = this.buffer.indexOf(0, this.at)
+    if (zero < 0 || zero >= this.end) throw new ProtocolError('string in message is not terminated')
+    this.at = zero + 1
+    return zero
+  }
+
+  string(): string {
+    const start = this.at
+    return this.buffer.utf8Slice(start, this.skipString())
+  }
+
+  /** A view, not a copy. */
+  bytes(size: number): Buffer {
+    const start = this.#need(size)
+    return this.buffer.subarray(start, start + size)
+  }
+
+  /** Throws unless the whole body was read. */
+  assertEnd(): void {
+    if (this.at !== this.end) throw new ProtocolError('message is longer than its fields say')
+  }
+}

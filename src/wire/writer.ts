@@ -1,0 +1,82 @@
+/**
+ * Builds protocol messages in one growing buffer. `begin` and `end` belong together: they own the
+ * length word, so that no message writer counts bytes.
+ */
+export class Writer {
+  #buffer: Buffer
+  #at = 0
+  #start = 0
+
+  constructor(initialBytes = 256) {
+    this.#buffer = Buffer.allocUnsafe(initialBytes)
+  }
+
+  #room(size: number): number {
+    const at = this.#at
+    const needed = at + size
+    if (needed > this.#buffer.length) {
+      const grown = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2))
+      this.#buffer.copy(grown, 0, 0, at)
+      this.#buffer = grown
+    }
+    this.#at = needed
+    return at
+  }
+
+  /** Starts a message; `type` 0 writes none (startup packets have no type byte). */
+  begin(type: number): this {
+    if (type !== 0) this.byte(type)
+    this.#start = this.#room(4)
+    return this
+  }
+
+  end(): this {
+    this.#buffer.writeInt32BE(this.#at - this.#start, this.#start)
+    return this
+  }
+
+  byte(value: number): this {
+    this.#buffer[this.#room(1)] = value
+    return this
+  }
+
+  int16(value: number): this {
+    const at = this.#room(2)
+    this.#buffer[at] = (value >> 8) & 0xff
+    this.#buffer[at + 1] = value & 0xff
+    return this
+  }
+
+  int32(value: number): this {
+    this.#buffer.writeInt32BE(value | 0, this.#room(4))
+    return this
+  }
+
+  bytes(value: Uint8Array, start = 0, end = value.length): this {
+    const at = this.#room(end - start)
+    this.#buffer.set(start === 0 && end === value.length ? value : value.subarray(start, end), at)
+    return this
+  }
+
+  /** UTF-8 with terminator; a NUL inside would end the string early, so it is cut there. */
+  string(value: string): this {
+    const zero = value.indexOf('\0')
+    const text = zero < 0 ? value : value.slice(0, zero)
+    const size = Buffer.byteLength(text)
+    const at = this.#room(size + 1)
+    this.#buffer.utf8Write(text, at, size)
+    this.#buffer[at + size] = 0
+    return this
+  }
+
+  get length(): number {
+    return this.#at
+  }
+
+  /** What was written, as a copy that the caller owns; the writer is empty again. */
+  take(): Buffer {
+    const bytes = Buffer.from(this.#buffer.subarray(0, this.#at))
+    this.#at = 0
+    return bytes
+  }
+}
