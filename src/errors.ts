@@ -48,7 +48,10 @@ export class ConfigError extends Error {
   readonly path: string
 
   constructor(path: string, message: string, cause?: unknown) {
-    super(path === '' ? message : `${path}: ${message}`, cause === undefined ? undefined : { cause })
+    super(
+      path === '' ? message : `${path}: ${message}`,
+      cause === undefined ? undefined : { cause },
+    )
     this.name = 'ConfigError'
     this.path = path
   }

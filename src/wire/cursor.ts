@@ -54,7 +54,7 @@ export class Cursor {
 
   string(): string {
     const start = this.at
-    return this.buffer.utf8Slice(start, this.skipString())
+    return this.buffer.toString('utf8', start, this.skipString())
   }
 
   /** A view, not a copy. */

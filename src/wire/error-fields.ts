@@ -24,7 +24,7 @@ export function decodeErrorFields(buffer: Buffer, start: number, end: number): E
     if (code === 0) break
     let zero = buffer.indexOf(0, at + 1)
     if (zero < 0 || zero > end) zero = end
-    const value = buffer.utf8Slice(at + 1, zero)
+    const value = buffer.toString('utf8', at + 1, zero)
     if (code === 0x56) severity = value
     else if (code === 0x53) fallback = value
     else if (code === 0x43 && value.length === 5) sqlstate = value
@@ -44,7 +44,7 @@ export function sqlstateOf(buffer: Buffer, start: number, end: number): string {
     if (code === 0) break
     let zero = buffer.indexOf(0, at + 1)
     if (zero < 0 || zero > end) zero = end
-    if (code === 0x43 && zero - at === 6) return buffer.latin1Slice(at + 1, zero)
+    if (code === 0x43 && zero - at === 6) return buffer.toString('latin1', at + 1, zero)
     at = zero + 1
   }
   return 'XX000'

@@ -64,7 +64,7 @@ export class Writer {
     const text = zero < 0 ? value : value.slice(0, zero)
     const size = Buffer.byteLength(text)
     const at = this.#room(size + 1)
-    this.#buffer.utf8Write(text, at, size)
+    this.#buffer.write(text, at, size)
     this.#buffer[at + size] = 0
     return this
   }
