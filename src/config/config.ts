@@ -1,0 +1,169 @@
+/**
+ * The resolved configuration: defaults filled in, durations in milliseconds, sizes in bytes, files
+ * read, secrets wrapped. What each option means is said once, in `schema.ts`.
+ */
+import type { Secret } from './secret.ts'
+
+export interface Config {
+  readonly listen: readonly ListenAddress[]
+  /** At least one; the names are unique. */
+  readonly clusters: readonly ClusterConfig[]
+  readonly tls: ClientTlsConfig
+  readonly limits: LimitsConfig
+  readonly admin: AdminConfig
+  readonly log: LogConfig
+}
+
+/** Port 0 lets the system choose one. */
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface ClusterConfig {
+  readonly name: string
+  /** Database names clients may ask for; `*` is every name that no other cluster lists. */
+  readonly databases: readonly string[]
+  /** The configured primary first, then the replicas; the names are unique. */
+  readonly nodes: readonly NodeConfig[]
+  readonly monitor: MonitorConfig
+  readonly routing: RoutingConfig
+  readonly pool: PoolConfig
+  readonly auth: AuthConfig
+}
+
+export interface NodeConfig {
+  readonly name: string
+  /** What the file says. Who is primary in truth is for the monitor to find out. */
+  readonly role: 'primary' | 'replica'
+  readonly host: string
+  readonly port: number
+  readonly zone: string | undefined
+  /** Share of the reads, relative to the other replicas: 1 to 1000. */
+  readonly weight: number
+  readonly tls: ServerTlsConfig
+  /** Who the monitor logs in as at this node. */
+  readonly login: MonitorLogin
+}
+
+export interface MonitorLogin {
+  readonly user: string
+  readonly password: Secret | undefined
+  readonly database: string
+}
+
+export interface MonitorConfig {
+  readonly probeIntervalMs: number
+  readonly probeTimeoutMs: number
+  readonly rise: number
+  readonly fall: number
+}
+
+export type BalancerName =
+  | 'least-connections'
+  | 'round-robin'
+  | 'weighted-random'
+  | 'ip-hash'
+  | 'latency'
+
+export type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
+
+export interface RoutingConfig {
+  readonly balancer: BalancerName
+  readonly maxLagMs: number
+  readonly maxLagResumeMs: number
+  readonly fallbackToPrimary: boolean
+  readonly consistency: Consistency
+  /** The zone that pgsplit itself is in. */
+  readonly zone: string | undefined
+  readonly maxFails: number
+  readonly failTimeoutMs: number
+  readonly slowStartMs: number
+  readonly transactions: 'primary' | 'optimistic'
+}
+
+export interface PoolConfig {
+  readonly mode: 'transaction' | 'session'
+  /** Server connections per node, user and database. */
+  readonly size: number
+  readonly checkoutTimeoutMs: number
+  /** 0 means never, as for `maxLifetimeMs`. */
+  readonly idleTimeoutMs: number
+  readonly maxLifetimeMs: number
+  readonly connectTimeoutMs: number
+  /** Prepared statements kept on each server connection. */
+  readonly preparedStatements: number
+}
+
+export type AuthMethod = 'scram-sha-256' | 'md5' | 'trust' | 'cert'
+
+export type VerifierLookup =
+  | { readonly kind: 'pg_authid' }
+  | { readonly kind: 'function'; readonly name: string }
+  | { readonly kind: 'off' }
+
+export interface AuthConfig {
+  readonly method: AuthMethod
+  readonly lookup: VerifierLookup
+  readonly users: readonly UserConfig[]
+}
+
+export interface UserConfig {
+  readonly name: string
+  readonly password: Secret | undefined
+  /** `SCRAM-SHA-256$…` or `md5…`, as in `pg_authid.rolpassword`. */
+  readonly verifier: Secret | undefined
+  /** Role at the servers; the same name when not given. */
+  readonly serverUser: string
+  readonly serverPassword: Secret | undefined
+}
+
+export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
+
+/** PEM texts, already read and checked. */
+export interface ServerTlsConfig {
+  readonly sslmode: SslMode
+  /** PEM, or `system` for the certificate authorities that Node.js brings. */
+  readonly rootCert: string | undefined
+  readonly cert: string | undefined
+  readonly key: Secret | undefined
+}
+
+export interface ClientTlsConfig {
+  readonly mode: 'disable' | 'allow' | 'require' | 'verify-ca' | 'verify-full'
+  readonly cert: string | undefined
+  readonly key: Secret | undefined
+  readonly ca: string | undefined
+}
+
+export interface LimitsConfig {
+  readonly maxClients: number
+  readonly maxUnauthenticated: number
+  readonly authTimeoutMs: number
+  /** 0 means never. */
+  readonly clientIdleTimeoutMs: number
+  readonly maxFrameBytes: number
+  readonly maxBufferedRequestBytes: number
+  readonly retryMaxBytes: number
+  readonly drainTimeoutMs: number
+}
+
+export interface AdminConfig {
+  readonly database: string
+  /** Who may connect to the admin database. */
+  readonly users: readonly AdminUser[]
+}
+
+/** Without password and verifier the user is authenticated as at the first cluster. */
+export interface AdminUser {
+  readonly name: string
+  readonly password: Secret | undefined
+  readonly verifier: Secret | undefined
+}
+
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+
+export interface LogConfig {
+  readonly level: LogLevel
+  readonly format: 'json' | 'pretty'
+}

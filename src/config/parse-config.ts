@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs'
+import { ConfigError } from '../errors.ts'
+import type { AdminConfig, AdminUser, ClusterConfig, Config } from './config.ts'
+import { type Environment, interpolate } from './interpolate.ts'
+import { configErrorOf } from './issue-text.ts'
+import { configJsonSchema } from './json-schema.ts'
+import type { FileAccess } from './pem.ts'
+import { assertVerifier } from './resolve-auth.ts'
+import { resolveCluster } from './resolve-cluster.ts'
+import { resolveClientTls } from './resolve-tls.ts'
+import { type ConfigInput, configSchema } from './schema.ts'
+
+/** What parsing may look at beside the value; defaults: no variables, the working directory. */
+export interface ParseOptions {
+  readonly env?: Environment
+  readonly directory?: string
+  readonly readFile?: (path: string) => string
+}
+
+/**
+ * Checks and resolves a configuration of any shape, for example parsed YAML.
+ * Throws ConfigError for the first mistake, with its path; texts never contain secrets.
+ */
+export function parseConfig(value: unknown, options: ParseOptions = {}): Config {
+  if (value === null || value === undefined) {
+    throw new ConfigError('', 'the configuration is empty; it needs clusters with a primary')
+  }
+  const result = configSchema.safeParse(interpolate(value, options.env ?? {}))
+  if (!result.success) throw configErrorOf(result.error.issues, configJsonSchema())
+  const files: FileAccess = {
+    directory: options.directory ?? '.',
+    readFile: options.readFile ?? ((path) => readFileSync(path, 'utf8')),
+  }
+  return resolve(result.data, files)
+}
+
+function resolve(input: ConfigInput, files: FileAccess): Config {
+  const clusters = Object.entries(input.clusters).map(([name, cluster]) =>
+    resolveCluster(name, cluster, files),
+  )
+  const first = clusters[0]
+  if (first === undefined) throw new ConfigError('clusters', 'has no cluster; name at least one')
+  assertNoOverlap(clusters, input.admin.database)
+  const tls = resolveClientTls(input.tls, files)
+  const byCertificate = clusters.find((cluster) => cluster.auth.method === 'cert')
+  if (byCertificate !== undefined && !tls.mode.startsWith('verify-')) {
+    throw new ConfigError(
+      `clusters.${byCertificate.name}.auth.method`,
+      `cert needs tls.mode verify-ca or verify-full, not ${tls.mode}`,
+    )
+  }
+  const { limits, log } = input
+  return {
+    listen: input.listen,
+    clusters,
+    tls,
+    limits: {
+      maxClients: limits.maxClients,
+      maxUnauthenticated: limits.maxUnauthenticated,
+      authTimeoutMs: limits.authTimeout,
+      clientIdleTimeoutMs: limits.clientIdleTimeout,
+      maxFrameBytes: limits.maxFrameBytes,
+      maxBufferedRequestBytes: limits.maxBufferedRequest,
+      retryMaxBytes: limits.retryMaxBytes,
+      drainTimeoutMs: limits.drainTimeout,
+    },
+    admin: resolveAdmin(input.admin, clusters),
+    log,
+  }
+}
+
+/** A name must lead to one cluster; `*` only catches what no cluster lists. */
+function assertNoOverlap(clusters: readonly ClusterConfig[], adminDatabase: string): void {
+  const owners = new Map<string, string>()
+  for (const cluster of clusters) {
+    for (const [index, database] of cluster.databases.entries()) {
+      const path = `clusters.${cluster.name}.databases[${index}]`
+      const owner = owners.get(database)
+      if (owner !== undefined) {
+        const way = 'a database can lead to one cluster only; list the names of each'
+        throw new ConfigError(path, `"${database}" is already in cluster ${owner}; ${way}`)
+      }
+      if (database === adminDatabase) {
+        throw new ConfigError(path, `"${database}" is the admin database; rename admin.database`)
+      }
+      owners.set(database, cluster.name)
+    }
+  }
+}
+
+function resolveAdmin(
+  input: ConfigInput['admin'],
+  clusters: readonly ClusterConfig[],
+): AdminConfig {
+  const users = input.users?.map((user, index): AdminUser => {
+    if (typeof user === 'string') return { name: user, password: undefined, verifier: undefined }
+    const path = `admin.users[${index}]`
+    assertVerifier(user.verifier, `${path}.verifier`)
+    if ((user.password === undefined) === (user.verifier === undefined)) {
+      throw new ConfigError(path, 'needs either password or verifier')
+    }
+    return { name: user.name, password: user.password, verifier: user.verifier }
+  })
+  return { database: input.database, users: users ?? monitorUsers(clusters) }
+}
+
+function monitorUsers(clusters: readonly ClusterConfig[]): AdminUser[] {
+  const users = new Map<string, AdminUser>()
+  for (const { login } of clusters.flatMap((cluster) => cluster.nodes)) {
+    if (users.has(login.user)) continue
+    users.set(login.user, { name: login.user, password: login.password, verifier: undefined })
+  }
+  return [...users.values()]
+}

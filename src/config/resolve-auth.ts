@@ -1,0 +1,67 @@
+import { ConfigError } from '../errors.ts'
+import type { AuthConfig, UserConfig, VerifierLookup } from './config.ts'
+import { show } from './scalars.ts'
+import type { ClusterInput } from './schema-cluster.ts'
+import type { Secret } from './secret.ts'
+
+type AuthInput = ClusterInput['auth']
+
+/** Shapes of `pg_authid.rolpassword` (documentation, "pg_authid"). */
+const verifierShape =
+  /^(?:SCRAM-SHA-256\$\d{1,10}:[A-Za-z0-9+/]+=*\$[A-Za-z0-9+/]{43}=:[A-Za-z0-9+/]{43}=|md5[0-9a-f]{32})$/
+
+/** Checks what the shape of the options can't say: which credential goes with which method. */
+export function resolveAuth(input: AuthInput, path: string): AuthConfig {
+  const users = input.users.map((user, index) => resolveUser(user, `${path}.users[${index}]`))
+  const names = new Set<string>()
+  for (const [index, user] of users.entries()) {
+    if (names.has(user.name)) {
+      throw new ConfigError(`${path}.users[${index}].name`, `"${user.name}" is listed twice`)
+    }
+    names.add(user.name)
+  }
+  const lookup = resolveLookup(input.lookup, `${path}.lookup`)
+  const asks = input.method === 'scram-sha-256' || input.method === 'md5'
+  if (asks && lookup.kind === 'off' && users.length === 0) {
+    throw new ConfigError(path, 'nobody could log in: list users or set lookup to pg_authid')
+  }
+  const bare = users.findIndex((user) => user.password === undefined && user.verifier === undefined)
+  if (asks && lookup.kind === 'off' && bare >= 0) {
+    throw new ConfigError(`${path}.users[${bare}]`, 'needs password or verifier, as lookup is off')
+  }
+  return { method: input.method, lookup, users }
+}
+
+function resolveUser(user: AuthInput['users'][number], path: string): UserConfig {
+  if (user.password !== undefined && user.verifier !== undefined) {
+    throw new ConfigError(path, 'has both password and verifier; keep one')
+  }
+  assertVerifier(user.verifier, `${path}.verifier`)
+  return {
+    name: user.name,
+    password: user.password,
+    verifier: user.verifier,
+    serverUser: user.serverUser ?? user.name,
+    serverPassword: user.serverPassword,
+  }
+}
+
+/** Throws ConfigError when the text is not a verifier; the text itself is not repeated. */
+export function assertVerifier(verifier: Secret | undefined, path: string): void {
+  if (verifier === undefined || verifierShape.test(verifier.reveal())) return
+  throw new ConfigError(
+    path,
+    'is no verifier; copy pg_authid.rolpassword (SCRAM-SHA-256$… or md5…)',
+  )
+}
+
+function resolveLookup(text: string, path: string): VerifierLookup {
+  if (text === 'pg_authid' || text === 'off') return { kind: text }
+  const name = text.replace(/\(\)$/, '')
+  if (/^[A-Za-z_][\w$]{0,62}(\.[A-Za-z_][\w$]{0,62})?$/.test(name))
+    return { kind: 'function', name }
+  throw new ConfigError(
+    path,
+    `${show(text)} is no function name; write schema.function, pg_authid or off`,
+  )
+}

@@ -1,0 +1,137 @@
+import { ConfigError } from '../errors.ts'
+import type { ClusterConfig, MonitorLogin, NodeConfig, RoutingConfig } from './config.ts'
+import { type NodeUrl, parseNodeUrl } from './node-url.ts'
+import { NodeUrlError } from './node-url-error.ts'
+import type { FileAccess } from './pem.ts'
+import { resolveAuth } from './resolve-auth.ts'
+import { resolveServerTls } from './resolve-tls.ts'
+import type { ClusterInput } from './schema-cluster.ts'
+import { Secret } from './secret.ts'
+
+type NodeInput = ClusterInput['primary']
+
+/** Turns a cluster's options into a ClusterConfig: URLs parsed, files read, names given. */
+export function resolveCluster(
+  name: string,
+  input: ClusterInput,
+  files: FileAccess,
+): ClusterConfig {
+  const path = `clusters.${name}`
+  const nodes = [
+    resolveNode(input.primary, { role: 'primary', name: 'primary', path: `${path}.primary` }),
+    ...input.replicas.map((replica, index) =>
+      resolveNode(replica, {
+        role: 'replica',
+        name: `r${index + 1}`,
+        path: `${path}.replicas[${index}]`,
+      }),
+    ),
+  ]
+  assertDistinct(nodes, path)
+  const { monitor, pool } = input
+  return {
+    name,
+    databases: input.databases,
+    nodes,
+    monitor: {
+      probeIntervalMs: monitor.probeInterval,
+      probeTimeoutMs: monitor.probeTimeout,
+      rise: monitor.rise,
+      fall: monitor.fall,
+    },
+    routing: resolveRouting(input.routing, `${path}.routing`),
+    pool: {
+      mode: pool.mode,
+      size: pool.size,
+      checkoutTimeoutMs: pool.checkoutTimeout,
+      idleTimeoutMs: pool.idleTimeout,
+      maxLifetimeMs: pool.maxLifetime,
+      connectTimeoutMs: pool.connectTimeout,
+      preparedStatements: pool.preparedStatements,
+    },
+    auth: resolveAuth(input.auth, `${path}.auth`),
+  }
+
+  function resolveNode(
+    node: NodeInput,
+    place: Pick<NodeConfig, 'role' | 'name'> & { readonly path: string },
+  ): NodeConfig {
+    const options = node instanceof Secret ? { url: node, weight: 1 } : node
+    const urlPath = node instanceof Secret ? place.path : `${place.path}.url`
+    const url = readUrl(options.url, urlPath)
+    const { sslmode, sslrootcert, sslcert, sslkey } = url
+    const tlsPath = sslmode || sslrootcert || sslcert || sslkey ? urlPath : `${path}.tls`
+    const tls = {
+      sslmode: sslmode ?? input.tls.sslmode,
+      sslrootcert: sslrootcert ?? input.tls.sslrootcert,
+      sslcert: sslcert ?? input.tls.sslcert,
+      sslkey: sslkey ?? input.tls.sslkey,
+    }
+    return {
+      name: options.name ?? place.name,
+      role: place.role,
+      host: url.host,
+      port: url.port,
+      zone: options.zone,
+      weight: options.weight,
+      tls: resolveServerTls(tls, tlsPath, files),
+      login: resolveLogin(url, input.monitor, urlPath),
+    }
+  }
+}
+
+function readUrl(url: Secret, path: string): NodeUrl {
+  try {
+    return parseNodeUrl(url.reveal())
+  } catch (error) {
+    if (error instanceof NodeUrlError) throw new ConfigError(path, error.message)
+    throw error
+  }
+}
+
+function resolveLogin(url: NodeUrl, monitor: ClusterInput['monitor'], path: string): MonitorLogin {
+  const user = monitor.user ?? url.user
+  if (user === undefined) {
+    throw new ConfigError(path, 'has no user; write postgres://user:password@host or monitor.user')
+  }
+  const fromUrl = url.password === undefined ? undefined : new Secret(url.password)
+  return {
+    user,
+    password: monitor.password ?? fromUrl,
+    database: monitor.database ?? url.database ?? 'postgres',
+  }
+}
+
+function resolveRouting(routing: ClusterInput['routing'], path: string): RoutingConfig {
+  const { maxLag, maxLagResume, failTimeout, slowStart, ...rest } = routing
+  const resume = maxLagResume ?? Math.floor(maxLag / 2)
+  if (resume > maxLag) {
+    throw new ConfigError(`${path}.maxLagResume`, 'is more than maxLag; lower it or leave it out')
+  }
+  return {
+    ...rest,
+    zone: rest.zone,
+    maxLagMs: maxLag,
+    maxLagResumeMs: resume,
+    failTimeoutMs: failTimeout,
+    slowStartMs: slowStart,
+  }
+}
+
+function assertDistinct(nodes: readonly NodeConfig[], path: string): void {
+  const places = new Map<string, string>()
+  const names = new Set<string>()
+  for (const [index, node] of nodes.entries()) {
+    const here = index === 0 ? `${path}.primary` : `${path}.replicas[${index - 1}]`
+    const place = `${node.host.toLowerCase()} port ${node.port}`
+    const other = places.get(place)
+    if (other !== undefined) {
+      throw new ConfigError(here, `is the same server as ${other} (${place}); name each node once`)
+    }
+    if (names.has(node.name)) {
+      throw new ConfigError(`${here}.name`, `"${node.name}" is taken; give each node its own name`)
+    }
+    places.set(place, here)
+    names.add(node.name)
+  }
+}

@@ -1,0 +1,261 @@
+/** What a cluster's section may contain, and what each option means. */
+import { z } from 'zod'
+import {
+  choice,
+  duration,
+  expected,
+  flag,
+  integer,
+  name,
+  secretText,
+  section,
+  text,
+} from './scalars.ts'
+
+const file = 'a PEM file'
+const relative = 'Relative to the configuration file.'
+
+const nodeObject = section(
+  {
+    url: secretText('a connection URL such as postgres://monitor:secret@10.0.0.1:5432/postgres', {
+      description:
+        "Where the node is: `postgres://user:password@host:port/database?sslmode=…` or `host=… port=… user=…`, as libpq reads them. User and password are the monitor's own.",
+    }),
+    name: name('a node name', {
+      description: 'Short name of the node in logs, `SHOW NODES` and routing reasons.',
+      otherwise: '`primary`, `r1`, `r2` …',
+    }).optional(),
+    zone: text('a zone name', {
+      description:
+        'Zone of the node. Reads stay in `routing.zone` while an eligible replica is there.',
+    }).optional(),
+    weight: integer(
+      {
+        description: 'Share of the reads, relative to the other replicas.',
+        unit: '1 to 1000',
+      },
+      { min: 1, max: 1000 },
+    ).prefault(1),
+  },
+  'A node with its options.',
+)
+
+const node = z
+  .union(
+    [nodeObject.shape.url, nodeObject],
+    expected('a connection URL or a section with url', true),
+  )
+  .meta({ description: 'A node: its connection URL, or a section with `url` and options.' })
+
+const monitor = section(
+  {
+    user: name('a role name', {
+      description:
+        'Role that pgsplit itself logs in as, to probe the nodes and read the catalog. Best a member of `pg_monitor`.',
+      otherwise: 'from the URL',
+    }).optional(),
+    password: secretText('a password', {
+      description: 'Its password.',
+      otherwise: 'from the URL',
+    }).optional(),
+    database: name('a database name', {
+      description: 'Database that the monitor connects to.',
+      otherwise: 'from the URL, else `postgres`',
+    }).optional(),
+    probeInterval: duration(
+      { description: 'Time between two probes of a node.' },
+      { min: 50 },
+    ).prefault('1s'),
+    probeTimeout: duration(
+      {
+        description: 'How long a probe may take.',
+        limit: 'It counts as failed and its connection is closed.',
+      },
+      { min: 50 },
+    ).prefault('2s'),
+    rise: integer(
+      { description: 'Successful probes in a row that bring a node back.' },
+      { min: 1, max: 100 },
+    ).prefault(2),
+    fall: integer(
+      {
+        description: 'Failed probes in a row that take a node out.',
+        limit: 'Its requests go to other nodes.',
+      },
+      { min: 1, max: 100 },
+    ).prefault(2),
+  },
+  'How pgsplit watches the nodes.',
+)
+
+const routing = section(
+  {
+    balancer: choice(
+      ['least-connections', 'round-robin', 'weighted-random', 'ip-hash', 'latency'],
+      { description: 'How a replica is chosen among the eligible ones.' },
+    ).prefault('least-connections'),
+    maxLag: duration({
+      description: 'How far a replica may lag behind the primary and still serve reads.',
+      limit: 'The replica gets no reads until it is within `maxLagResume` again.',
+    }).prefault('10s'),
+    maxLagResume: duration({
+      description: 'Lag at which a replica that was beyond `maxLag` serves again.',
+      otherwise: 'half of `maxLag`',
+    }).optional(),
+    fallbackToPrimary: flag({
+      description: 'Send reads to the primary when no replica is eligible.',
+      limit: 'With false they fail with SQLSTATE 57P03 and the reason.',
+    }).prefault(true),
+    consistency: choice(['session', 'bounded', 'eventual', 'primary'], {
+      description:
+        '`session`: a client sees its own writes and never reads backwards; `bounded`: `maxLag` holds for each read; `eventual`: lag limits only; `primary`: no splitting.',
+    }).prefault('session'),
+    zone: text('a zone name', { description: 'Zone that this pgsplit runs in.' }).optional(),
+    maxFails: integer(
+      {
+        description: 'Failed requests within `failTimeout` that ban a replica.',
+        limit: 'It gets no requests for `failTimeout`.',
+      },
+      { min: 1, max: 1000 },
+    ).prefault(1),
+    failTimeout: duration({
+      description: 'Window in which failures are counted, and length of a ban.',
+    }).prefault('10s'),
+    slowStart: duration({
+      description:
+        'Time in which a replica that came back is eased in; 0 gives it its full share at once.',
+    }).prefault('10s'),
+    transactions: choice(['primary', 'optimistic'], {
+      description:
+        'Where a transaction that is not READ ONLY runs. `optimistic`: on a replica up to its first statement that is not a proved read.',
+    }).prefault('primary'),
+  },
+  'Which node may serve a statement.',
+)
+
+const pool = section(
+  {
+    mode: choice(['transaction', 'session'], {
+      description:
+        'When a client gives its server connection back: after each transaction, or when it disconnects.',
+    }).prefault('transaction'),
+    size: integer(
+      {
+        description: 'Server connections per node, user and database.',
+        limit: 'Further requests wait up to `checkoutTimeout`.',
+      },
+      { min: 1, max: 10_000 },
+    ).prefault(20),
+    checkoutTimeout: duration({
+      description: 'How long a request may wait for a server connection.',
+      limit: 'It fails with SQLSTATE 53300.',
+    }).prefault('5s'),
+    idleTimeout: duration({
+      description: 'Age at which an unused server connection is closed; 0 means never.',
+    }).prefault('10m'),
+    maxLifetime: duration({
+      description: 'Age at which a server connection is closed once it is free; 0 means never.',
+    }).prefault('1h'),
+    connectTimeout: duration(
+      {
+        description: 'How long connecting and logging in to a node may take.',
+        limit: 'The node counts one failure; reads go elsewhere.',
+      },
+      { min: 10 },
+    ).prefault('5s'),
+    preparedStatements: integer(
+      {
+        description: 'Prepared statements kept on each server connection.',
+        limit: 'The one unused for longest is closed; it is prepared again when needed.',
+      },
+      { min: 1, max: 100_000 },
+    ).prefault(200),
+  },
+  'Connections to the nodes.',
+)
+
+const user = section(
+  {
+    name: name('a role name', { description: 'Name that the client gives.' }),
+    password: secretText('a password', {
+      description: 'Password that the client must prove. Either this or `verifier`.',
+    }).optional(),
+    verifier: secretText('a verifier', {
+      description: 'What `pg_authid.rolpassword` holds for the role: `SCRAM-SHA-256$…` or `md5…`.',
+    }).optional(),
+    serverUser: name('a role name', {
+      description: 'Role at the servers.',
+      otherwise: 'the same name',
+    }).optional(),
+    serverPassword: secretText('a password', {
+      description: 'Password at the servers.',
+      otherwise: '`password`, or what the client proved',
+    }).optional(),
+  },
+  'A user with a credential of its own.',
+)
+
+const auth = section(
+  {
+    method: choice(['scram-sha-256', 'md5', 'trust', 'cert'], {
+      description:
+        'How clients prove who they are. `trust` asks nothing; `cert` takes the common name of the client certificate and needs `tls.mode: verify-ca` or `verify-full`.',
+    }).prefault('scram-sha-256'),
+    lookup: text('pg_authid, off or the name of a function', {
+      description:
+        'Where the verifier of a role that is not listed under `users` is read: `pg_authid` (the monitor must be a superuser), the name of a SECURITY DEFINER function, or `off`.',
+    }).prefault('pg_authid'),
+    users: z
+      .array(user, expected('a list of users', true))
+      .meta({ description: 'Users with a credential of their own. Others are looked up.' })
+      .prefault([]),
+  },
+  'Who may connect, and as whom at the servers.',
+)
+
+const serverTls = section(
+  {
+    sslmode: choice(['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'], {
+      description: "TLS to the nodes, with the meanings of libpq's sslmode.",
+      otherwise: '`prefer`; `verify-full` with `sslrootcert: system`',
+    }).optional(),
+    sslrootcert: text(`${file}, or system`, {
+      description: `Certificate authorities of the nodes, or \`system\`. ${relative}`,
+    }).optional(),
+    sslcert: text(file, {
+      description: `Certificate that pgsplit shows to the nodes. ${relative}`,
+    }).optional(),
+    sslkey: text(file, { description: `Its private key. ${relative}` }).optional(),
+  },
+  "TLS to the nodes. Parameters of a node's URL go first.",
+)
+
+/** One cluster: a primary and its replicas, with everything that is said per cluster. */
+export const clusterSchema = section(
+  {
+    databases: z
+      .array(
+        name('a database name', { description: 'A database name, or `*`.' }),
+        expected('a list of database names'),
+      )
+      .min(1, expected('at least one database name, or *'))
+      .meta({
+        description:
+          'Databases that clients may ask for here; `*` is every name that no other cluster lists.',
+      })
+      .prefault(['*']),
+    primary: node,
+    replicas: z
+      .array(node, expected('a list of nodes', true))
+      .meta({ description: 'The replicas (standbys).' })
+      .prefault([]),
+    monitor: monitor.prefault({}),
+    routing: routing.prefault({}),
+    pool: pool.prefault({}),
+    auth: auth.prefault({}),
+    tls: serverTls.prefault({}),
+  },
+  'A primary and its replicas.',
+)
+
+export type ClusterInput = z.output<typeof clusterSchema>
