@@ -66,7 +66,7 @@ function fromFile(file: string, flags: ConfigFlags, options: ParseOptions): Conf
   const refused = flagPaths.find(([flag]) => isGiven(flags[flag]) && !besideFile.includes(flag))
   if (refused !== undefined) {
     const [flag, path] = refused
-    throw new ConfigError(flagName(flag), `can't stand beside --config; set ${path} in ${file}`)
+    throw new ConfigError(flagName(flag), `not together with --config; set ${path} in ${file}`)
   }
   try {
     return loadConfigFile(file, { ...options, override: sectionsOf(flags) })

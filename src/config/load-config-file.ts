@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { isMap, isNode, LineCounter, parseDocument, type YAMLMap } from 'yaml'
+import { isMap, isNode, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml'
 import { ConfigError } from '../errors.ts'
 import type { Config } from './config.ts'
 import type { Environment } from './interpolate.ts'
@@ -96,11 +96,10 @@ function offsetOf(contents: unknown, path: string): number | undefined {
   for (const part of path.split(/\.|(?=\[)/).filter((word) => word !== '')) {
     const index = /^\[(\d+)\]$/.exec(part)?.[1]
     const pair = isMap(node) ? pairOf(node, part) : undefined
-    const hasItems = typeof node === 'object' && node !== null && 'get' in node
     if (pair !== undefined) {
       offset = isNode(pair.key) ? (pair.key.range?.[0] ?? offset) : offset
       node = pair.value
-    } else if (index !== undefined && hasItems && typeof node.get === 'function') {
+    } else if (index !== undefined && isSeq(node)) {
       node = node.get(Number(index), true)
       offset = isNode(node) ? (node.range?.[0] ?? offset) : offset
     } else return offset

@@ -34,7 +34,8 @@ function meta(doc: OptionDoc, unit?: string): Record<string, unknown> {
 
 /** A value as it may be shown in an error: short, on one line, and nothing like a credential. */
 export function show(value: unknown): string {
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'a section'
+  if (typeof value === 'object' && value !== null)
+    return Array.isArray(value) ? 'a list' : 'a section'
   const text = JSON.stringify(value) ?? String(value)
   if (/:\/\/|password|SCRAM-SHA/i.test(text)) return 'a connection string or credential'
   return text.length > 60 ? `${text.slice(0, 57)}…` : text
