@@ -1,0 +1,177 @@
+import type {
+  ClientRow,
+  ConfigRow,
+  DatabaseRow,
+  MemoryRow,
+  NodeRow,
+  PoolRow,
+  ServerRow,
+  StatsRow,
+  UserRow,
+} from './admin-source.ts'
+import type { ColumnType } from './result.ts'
+
+/**
+ * Columns in the order that SHOW prints them. PgBouncer's come first and in its order, ours after
+ * them: tools that read by position find what they know.
+ */
+type Columns<Row> = readonly (readonly [keyof Row & string, ColumnType])[]
+
+const connection = [
+  ['user', 'text'],
+  ['database', 'text'],
+  ['state', 'text'],
+  ['addr', 'text'],
+  ['port', 'int8'],
+  ['local_addr', 'text'],
+  ['local_port', 'int8'],
+  ['connect_time', 'text'],
+  ['request_time', 'text'],
+  ['wait', 'int8'],
+  ['wait_us', 'int8'],
+  ['close_needed', 'int8'],
+  ['ptr', 'text'],
+  ['link', 'text'],
+  ['remote_pid', 'int8'],
+  ['tls', 'text'],
+  ['application_name', 'text'],
+  ['prepared_statements', 'int8'],
+  ['id', 'int8'],
+] as const
+
+export const nodeColumns: Columns<NodeRow> = [
+  ['node', 'text'],
+  ['role', 'text'],
+  ['state', 'text'],
+  ['reason', 'text'],
+  ['host', 'text'],
+  ['port', 'int8'],
+  ['zone', 'text'],
+  ['weight', 'float8'],
+  ['lag_ms', 'float8'],
+  ['lag_bytes', 'int8'],
+  ['replay_lsn', 'text'],
+  ['timeline', 'int8'],
+  ['in_flight', 'int8'],
+  ['sv_active', 'int8'],
+  ['sv_idle', 'int8'],
+  ['sv_login', 'int8'],
+  ['requests', 'int8'],
+  ['errors', 'int8'],
+]
+
+export const poolColumns: Columns<PoolRow> = [
+  ['database', 'text'],
+  ['user', 'text'],
+  ['cl_active', 'int8'],
+  ['cl_waiting', 'int8'],
+  ['cl_active_cancel_req', 'int8'],
+  ['cl_waiting_cancel_req', 'int8'],
+  ['sv_active', 'int8'],
+  ['sv_active_cancel', 'int8'],
+  ['sv_being_canceled', 'int8'],
+  ['sv_idle', 'int8'],
+  ['sv_used', 'int8'],
+  ['sv_tested', 'int8'],
+  ['sv_login', 'int8'],
+  ['maxwait', 'int8'],
+  ['maxwait_us', 'int8'],
+  ['pool_mode', 'text'],
+  ['node', 'text'],
+]
+
+/** `type` (C or S) is put in front by the command: it is the same in every row. */
+export const clientColumns: Columns<ClientRow & { type: string }> = [
+  ['type', 'text'],
+  ...connection,
+  ['pin_reason', 'text'],
+  ['node', 'text'],
+  ['last_route', 'text'],
+]
+
+export const serverColumns: Columns<ServerRow & { type: string }> = [
+  ['type', 'text'],
+  ...connection,
+  ['node', 'text'],
+  ['in_flight', 'int8'],
+  ['pin_reason', 'text'],
+]
+
+const statsTotals = [
+  ['total_server_assignment_count', 'int8'],
+  ['total_xact_count', 'int8'],
+  ['total_query_count', 'int8'],
+  ['total_received', 'int8'],
+  ['total_sent', 'int8'],
+  ['total_xact_time', 'int8'],
+  ['total_query_time', 'int8'],
+  ['total_wait_time', 'int8'],
+] as const
+
+const statsAverages = [
+  ['avg_server_assignment_count', 'int8'],
+  ['avg_xact_count', 'int8'],
+  ['avg_query_count', 'int8'],
+  ['avg_recv', 'int8'],
+  ['avg_sent', 'int8'],
+  ['avg_xact_time', 'int8'],
+  ['avg_query_time', 'int8'],
+  ['avg_wait_time', 'int8'],
+] as const
+
+const statsRouting = [
+  ['reads_replica', 'int8'],
+  ['reads_primary', 'int8'],
+  ['writes', 'int8'],
+  ['retries', 'int8'],
+] as const
+
+export const statsColumns: Columns<StatsRow> = [
+  ['database', 'text'],
+  ...statsTotals,
+  ...statsAverages,
+  ...statsRouting,
+]
+export const statsTotalsColumns: Columns<StatsRow> = [
+  ['database', 'text'],
+  ...statsTotals,
+  ...statsRouting,
+]
+export const statsAveragesColumns: Columns<StatsRow> = [['database', 'text'], ...statsAverages]
+
+export const configColumns: Columns<ConfigRow> = [
+  ['key', 'text'],
+  ['value', 'text'],
+  ['default', 'text'],
+  ['changeable', 'text'],
+]
+
+export const databaseColumns: Columns<DatabaseRow> = [
+  ['name', 'text'],
+  ['host', 'text'],
+  ['port', 'int8'],
+  ['database', 'text'],
+  ['force_user', 'text'],
+  ['pool_size', 'int8'],
+  ['min_pool_size', 'int8'],
+  ['reserve_pool_size', 'int8'],
+  ['pool_mode', 'text'],
+  ['max_connections', 'int8'],
+  ['current_connections', 'int8'],
+  ['paused', 'int8'],
+  ['disabled', 'int8'],
+  ['node', 'text'],
+]
+
+export const userColumns: Columns<UserRow> = [
+  ['name', 'text'],
+  ['pool_size', 'int8'],
+  ['pool_mode', 'text'],
+  ['max_user_connections', 'int8'],
+  ['current_connections', 'int8'],
+]
+
+export const memoryColumns: Columns<MemoryRow> = [
+  ['name', 'text'],
+  ['bytes', 'int8'],
+]
