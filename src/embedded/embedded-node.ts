@@ -1,0 +1,309 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { appendFile, chmod, chown, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { Account } from './account.ts'
+import type { Binaries } from './binaries.ts'
+import { EmbeddedError } from './embedded-error.ts'
+import { processesUnder, signalAll } from './processes.ts'
+import type { Scratch } from './scratch.ts'
+import { conninfo, type ServerSettings, settingsText } from './server-settings.ts'
+import { waitUntil } from './wait-until.ts'
+
+/** smart waits for the clients, fast disconnects them, immediate is a crash ("pg_ctl"). */
+export type StopMode = 'smart' | 'fast' | 'immediate'
+
+const STOP_SIGNALS = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as const
+const START_TIMEOUT_MS = 30_000
+const STOP_TIMEOUT_MS = 20_000
+const LOG_TAIL_LINES = 12
+
+/** What a node needs to know about the cluster it belongs to. */
+export interface NodeSurroundings {
+  readonly binaries: Binaries
+  readonly account: Account | undefined
+  readonly scratch: Scratch
+  readonly socketDir: string
+  readonly password: string
+  readonly database: string
+}
+
+/** One PostgreSQL server of an embedded cluster. Its port stays the same over every restart. */
+export class EmbeddedNode {
+  readonly name: string
+  readonly host = '127.0.0.1'
+  readonly port: number
+  readonly dataDir: string
+  readonly logFile: string
+  readonly #surroundings: NodeSurroundings
+  #process: ChildProcess | undefined
+  #frozen: readonly number[] = []
+
+  constructor(name: string, port: number, surroundings: NodeSurroundings) {
+    this.name = name
+    this.port = port
+    this.#surroundings = surroundings
+    this.dataDir = join(surroundings.scratch.path, name)
+    this.logFile = join(surroundings.scratch.path, `${name}.log`)
+  }
+
+  /** Connection string for the superuser and the cluster's database, password included. */
+  get url(): string {
+    return this.urlFor(this.#surroundings.database)
+  }
+
+  /** Connection string for another database or user. */
+  urlFor(database: string, user = 'postgres', password = this.#surroundings.password): string {
+    const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}`
+    return `postgresql://${login}@${this.host}:${this.port}/${encodeURIComponent(database)}`
+  }
+
+  /** The postmaster's pid, `undefined` while it doesn't run. */
+  get pid(): number | undefined {
+    return this.isRunning ? this.#process?.pid : undefined
+  }
+
+  get isRunning(): boolean {
+    const child = this.#process
+    return child?.pid !== undefined && child.exitCode === null && child.signalCode === null
+  }
+
+  /** Starts the server and resolves when it accepts connections. */
+  async start(timeoutMs = START_TIMEOUT_MS): Promise<void> {
+    if (this.isRunning) return
+    const { binaries, account, scratch } = this.#surroundings
+    // left behind by a kill; the server's own check may take a foreign process for the old one
+    await rm(join(this.dataDir, 'postmaster.pid'), { force: true })
+    const log = openSync(this.logFile, 'a')
+    const child = spawn(binaries.postgres, ['-D', this.dataDir], {
+      cwd: scratch.path,
+      env: binaries.env,
+      detached: true,
+      stdio: ['ignore', log, log],
+      ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
+    })
+    closeSync(log)
+    scratch.entrust(child)
+    child.unref()
+    let failure: Error | undefined
+    child.once('error', (error) => {
+      failure = error
+    })
+    this.#process = child
+    this.#frozen = []
+    await waitUntil(
+      `server ${this.name} to accept connections`,
+      () => {
+        if (!this.isRunning || failure !== undefined) throw this.#didNotStart(failure)
+        return isReady(this.dataDir)
+      },
+      timeoutMs,
+    )
+  }
+
+  /** Stops the server in order; by force when it takes too long. */
+  async stop(mode: StopMode = 'fast', timeoutMs = STOP_TIMEOUT_MS): Promise<void> {
+    if (!this.isRunning) return
+    this.#signal(STOP_SIGNALS[mode])
+    this.thaw()
+    try {
+      await waitUntil(`server ${this.name} to stop`, () => !this.isRunning, timeoutMs)
+    } catch {
+      await this.kill()
+    }
+  }
+
+  /** Stops and starts the server again. */
+  async restart(mode: StopMode = 'fast'): Promise<void> {
+    await this.stop(mode)
+    await this.start()
+  }
+
+  /** SIGKILL for the postmaster and all its children, like the loss of the machine. */
+  async kill(): Promise<void> {
+    const child = this.#process
+    if (child?.pid !== undefined && this.isRunning) signalAll([child.pid], 'SIGKILL')
+    const left = () => processesUnder(this.dataDir, this.pid === undefined ? [] : [this.pid])
+    await waitUntil(
+      `the processes of server ${this.name} to be gone`,
+      () => {
+        signalAll(left(), 'SIGKILL')
+        return !this.isRunning && left().length === 0
+      },
+      STOP_TIMEOUT_MS,
+    )
+    this.#frozen = []
+  }
+
+  /** SIGSTOP for every process of the server: it holds its connections but answers nothing. */
+  freeze(): void {
+    if (this.pid === undefined) return
+    // the postmaster first, so that no child is born behind our back
+    signalAll([this.pid], 'SIGSTOP')
+    this.#frozen = processesUnder(this.dataDir, [this.pid])
+    signalAll(this.#frozen, 'SIGSTOP')
+  }
+
+  /** Lets a frozen server go on. */
+  thaw(): void {
+    signalAll(this.#frozen, 'SIGCONT')
+    this.#frozen = []
+  }
+
+  /** Makes a replica a primary and resolves when it accepts writes. */
+  async promote(): Promise<void> {
+    const [row] = await this.query('SELECT pg_promote(true, 30) AS promoted')
+    if (row?.promoted !== true) {
+      throw new EmbeddedError(`server ${this.name} was not promoted within 30 s${this.#logHint()}`)
+    }
+    await rm(join(this.dataDir, 'standby.conf'), { force: true })
+  }
+
+  /** Stops the replay of WAL on a replica (it is still received) and resolves when it stands. */
+  async pauseReplay(): Promise<void> {
+    await this.query('SELECT pg_wal_replay_pause()')
+    await waitUntil(
+      `replay on ${this.name} to pause`,
+      async () => {
+        const [row] = await this.query('SELECT pg_get_wal_replay_pause_state() AS state')
+        return row?.state === 'paused'
+      },
+      START_TIMEOUT_MS,
+    )
+  }
+
+  async resumeReplay(): Promise<void> {
+    await this.query('SELECT pg_wal_replay_resume()')
+  }
+
+  /** Cuts a replica off from its primary; it goes on serving what it has. */
+  async detach(): Promise<void> {
+    await this.writeSettings('standby.conf', { primary_conninfo: '' })
+    await this.reload()
+    await waitUntil(
+      `${this.name} to lose its primary`,
+      async () => (await this.query('SELECT 1 FROM pg_stat_wal_receiver')).length === 0,
+      START_TIMEOUT_MS,
+    )
+  }
+
+  /** Lets a replica stream from `primary`, where its replication slot is made if there is none. */
+  async follow(primary: EmbeddedNode): Promise<void> {
+    await primary.createSlot(this.name)
+    await this.writeStandbySettings(primary)
+    if (this.isRunning) await this.reload()
+  }
+
+  /** Makes the physical replication slot that the replica `name` uses. */
+  async createSlot(name: string): Promise<void> {
+    await this.query(
+      `SELECT pg_create_physical_replication_slot($1, true)
+       WHERE NOT EXISTS (SELECT 1 FROM pg_replication_slots WHERE slot_name = $1)`,
+      [name],
+    )
+  }
+
+  /** Writes what makes this data directory a replica of `primary`. */
+  async writeStandbySettings(primary: EmbeddedNode): Promise<void> {
+    await this.writeFiles({ 'standby.signal': '' })
+    await this.writeSettings('standby.conf', {
+      primary_slot_name: this.name,
+      primary_conninfo: conninfo({
+        host: this.#surroundings.socketDir,
+        port: primary.port,
+        user: 'postgres',
+        password: this.#surroundings.password,
+        application_name: this.name,
+      }),
+    })
+  }
+
+  /** Changes settings of `postgresql.conf`; those that need it take effect at the next start. */
+  async configure(settings: ServerSettings): Promise<void> {
+    await appendFile(join(this.dataDir, 'pgsplit.conf'), settingsText(settings))
+    await this.reload()
+  }
+
+  /** Lets the server read its files again. */
+  async reload(): Promise<void> {
+    await this.query('SELECT pg_reload_conf()')
+  }
+
+  async writeSettings(file: string, settings: ServerSettings): Promise<void> {
+    await this.writeFiles({ [file]: settingsText(settings) })
+  }
+
+  /** Writes files into the data directory, for the server's account alone. */
+  async writeFiles(files: Readonly<Record<string, string>>): Promise<void> {
+    const { account } = this.#surroundings
+    for (const [name, text] of Object.entries(files)) {
+      const path = join(this.dataDir, name)
+      await writeFile(path, text, { mode: 0o600 })
+      await chmod(path, 0o600)
+      if (account !== undefined) await chown(path, account.uid, account.gid)
+    }
+  }
+
+  /** Runs one statement as superuser over the Unix socket, past pg_hba's TCP lines. */
+  async query(
+    text: string,
+    values: readonly unknown[] = [],
+    database = 'postgres',
+  ): Promise<Record<string, unknown>[]> {
+    const client = new pg.Client({
+      host: this.#surroundings.socketDir,
+      port: this.port,
+      user: 'postgres',
+      password: this.#surroundings.password,
+      database,
+      connectionTimeoutMillis: 10_000,
+    })
+    client.on('error', () => {})
+    await client.connect()
+    try {
+      const { rows } = await client.query<Record<string, unknown>>(text, [...values])
+      return rows
+    } finally {
+      await client.end().catch(() => {})
+    }
+  }
+
+  /** The last lines of the server's log. */
+  async logTail(lines = LOG_TAIL_LINES): Promise<string> {
+    return tail(await readFile(this.logFile, 'utf8').catch(() => ''), lines)
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (this.pid !== undefined) signalAll([this.pid], signal)
+  }
+
+  #didNotStart(failure: Error | undefined): EmbeddedError {
+    const why = failure === undefined ? this.#logHint() : `: ${failure.message}`
+    return new EmbeddedError(`server ${this.name} did not start${why}`, failure)
+  }
+
+  #logHint(): string {
+    let text = ''
+    try {
+      text = readFileSync(this.logFile, 'utf8')
+    } catch {
+      return ''
+    }
+    const cause = text.split('\n').findLast((line) => /FATAL|PANIC/.test(line))
+    return `: ${(cause ?? tail(text, 1)).trim()}`
+  }
+}
+
+function tail(text: string, lines: number): string {
+  return text.trimEnd().split('\n').slice(-lines).join('\n')
+}
+
+/** Line 8 of postmaster.pid is the postmaster's status ("pidfile.h", LOCK_FILE_LINE_PM_STATUS). */
+function isReady(dataDir: string): boolean {
+  try {
+    return readFileSync(join(dataDir, 'postmaster.pid'), 'utf8').split('\n')[7]?.trim() === 'ready'
+  } catch {
+    return false
+  }
+}
