@@ -1,0 +1,99 @@
+import { Command } from 'commander'
+import type { ClusterConfig, NodeConfig } from '../config/config.ts'
+import { type ConfigFlags, configFromFlags } from '../config/config-from-flags.ts'
+import { type CommandIo, ExitWith } from './command-io.ts'
+import { withConfigOptions } from './config-options.ts'
+import { errorLine } from './error-line.ts'
+import { inspectNode, type NodeFacts } from './inspect-node.ts'
+
+export type Inspect = (node: NodeConfig, cluster: ClusterConfig) => Promise<NodeFacts>
+
+/** `pgsplit check`: one line per node; exit code 1 when something is wrong. */
+export function checkCommand(io: CommandIo, inspect: Inspect = inspectNode): Command {
+  return withConfigOptions(new Command('check'))
+    .description('check the configuration and try its nodes')
+    .action(async (flags: ConfigFlags) => {
+      const { clusters } = configFromFlags(flags, { env: io.env })
+      const looks = await Promise.all(clusters.map((cluster) => look(cluster, inspect)))
+      const reports = looks.flat()
+      for (const { line } of reports) io.print(line)
+      const problems = reports.filter((report) => !report.isWell).length
+      if (problems > 0) {
+        io.complain(`nodes with problems: ${problems} of ${reports.length}`)
+        throw new ExitWith(1)
+      }
+      io.print(`the configuration is valid; nodes that are well: ${reports.length}`)
+    })
+}
+
+interface Report {
+  readonly line: string
+  readonly isWell: boolean
+}
+
+async function look(cluster: ClusterConfig, inspect: Inspect): Promise<Report[]> {
+  const looks = await Promise.all(
+    cluster.nodes.map(async (node) => {
+      const facts = await inspect(node, cluster).catch((error: unknown) => failureOf(error, node))
+      return { node, facts }
+    }),
+  )
+  const answers = looks.flatMap(({ facts }) => (typeof facts === 'string' ? [] : [facts]))
+  const primary = answers.find((facts) => !facts.isStandby)
+  return looks.map(({ node, facts }) => {
+    const wrong = typeof facts === 'string' ? [facts] : faults(facts, node, cluster, primary)
+    const found = typeof facts === 'string' ? wrong : [describe(facts, primary), ...wrong]
+    const isWell = wrong.length === 0
+    const who = `${cluster.name}  ${node.name}  ${node.host}:${node.port}`
+    return { isWell, line: `${isWell ? 'ok  ' : 'FAIL'}  ${who}  ${found.join('; ')}` }
+  })
+}
+
+/** The line already names the address; Node's error begins with it. */
+function failureOf(error: unknown, { host, port }: NodeConfig): string {
+  const line = errorLine(error)
+  return line.startsWith(`${host}:${port}: `) ? line.slice(`${host}:${port}: `.length) : line
+}
+
+/** What is wrong with a node that answered, each with its way out. */
+export function faults(
+  facts: NodeFacts,
+  node: NodeConfig,
+  cluster: ClusterConfig,
+  primary: NodeFacts | undefined,
+): string[] {
+  const found: string[] = []
+  if (node.role === 'primary' && facts.isStandby) {
+    found.push('is a standby, not the primary; put it under replicas')
+  }
+  if (node.role === 'replica' && !facts.isStandby) {
+    found.push('is a primary, not a replica; check that it follows the primary')
+  }
+  if (primary !== undefined && primary.systemIdentifier !== facts.systemIdentifier) {
+    found.push('belongs to another cluster than the primary (its system identifier differs)')
+  }
+  if (node.role === 'primary' && !facts.mayLookUp) found.push(lookupFault(cluster, node))
+  if (cluster.pool.size > facts.maxConnections) {
+    found.push(
+      `pool.size ${cluster.pool.size} is more than its max_connections ${facts.maxConnections}; lower pool.size`,
+    )
+  }
+  return found
+}
+
+function lookupFault({ auth }: ClusterConfig, { login }: NodeConfig): string {
+  if (auth.lookup.kind === 'function') {
+    return `role ${login.user} can't execute ${auth.lookup.name}(text) in database ${login.database}; create it with pgsplit config --lookup-sql`
+  }
+  return `role ${login.user} can't read pg_authid; see pgsplit config --lookup-sql, or set auth.lookup to off`
+}
+
+function describe(facts: NodeFacts, primary: NodeFacts | undefined): string {
+  const role = facts.isStandby ? 'replica' : 'primary'
+  const parts = [role, `PostgreSQL ${facts.version}`, `timeline ${facts.timeline}`]
+  if (facts.isStandby && primary !== undefined) {
+    const bytes = primary.walPosition - facts.walPosition
+    parts.push(bytes > 0n ? `${bytes} bytes behind` : 'up to date')
+  }
+  return parts.join(', ')
+}

@@ -1,0 +1,72 @@
+import type { ClusterConfig, NodeConfig } from '../config/config.ts'
+import { connectNode } from '../node-client.ts'
+
+/** What one look at a node shows. */
+export interface NodeFacts {
+  readonly isStandby: boolean
+  readonly version: string
+  readonly timeline: number
+  readonly systemIdentifier: string
+  readonly maxConnections: number
+  /** Bytes of WAL inserted (primary) or replayed (standby). */
+  readonly walPosition: bigint
+  /** Whether the monitor may read verifiers in the way that `auth.lookup` says. */
+  readonly mayLookUp: boolean
+}
+
+const factsSql = `SELECT pg_is_in_recovery() AS is_standby,
+  split_part(current_setting('server_version'), ' ', 1) AS version,
+  (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
+  (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
+  current_setting('max_connections')::int AS max_connections,
+  pg_wal_lsn_diff(
+    CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+      ELSE pg_current_wal_insert_lsn() END, '0/0')::text AS wal_position`
+
+const authidSql = `SELECT has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT')
+  AND has_column_privilege('pg_catalog.pg_authid', 'rolname', 'SELECT') AS allowed`
+
+const functionSql = `SELECT coalesce(
+  has_function_privilege(to_regprocedure($1 || '(text)')::oid, 'EXECUTE'), false) AS allowed`
+
+/** Connects as the monitor and looks. Rejects with the system's or the server's error. */
+export async function inspectNode(node: NodeConfig, cluster: ClusterConfig): Promise<NodeFacts> {
+  const { connectTimeoutMs } = cluster.pool
+  const client = await connectNode(node, { connectTimeoutMs, statementTimeoutMs: 5000 })
+  try {
+    const { rows } = await client.query<FactsRow>(factsSql)
+    const row = rows[0]
+    if (row === undefined) throw new Error('the node answered without a row')
+    return {
+      isStandby: row.is_standby,
+      version: row.version,
+      timeline: row.timeline,
+      systemIdentifier: row.system_identifier,
+      maxConnections: row.max_connections,
+      walPosition: BigInt(row.wal_position ?? '0'),
+      mayLookUp: await mayLookUp(cluster, client),
+    }
+  } finally {
+    client.end().catch(() => {})
+  }
+}
+
+interface FactsRow {
+  readonly is_standby: boolean
+  readonly version: string
+  readonly timeline: number
+  readonly system_identifier: string
+  readonly max_connections: number
+  readonly wal_position: string | null
+}
+
+async function mayLookUp(
+  { auth: { lookup, method } }: ClusterConfig,
+  client: Awaited<ReturnType<typeof connectNode>>,
+): Promise<boolean> {
+  if (lookup.kind === 'off' || method === 'trust' || method === 'cert') return true
+  const { rows } = await (lookup.kind === 'function'
+    ? client.query<{ allowed: boolean }>(functionSql, [lookup.name])
+    : client.query<{ allowed: boolean }>(authidSql))
+  return rows[0]?.allowed ?? false
+}

@@ -1,0 +1,57 @@
+import { Command, CommanderError } from 'commander'
+import { packageVersion } from '../config/version.ts'
+import { checkCommand } from './check.ts'
+import { type CommandIo, ExitWith } from './command-io.ts'
+import { configCommand } from './config.ts'
+import { type Demo, demoCommand } from './demo.ts'
+import { errorLine } from './error-line.ts'
+import { explainCommand, type OpenJudge } from './explain.ts'
+import { type Start, serveCommand } from './serve.ts'
+
+/** The parts of pgsplit that commands set going. */
+export interface Parts {
+  readonly start: Start
+  readonly openJudge: OpenJudge
+  readonly demo: Demo
+}
+
+/**
+ * Runs one command line, without the program's name, and gives the exit code: 0, or 1 after one
+ * line on standard error. Never rejects. `PGSPLIT_DEBUG=1` adds the stack.
+ */
+export async function run(argv: readonly string[], io: CommandIo, parts: Parts): Promise<number> {
+  const program = new Command('pgsplit')
+    .description('PostgreSQL proxy that sends writes to the primary and proved reads to replicas')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.print(text.replace(/\n$/, '')),
+      writeErr: (text) => io.print(text.replace(/\n$/, '')),
+      outputError: (text) => io.complain(errorLine(text.replace(/^error: /, '').trim())),
+    })
+  const commands = [
+    serveCommand(io, parts.start),
+    demoCommand(io, parts.demo),
+    checkCommand(io),
+    explainCommand(io, parts.openJudge),
+    configCommand(io),
+  ]
+  for (const command of commands) {
+    program.addCommand(command.copyInheritedSettings(program))
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return 0
+  } catch (error) {
+    return exitCodeOf(error, io)
+  }
+}
+
+function exitCodeOf(error: unknown, io: CommandIo): number {
+  if (error instanceof ExitWith) return error.code
+  if (error instanceof CommanderError) return error.exitCode
+  io.complain(errorLine(error))
+  if (io.env.PGSPLIT_DEBUG === '1' && error instanceof Error) io.complain(error.stack ?? '')
+  return 1
+}

@@ -1,0 +1,71 @@
+/**
+ * The log: lifecycle events, never statements or parameters. Every event names itself and what it
+ * is about: `logger.info({ event: 'node_down', node: 'r1', reason: 'refused' }, 'replica r1 is down')`.
+ * Ids are `client`, `server`, `node`, `cluster`; `reason` is one word.
+ */
+import pino from 'pino'
+import { redact } from './redact.ts'
+
+export type Logger = pino.Logger
+
+/** Takes whole lines, each ended by a line feed. */
+export interface LogTarget {
+  write(line: string): void
+}
+
+/** `level` is pino's word or `silent`. */
+export interface LogOptions {
+  readonly level: string
+  readonly format: 'json' | 'pretty'
+}
+
+/**
+ * Makes the logger. Writes to standard error by default, synchronously, so that the last words of
+ * a process are not lost. Every line is redacted as a whole, in either format.
+ */
+export function createLogger(options: LogOptions, target: LogTarget = standardError()): Logger {
+  const lineOf = options.format === 'pretty' ? pretty : (line: string) => line
+  return pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
+      serializers: { err: errorFacts, error: errorFacts },
+    },
+    { write: (line: string) => target.write(lineOf(redact(line))) },
+  )
+}
+
+function standardError(): LogTarget {
+  return pino.destination({ fd: 2, sync: true })
+}
+
+/** What an error says, without its stack: the event and its ids say where it happened. */
+function errorFacts(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const code = 'sqlstate' in error ? error.sqlstate : 'code' in error ? error.code : undefined
+  return { type: error.name, message: error.message, ...(code === undefined ? {} : { code }) }
+}
+
+const shownFirst = new Set(['level', 'time', 'msg', 'event'])
+
+/** `10:00:00.000 WARN  replica r1 is down (event=node_down node=r1)`, for people. */
+function pretty(line: string): string {
+  const record = JSON.parse(line) as Record<string, unknown>
+  const rest = Object.entries(record)
+    .filter(([key]) => !shownFirst.has(key))
+    .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  const time = String(record.time).slice(11, 23)
+  const level = String(record.level).toUpperCase().padEnd(5)
+  const text = String(record.msg ?? record.event ?? '')
+  const facts = rest.length === 0 ? '' : ` (${rest.join(' ')})`
+  return `${oneLine(`${time} ${level} ${text}${facts}`)}\n`
+}
+
+/** A user name with a line feed or an escape sequence must not forge a line on a terminal. */
+function oneLine(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (letter) => {
+    return `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}
