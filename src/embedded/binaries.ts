@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { cp, mkdir, readdir, symlink } from 'node:fs/promises'
+import { mkdir, readdir, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -122,13 +122,14 @@ async function isOutOfReach(
   }
 }
 
-/** Copies the installation with its libraries and shared files, about 60 MB. */
+/** Copies the installation with its libraries and shared files, by hard links where they can be. */
 async function copyTree(binDir: string, copy: string): Promise<string> {
   const root = dirname(binDir)
+  await mkdir(copy)
   for (const part of ['bin', 'lib', 'share']) {
-    if (existsSync(join(root, part))) {
-      await cp(join(root, part), join(copy, part), { recursive: true, verbatimSymlinks: true })
-    }
+    const from = join(root, part)
+    if (!existsSync(from)) continue
+    await run('cp', ['-Rlp', from, copy]).catch(() => run('cp', ['-Rp', from, copy]))
   }
   return join(copy, relative(root, binDir))
 }

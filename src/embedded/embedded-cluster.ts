@@ -65,8 +65,13 @@ export class EmbeddedCluster {
   }
 
   /** Adds a replica while the cluster is running, cloned from its primary. */
-  async addReplica(name = `replica${this.nodes.length}`): Promise<EmbeddedNode> {
-    const node = new EmbeddedNode(name, await freePort(), this.#surroundings)
+  async addReplica(name?: string): Promise<EmbeddedNode> {
+    const taken = (wanted: string) => this.nodes.some((node) => node.name === wanted)
+    let free = 1
+    while (taken(`replica${free}`)) free++
+    const chosen = name ?? `replica${free}`
+    if (taken(chosen)) throw new EmbeddedError(`the cluster has a node ${chosen} already`)
+    const node = new EmbeddedNode(chosen, await freePort(), this.#surroundings)
     await this.#cloneTo(node)
     this.#replicas = [...this.#replicas, node]
     return node

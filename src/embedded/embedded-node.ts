@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { appendFile, chmod, chown, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -39,6 +39,7 @@ export class EmbeddedNode {
   readonly #surroundings: NodeSurroundings
   #process: ChildProcess | undefined
   #frozen: readonly number[] = []
+  #logStart = 0
 
   constructor(name: string, port: number, surroundings: NodeSurroundings) {
     this.name = name
@@ -76,6 +77,7 @@ export class EmbeddedNode {
     // left behind by a kill; the server's own check may take a foreign process for the old one
     await rm(join(this.dataDir, 'postmaster.pid'), { force: true })
     const log = openSync(this.logFile, 'a')
+    this.#logStart = fstatSync(log).size
     const child = spawn(binaries.postgres, ['-D', this.dataDir], {
       cwd: scratch.path,
       env: binaries.env,
@@ -283,20 +285,29 @@ export class EmbeddedNode {
     return new EmbeddedError(`server ${this.name} did not start${why}`, failure)
   }
 
+  /** What the server complained of since its last start, in one line. */
   #logHint(): string {
-    let text = ''
     try {
-      text = readFileSync(this.logFile, 'utf8')
+      return `: ${complaints(readFileSync(this.logFile, 'utf8').slice(this.#logStart))}`
     } catch {
       return ''
     }
-    const cause = text.split('\n').findLast((line) => /FATAL|PANIC/.test(line))
-    return `: ${(cause ?? tail(text, 1)).trim()}`
   }
 }
 
 function tail(text: string, lines: number): string {
   return text.trimEnd().split('\n').slice(-lines).join('\n')
+}
+
+const CHATTER = /starting PostgreSQL|listening on|is shut down|was shut down|redirecting log/
+
+/** The last few lines of a log that tell of a failure, without their time stamps. */
+export function complaints(log: string): string {
+  const lines = log
+    .split('\n')
+    .map((line) => line.replace(/^\d{4}-\d\d-\d\d [\d:.]+ \S+ \[\d+\] /, '').trim())
+    .filter((line) => line !== '' && !CHATTER.test(line))
+  return lines.slice(-4).join('; ') || 'its log says nothing'
 }
 
 /** Line 8 of postmaster.pid is the postmaster's status ("pidfile.h", LOCK_FILE_LINE_PM_STATUS). */

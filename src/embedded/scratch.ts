@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chownSync, mkdtempSync, realpathSync } from 'node:fs'
+import { chownSync, mkdtempSync, realpathSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Account } from './account.ts'
 import { EmbeddedError } from './embedded-error.ts'
@@ -21,7 +21,7 @@ export class Scratch {
   readonly #programs: number[] = []
 
   constructor(account: Account | undefined) {
-    this.path = realpathSync(mkdtempSync(join(temporaryRoot(), 'pgsplit-')))
+    this.path = realpathSync(mkdtempSync(join(temporaryRoot(account), 'pgsplit-')))
     this.#watchdog = spawn(process.execPath, ['--no-warnings', WATCHDOG, this.path], {
       cwd: '/',
       detached: true,
@@ -60,13 +60,20 @@ function unref(stream: unknown): void {
   socket?.unref?.()
 }
 
-// A path of a Unix socket has at most 103 bytes on macOS, 107 on Linux, and macOS gives every
-// user a long directory of his own.
-function temporaryRoot(): string {
+function temporaryRoot(account: Account | undefined): string {
   if (process.platform === 'win32') {
     throw new EmbeddedError(
       'the embedded cluster runs on Linux and macOS; on Windows start it in WSL, or point pgsplit at servers of your own',
     )
   }
-  return tmpdir().length <= 60 ? tmpdir() : '/tmp'
+  // A path of a Unix socket has at most 103 bytes on macOS, 107 on Linux, and macOS gives every
+  // user a long directory of his own.
+  const own = tmpdir()
+  return own.length <= 60 && (account === undefined || isOpenToAll(own)) ? own : '/tmp'
+}
+
+/** Whether any account may go through the directory, and every directory above it. */
+function isOpenToAll(path: string): boolean {
+  const open = (statSync(path).mode & 0o001) !== 0
+  return open && (path === dirname(path) || isOpenToAll(dirname(path)))
 }

@@ -76,7 +76,7 @@ export interface NodeCounters {
  * reports its counters once a second while it is busy, and 10 s after its last transaction when it
  * stays connected ("pgstat.c", PGSTAT_IDLE_INTERVAL): the answer comes as soon as all nodes together
  * count `atLeast` commits, or every session is gone or idle for so long, or after 13 s.
- * Our own readings are done from another database and don't count.
+ * A log-in counts as a transaction of its own; our readings are done in another database and don't.
  */
 export async function transactionsPerNode(
   cluster: EmbeddedCluster,
