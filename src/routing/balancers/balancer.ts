@@ -1,0 +1,29 @@
+import type { NodeView } from '../../topology/node.ts'
+import type { LoadTable } from '../load.ts'
+
+export type BalancerName =
+  | 'least-connections'
+  | 'round-robin'
+  | 'weighted-random'
+  | 'ip-hash'
+  | 'latency'
+
+/** Chooses among nodes that may all serve the request. Synchronous; keeps state by node index. */
+export interface Balancer {
+  readonly name: BalancerName
+  /**
+   * @param candidates at least one, each with a positive `effectiveWeight`
+   * @param key the same for requests that should meet again (hash of the client's address)
+   */
+  pick(candidates: readonly NodeView[], load: LoadTable, key: number): NodeView
+}
+
+/** A number from 0 (inclusive) to 1 (exclusive), like Math.random. */
+export type Random = () => number
+
+/** The only candidate there must be; a caller without one has a bug. */
+export function firstOf(candidates: readonly NodeView[]): NodeView {
+  const first = candidates[0]
+  if (first === undefined) throw new RangeError('a balancer needs at least one candidate')
+  return first
+}

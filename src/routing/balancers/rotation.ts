@@ -1,0 +1,30 @@
+import { MAX_NODES, type NodeView } from '../../topology/node.ts'
+import { firstOf } from './balancer.ts'
+
+/**
+ * Smooth weighted rotation, as nginx does it: every candidate gains its weight, the richest is
+ * chosen and pays the sum. Equal weights alternate; 5:1:1 gives a a b a c a a, not five in a row.
+ */
+export class Rotation {
+  readonly #credit = new Float64Array(MAX_NODES)
+
+  next(candidates: readonly NodeView[]): NodeView {
+    let chosen = firstOf(candidates)
+    if (candidates.length === 1) return chosen
+    let best = Number.NEGATIVE_INFINITY
+    let total = 0
+    for (let i = 0; i < candidates.length; i++) {
+      const node = candidates[i]
+      if (node === undefined) continue
+      const credit = (this.#credit[node.index] ?? 0) + node.effectiveWeight
+      this.#credit[node.index] = credit
+      total += node.effectiveWeight
+      if (credit > best) {
+        best = credit
+        chosen = node
+      }
+    }
+    this.#credit[chosen.index] = best - total
+    return chosen
+  }
+}

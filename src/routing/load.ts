@@ -1,0 +1,60 @@
+import { MAX_NODES } from '../topology/node.ts'
+
+export interface LoadOptions {
+  /** ms until a latency that was seen counts for 1/e, default 10000. */
+  readonly decayMs?: number
+  /** Monotonic ms; default the process's own clock. */
+  readonly nowMs?: () => number
+  /** Backing store of `inFlight`, e.g. on a SharedArrayBuffer; at least `MAX_NODES` long. */
+  readonly inFlight?: Int32Array
+}
+
+/** What every node has to do, by node index. Plain counters, written where it happens. */
+export class LoadTable {
+  /** Requests sent whose answer is not complete. */
+  readonly inFlight: Int32Array
+  /** Requests ever started, and ever ended in an error of the node. */
+  readonly started = new Float64Array(MAX_NODES)
+  readonly failed = new Float64Array(MAX_NODES)
+  readonly #ewmaMs = new Float64Array(MAX_NODES)
+  readonly #stampMs = new Float64Array(MAX_NODES)
+  readonly #decayMs: number
+  readonly #nowMs: () => number
+
+  constructor(options: LoadOptions = {}) {
+    this.inFlight = options.inFlight ?? new Int32Array(MAX_NODES)
+    this.#decayMs = options.decayMs ?? 10_000
+    this.#nowMs = options.nowMs ?? (() => performance.now())
+  }
+
+  start(node: number): void {
+    this.inFlight[node] = (this.inFlight[node] ?? 0) + 1
+    this.started[node] = (this.started[node] ?? 0) + 1
+  }
+
+  /** @param latencyMs time to the end of the answer; NaN = none came (the node failed) */
+  finish(node: number, latencyMs: number): void {
+    const now = this.inFlight[node] ?? 0
+    if (now > 0) this.inFlight[node] = now - 1
+    if (Number.isNaN(latencyMs)) this.failed[node] = (this.failed[node] ?? 0) + 1
+    else this.#observe(node, latencyMs)
+  }
+
+  /**
+   * Peak EWMA (Finagle's balancer): a slower answer counts at once, faster ones pull it down only
+   * with time. 0 = nothing seen yet, or long ago.
+   */
+  latencyMs(node: number): number {
+    const aged = this.#nowMs() - (this.#stampMs[node] ?? 0)
+    return (this.#ewmaMs[node] ?? 0) * Math.exp(-aged / this.#decayMs)
+  }
+
+  #observe(node: number, latencyMs: number): void {
+    const nowMs = this.#nowMs()
+    const before = this.#ewmaMs[node] ?? 0
+    const kept = Math.exp(-(nowMs - (this.#stampMs[node] ?? 0)) / this.#decayMs)
+    const after = latencyMs > before * kept ? latencyMs : before * kept + latencyMs * (1 - kept)
+    this.#ewmaMs[node] = after
+    this.#stampMs[node] = nowMs
+  }
+}

@@ -1,0 +1,10 @@
+import type { NodeView } from '../topology/node.ts'
+
+/** Where a request goes, and why. */
+export interface Route {
+  /** null = nowhere now; the reason belongs into the client's error. */
+  readonly node: NodeView | null
+  /** What the statement needed: a `replica` request may have fallen back to the primary's node. */
+  readonly target: 'primary' | 'replica'
+  readonly reason: string
+}

@@ -1,0 +1,263 @@
+import { ConfigError } from '../errors.ts'
+import { type HealthInput, isInTransition } from './health.ts'
+import { type MonitorOptions, type MonitorSettings, monitorSettings } from './monitor-options.ts'
+import { MAX_NODES, type NodeSpec } from './node.ts'
+import type { NodeTrack } from './node-track.ts'
+import { Prober } from './prober.ts'
+import type { Snapshot } from './snapshot.ts'
+import { Topology } from './topology.ts'
+
+/** What a session saw of a node. `timeout`: a connection or a login that took too long. */
+export type PassiveFailure = 'refused' | 'reset' | 'shutdown' | 'timeout' | 'read-only-primary'
+
+/** The answer of the primary must not delay the replicas' probes longer than this, in ms. */
+const PRIMARY_FIRST_MS = 100
+
+interface Watched {
+  readonly track: NodeTrack
+  readonly prober: Prober
+  running: Promise<void> | null
+  queued: Promise<void> | null
+  cancelFast: (() => void) | null
+  fresh: boolean
+  lastPassiveMs: number
+}
+
+/**
+ * The one writer of the topology: probes all nodes, hears from sessions, and publishes frozen
+ * snapshots. Nothing here throws into a session; every wait is timed out.
+ */
+export class Monitor {
+  readonly #settings: MonitorSettings
+  readonly #watched: readonly Watched[]
+  readonly #topology: Topology
+  readonly #listeners = new Set<(snapshot: Snapshot) => void>()
+  #cancelRound: (() => void) | null = null
+  #state: 'new' | 'running' | 'stopped' = 'new'
+
+  /** Throws a ConfigError when the list of nodes can't be watched. */
+  constructor(options: MonitorOptions) {
+    assertNodes(options.nodes)
+    const settings = monitorSettings(options)
+    this.#settings = settings
+    this.#topology = new Topology(options.nodes, settings, (snapshot) => this.#publish(snapshot))
+    this.#watched = this.#topology.tracks.map((track) => this.#watch(track, options))
+  }
+
+  /** The current topology. Cheap: a field. */
+  get snapshot(): Snapshot {
+    return this.#topology.snapshot
+  }
+
+  /** Calls back with every later snapshot, synchronously; the result ends that. */
+  onSnapshot(listener: (snapshot: Snapshot) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Resolves after the first round, whatever the nodes answered. */
+  async start(): Promise<void> {
+    if (this.#state !== 'new') throw new Error('a monitor is started once')
+    this.#state = 'running'
+    await this.#round()
+    // Only now is the primary known, and with it what the replicas' positions mean.
+    if (this.snapshot.primary !== null) await this.#probeReplicas()
+  }
+
+  /** Ends all probing; resolves when nothing of it is left. */
+  async stop(): Promise<void> {
+    this.#state = 'stopped'
+    this.#cancelRound?.()
+    this.#listeners.clear()
+    for (const watched of this.#watched) {
+      watched.cancelFast?.()
+      watched.prober.close()
+    }
+    await Promise.all(this.#watched.map((watched) => watched.queued ?? watched.running))
+  }
+
+  /** Resolves after a probe that was sent after the call; of all nodes without an index. */
+  async probeNow(nodeIndex?: number): Promise<void> {
+    if (nodeIndex === undefined) return await this.#probeAll()
+    const watched = this.#watched[nodeIndex]
+    if (watched !== undefined) await this.#probe(watched)
+  }
+
+  /**
+   * A session's bad experience. Refused, shutdown and read-only-primary take the node out until
+   * the probe that follows at once has answered; the others count towards `maxFails`.
+   */
+  reportFailure(nodeIndex: number, kind: PassiveFailure, detail: string): void {
+    const watched = this.#watched[nodeIndex]
+    if (watched === undefined || this.#state !== 'running') return
+    const { track } = watched
+    const nowMs = this.#settings.clock.nowMs()
+    if (kind === 'read-only-primary') {
+      if (track.observation?.role !== 'primary') return
+      track.demotedAtMs = nowMs
+      this.#topology.settle()
+    } else {
+      const hard = kind === 'refused' || kind === 'shutdown'
+      // Banning the only node that takes writes helps nobody.
+      const bannable = track.observation?.role === 'replica'
+      this.#topology.feed(track, { kind: 'failure', hard, bannable, reason: detail }, kind)
+    }
+    this.#probeOnReport(watched, nowMs)
+  }
+
+  /** A request was answered; clears the count of `maxFails`. Cheap enough for every request. */
+  reportSuccess(nodeIndex: number): void {
+    const track = this.#watched[nodeIndex]?.track
+    if (track === undefined || track.health.fails === 0) return
+    track.health = { ...track.health, fails: 0 }
+  }
+
+  /** No new requests to the node; what runs may end. A drained primary holds writes. */
+  drain(nodeIndex: number): void {
+    this.#operate(nodeIndex, { kind: 'drain' })
+  }
+
+  undrain(nodeIndex: number): void {
+    this.#operate(nodeIndex, { kind: 'undrain' })
+  }
+
+  /** @param forMs null = until `unban` */
+  ban(nodeIndex: number, forMs: number | null, reason = 'banned by the operator'): void {
+    this.#operate(nodeIndex, { kind: 'ban', forMs, reason })
+  }
+
+  /** The node serves again after its next good probe, which is sent at once. */
+  unban(nodeIndex: number): void {
+    this.#operate(nodeIndex, { kind: 'unban' })
+    void this.probeNow(nodeIndex)
+  }
+
+  #watch(track: NodeTrack, options: MonitorOptions): Watched {
+    const { clock, probeTimeoutMs } = this.#settings
+    const onLost = (): void => {
+      if (this.#state === 'running') void this.#probe(watched)
+    }
+    const watched: Watched = {
+      track,
+      prober: new Prober({
+        node: track.spec,
+        open: options.openProbe,
+        timeoutMs: probeTimeoutMs,
+        clock,
+        onLost,
+      }),
+      running: null,
+      queued: null,
+      cancelFast: null,
+      fresh: false,
+      lastPassiveMs: Number.NEGATIVE_INFINITY,
+    }
+    return watched
+  }
+
+  async #round(): Promise<void> {
+    if (this.#state !== 'running') return
+    const { clock, probeIntervalMs, fastIntervalMs } = this.#settings
+    // Armed first: a node that hangs must not delay the next look at the others.
+    const lost = this.snapshot.primary === null && this.#topology.sitting !== null
+    const delayMs = lost ? fastIntervalMs : probeIntervalMs
+    this.#cancelRound = clock.after(delayMs, () => void this.#round())
+    await this.#probeAll()
+  }
+
+  /** The primary's position first: then a replica's answer can be judged against it. */
+  async #probeAll(): Promise<void> {
+    const { sitting } = this.#topology
+    const primary = sitting === null ? undefined : this.#watched[sitting]
+    if (primary === undefined) {
+      await Promise.all(this.#watched.map((watched) => this.#probe(watched)))
+      return
+    }
+    const first = this.#probe(primary)
+    await Promise.race([first, this.#pause(PRIMARY_FIRST_MS)])
+    const others = this.#watched.filter((watched) => watched !== primary)
+    await Promise.all([first, ...others.map((watched) => this.#probe(watched))])
+  }
+
+  async #probeReplicas(): Promise<void> {
+    const replicas = this.#watched.filter(({ track }) => track.observation?.role === 'replica')
+    await Promise.all(replicas.map((watched) => this.#probe(watched)))
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#settings.clock.after(ms, resolve))
+  }
+
+  /** Runs a probe that starts after the call; calls during a running one share the next. */
+  #probe(watched: Watched): Promise<void> {
+    if (this.#state === 'stopped') return Promise.resolve()
+    if (watched.running === null) {
+      watched.running = this.#runProbe(watched).finally(() => {
+        watched.running = null
+      })
+      return watched.running
+    }
+    watched.queued ??= watched.running.then(() => {
+      watched.queued = null
+      return this.#probe(watched)
+    })
+    return watched.queued
+  }
+
+  async #runProbe(watched: Watched): Promise<void> {
+    watched.cancelFast?.()
+    watched.cancelFast = null
+    const { fresh } = watched
+    watched.fresh = false
+    const outcome = await watched.prober.probe(fresh)
+    if (outcome === null || this.#state !== 'running') return
+    this.#topology.learn(watched.track, outcome)
+    const { clock, fastIntervalMs } = this.#settings
+    const unsure = isInTransition(watched.track.health) || this.#lagUnknown(watched.track)
+    if (unsure) {
+      watched.cancelFast = clock.after(fastIntervalMs, () => void this.#probe(watched))
+    }
+  }
+
+  #lagUnknown({ observation, health, lagMs }: NodeTrack): boolean {
+    return observation?.role === 'replica' && health.phase === 'up' && lagMs === null
+  }
+
+  #probeOnReport(watched: Watched, nowMs: number): void {
+    watched.fresh = true
+    const { clock, fastIntervalMs } = this.#settings
+    const waitMs = watched.lastPassiveMs + fastIntervalMs - nowMs
+    if (waitMs <= 0) {
+      watched.lastPassiveMs = nowMs
+      void this.#probe(watched)
+    } else {
+      watched.cancelFast ??= clock.after(waitMs, () => void this.#probe(watched))
+    }
+  }
+
+  #operate(nodeIndex: number, input: HealthInput): void {
+    const watched = this.#watched[nodeIndex]
+    if (watched === undefined || this.#state === 'stopped') return
+    this.#topology.feed(watched.track, input, 'operator')
+  }
+
+  #publish(snapshot: Snapshot): void {
+    for (const listener of this.#listeners) listener(snapshot)
+  }
+}
+
+function assertNodes(nodes: readonly NodeSpec[]): void {
+  if (nodes.length === 0 || nodes.length > MAX_NODES) {
+    throw new ConfigError('nodes', `${nodes.length} nodes; give 1 to ${MAX_NODES}`)
+  }
+  const ids = new Set<string>()
+  nodes.forEach(({ id, index, weight }, position) => {
+    const path = `nodes[${position}]`
+    if (index !== position) throw new ConfigError(path, `index ${index} at position ${position}`)
+    if (ids.has(id)) throw new ConfigError(path, `the name '${id}' is taken; give another one`)
+    if (!(weight >= 0 && weight < Number.POSITIVE_INFINITY)) {
+      throw new ConfigError(`${path}.weight`, `${weight} is no weight; give 0 or more`)
+    }
+    ids.add(id)
+  })
+}

@@ -1,0 +1,142 @@
+import type { FenceReason } from './election.ts'
+import {
+  type HealthOptions,
+  type HealthState,
+  healthWord,
+  INITIAL_HEALTH,
+  slowStartFactor,
+} from './health.ts'
+import type { LagRing } from './lag.ts'
+import { LagGate } from './lag-gate.ts'
+import { type Lsn, lsnGapBytes } from './lsn.ts'
+import { hashText, type NodeSpec, type NodeView } from './node.ts'
+import type { Observation, ProbeLevel } from './probe.ts'
+import type { ProbeFailure } from './probe-failure.ts'
+
+/** What the cluster is known to be, as far as one node's verdict depends on it. */
+export interface ClusterFacts {
+  readonly ring: LagRing
+  readonly timeline: number | null
+  readonly timelineStartLsn: Lsn | null
+}
+
+/** The monitor's mutable notes on one node; `view` is what leaves the room. */
+export class NodeTrack {
+  readonly spec: NodeSpec
+  readonly #idHash: number
+  readonly gate: LagGate
+  health: HealthState = INITIAL_HEALTH
+  observation: Observation | null = null
+  level: ProbeLevel = 'full'
+  fence: { readonly reason: FenceReason | 'foreign-cluster'; readonly detail: string } | null = null
+  /** Lost a claim on one timeline: stays out until it is a replica or on a higher one. */
+  splitBrainTimeline: number | null = null
+  /** The primary role is in doubt since then; an observation sent earlier can't restore it. */
+  demotedAtMs: number | null = null
+  /** What it had replayed when it was last seen as a replica. */
+  lastReplayLsn: Lsn | null = null
+  lagMs: number | null = null
+  /** Kind of the last probe's failure; null = it was answered. */
+  failing: ProbeFailure['kind'] | null = null
+
+  constructor(spec: NodeSpec, maxLagMs: number, resumeMs: number) {
+    this.spec = Object.freeze({ ...spec })
+    this.#idHash = hashText(spec.id)
+    this.gate = new LagGate(maxLagMs, resumeMs)
+  }
+
+  /** Whether it may be elected: answers now, says it is primary, and nobody took the role away. */
+  get claimsPrimary(): boolean {
+    return (
+      this.observation?.role === 'primary' &&
+      this.health.phase === 'up' &&
+      this.demotedAtMs === null &&
+      this.fence?.reason !== 'foreign-cluster' &&
+      this.splitBrainTimeline === null
+    )
+  }
+
+  /** Measures lag anew; true when the verdict on freshness changed. */
+  measureLag(ring: LagRing, nowMs: number): boolean {
+    const seen = this.observation
+    if (seen?.role !== 'replica' || seen.replayLsn === null) {
+      this.lagMs = null
+      return this.gate.observe(null)
+    }
+    // While probes fail it may have stopped replaying: count as if it had.
+    const failing = this.failing !== null
+    this.lagMs = ring.lagMs(seen.replayLsn, failing ? nowMs : seen.atMs)
+    return this.gate.observe(this.lagMs)
+  }
+
+  view(facts: ClusterFacts, nowMs: number, options: HealthOptions): NodeView {
+    const seen = this.observation
+    const health = healthWord(this.health)
+    const strayed = seen?.role === 'replica' ? strayedFrom(facts, seen) : null
+    const readable =
+      seen?.role === 'replica' && health === 'up' && this.fence === null && strayed === null
+    const factor = slowStartFactor(this.health, nowMs, options.slowStartMs)
+    const newest = facts.ring.newest
+    const behind = seen?.role === 'replica' && seen.replayLsn !== null && newest !== null
+    const view = {
+      spec: this.spec,
+      id: this.spec.id,
+      index: this.spec.index,
+      idHash: this.#idHash,
+      role: this.demotedAtMs === null ? (seen?.role ?? 'unknown') : 'unknown',
+      health,
+      healthReason: this.#reason(health, strayed),
+      fenced: this.fence?.detail ?? null,
+      readable,
+      fresh: this.gate.fresh,
+      lagMs: this.lagMs,
+      lagBytes: behind ? lsnGapBytes(newest, seen.replayLsn ?? 0n) : null,
+      timeline: seen?.timeline ?? null,
+      insertLsn: seen?.insertLsn ?? null,
+      replayLsn: seen?.replayLsn ?? null,
+      receiveLsn: seen?.receiveLsn ?? null,
+      streaming: seen?.streaming ?? null,
+      replayPaused: seen?.replayPaused ?? false,
+      serverVersion: seen?.serverVersion ?? 0,
+      slowStartFactor: factor,
+      effectiveWeight: this.spec.weight * factor,
+      upSinceMs: this.health.phase === 'up' ? this.health.sinceMs : null,
+      observedAtMs: seen?.atMs ?? null,
+    } satisfies NodeView
+    return view
+  }
+
+  #reason(health: string, strayed: string | null): string {
+    if (health === 'draining') return 'drained by the operator'
+    if (this.health.phase !== 'up') return this.health.reason
+    if (this.fence !== null) return this.fence.detail
+    if (strayed !== null) return strayed
+    if (this.observation?.role === 'replica' && !this.gate.fresh) {
+      const paused = this.observation.replayPaused ? ', replay is paused' : ''
+      return this.lagMs === null
+        ? `lag is not known yet${paused}`
+        : `lags ${Math.round(this.lagMs)} ms behind${paused}`
+    }
+    return this.health.reason
+  }
+}
+
+/**
+ * Why a replica's data may not be the primary's past; null = it is. On an older timeline only what
+ * lies before the promotion is common history. A timeline from the control file may be outdated
+ * (it moves with restart points), so it accuses nobody who is at or before the promotion either.
+ */
+function strayedFrom(facts: ClusterFacts, seen: Observation): string | null {
+  const { timeline, timelineStartLsn } = facts
+  if (timeline === null || seen.timeline === timeline) return null
+  if (seen.timeline === null && timelineStartLsn === null) return null
+  const replayed = seen.replayLsn
+  const before = replayed !== null && timelineStartLsn !== null && replayed <= timelineStartLsn
+  if (seen.timeline === null || seen.timeline < timeline) {
+    if (before) return null
+    const own = seen.timeline === null ? 'a timeline it does not tell' : `timeline ${seen.timeline}`
+    const hint = seen.timelineExact ? '' : '; grant pg_monitor to the monitor to know sooner'
+    return `on ${own}, the primary is on ${timeline}${hint}`
+  }
+  return `on timeline ${seen.timeline}, ahead of the known primary's ${timeline}`
+}

@@ -1,0 +1,226 @@
+import { electPrimary, type FenceReason } from './election.ts'
+import { type HealthInput, nextHealth } from './health.ts'
+import { LagRing } from './lag.ts'
+import type { Lsn } from './lsn.ts'
+import type { DownReason, MonitorEvent } from './monitor-event.ts'
+import type { MonitorSettings } from './monitor-options.ts'
+import type { NodeSpec } from './node.ts'
+import { NodeTrack } from './node-track.ts'
+import type { ProbeOutcome } from './prober.ts'
+import { freezeSnapshot, type Snapshot } from './snapshot.ts'
+import { healthEvents, lagEvent } from './state-events.ts'
+
+/**
+ * What is known of all nodes, and what follows from it: who is primary, who is fenced, who lags.
+ * No timers, no connections: observations and reports go in, snapshots come out.
+ */
+export class Topology {
+  readonly tracks: readonly NodeTrack[]
+  readonly #settings: MonitorSettings
+  readonly #onPublish: (snapshot: Snapshot) => void
+  readonly #ring: LagRing
+  #snapshot: Snapshot
+  #sitting: number | null = null
+  #primaryUp = false
+  #timeline = 0
+  #timelineStartLsn: Lsn | null = null
+  #systemIdentifier: string | null = null
+
+  constructor(
+    nodes: readonly NodeSpec[],
+    settings: MonitorSettings,
+    onPublish: (snapshot: Snapshot) => void,
+  ) {
+    this.#settings = settings
+    this.#onPublish = onPublish
+    this.#ring = new LagRing(Math.max(3 * settings.probeIntervalMs, settings.maxLagMs / 2))
+    const { maxLagMs, maxLagResumeMs } = settings
+    this.tracks = nodes.map((spec) => new NodeTrack(spec, maxLagMs, maxLagResumeMs))
+    this.#snapshot = this.#build(0)
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot
+  }
+
+  /** Index of the last elected primary, up or not. */
+  get sitting(): number | null {
+    return this.#sitting
+  }
+
+  /** Takes in what a probe of the node brought. */
+  learn(track: NodeTrack, outcome: ProbeOutcome): void {
+    if (!outcome.ok) {
+      const { kind, hard, detail } = outcome.failure
+      // Told once, not every second that it lasts.
+      if (track.failing !== kind) {
+        this.#emit({ kind: 'probe-failed', node: track.spec.id, reason: kind, detail })
+      }
+      track.failing = kind
+      this.feed(track, { kind: 'failed-probe', hard, reason: detail }, kind)
+      return
+    }
+    const { observation: seen, level } = outcome
+    if (level !== track.level) {
+      track.level = level
+      const detail = 'the monitor may not read the control file; timelines are known less exactly'
+      this.#emit({ kind: 'probe-degraded', node: track.spec.id, reason: 'privilege', detail })
+    }
+    const from = track.observation?.role ?? 'unknown'
+    track.observation = seen
+    track.failing = null
+    if (seen.replayLsn !== null) track.lastReplayLsn = seen.replayLsn
+    if (track.demotedAtMs !== null && seen.sentAtMs >= track.demotedAtMs) track.demotedAtMs = null
+    if (from !== seen.role) {
+      const to = seen.role
+      const detail = `was ${from}, answers as ${to} on timeline ${seen.timeline ?? 'unknown'}`
+      this.#emit({ kind: 'role-changed', node: track.spec.id, reason: 'probed', detail, from, to })
+    }
+    this.feed(track, { kind: 'good-probe', sentAtMs: seen.sentAtMs }, 'answer')
+  }
+
+  /** One input into one node's health, its events, then everything that follows from it. */
+  feed(track: NodeTrack, input: HealthInput, reason: DownReason): void {
+    const before = track.health
+    const { clock } = this.#settings
+    track.health = nextHealth(before, input, clock.nowMs(), this.#settings)
+    for (const event of healthEvents(track, before, reason)) this.#emit(event)
+    this.settle()
+  }
+
+  /** Draws every conclusion from the notes and publishes the result. */
+  settle(): void {
+    this.#checkIdentity()
+    this.#elect()
+    const nowMs = this.#settings.clock.nowMs()
+    for (const track of this.tracks) {
+      if (!track.measureLag(this.#ring, nowMs)) continue
+      const judged = track.observation?.role === 'replica' && track.health.phase === 'up'
+      if (judged) this.#emit(lagEvent(track, this.#settings))
+    }
+    this.#snapshot = this.#build(this.#snapshot.version + 1)
+    this.#onPublish(this.#snapshot)
+  }
+
+  /** Mixing clusters up loses data: who has another system identifier gets nothing. */
+  #checkIdentity(): void {
+    for (const track of this.tracks) {
+      if (this.#systemIdentifier !== null || !track.claimsPrimary) continue
+      this.#systemIdentifier = track.observation?.systemIdentifier ?? null
+    }
+    const expected = this.#systemIdentifier
+    for (const track of this.tracks) {
+      const own = track.observation?.systemIdentifier ?? null
+      const foreign = expected !== null && own !== null && own !== expected
+      if (foreign) {
+        const detail = `belongs to another cluster (system identifier ${own}, not ${expected})`
+        this.#fence(track, 'foreign-cluster', detail)
+      } else if (track.fence?.reason === 'foreign-cluster') this.#unfence(track)
+    }
+  }
+
+  #elect(): void {
+    for (const track of this.tracks) {
+      const seen = track.observation
+      if (track.splitBrainTimeline === null || seen === null) continue
+      const higher = (seen.timeline ?? 0) > track.splitBrainTimeline
+      if (seen.role === 'replica' || higher) track.splitBrainTimeline = null
+    }
+    const claims = this.tracks
+      .filter((track) => track.claimsPrimary)
+      .map((track) => ({
+        index: track.spec.index,
+        timeline: track.observation?.timeline ?? 0,
+      }))
+    const { winner, fenced, timeline } = electPrimary(claims, this.#sitting, this.#timeline)
+    this.#seat(winner, timeline)
+    for (const { index, reason } of fenced) {
+      const track = this.tracks[index]
+      if (track === undefined) continue
+      if (reason === 'second-primary') track.splitBrainTimeline = timeline
+      this.#fence(track, reason, fenceDetail(track, reason, timeline))
+    }
+    for (const track of this.tracks) {
+      const { fence, spec } = track
+      if (fence === null || fence.reason === 'foreign-cluster') continue
+      if (spec.index === winner || track.observation?.role === 'replica') this.#unfence(track)
+    }
+  }
+
+  #seat(winner: number | null, timeline: number): void {
+    const previous = this.#primaryUp ? this.#sitting : null
+    const track = winner === null ? undefined : this.tracks[winner]
+    if (timeline > this.#timeline) {
+      // What the new primary had replayed as a replica lies before the switch.
+      if (this.#timeline > 0) this.#timelineStartLsn = track?.lastReplayLsn ?? null
+      this.#timeline = timeline
+    }
+    const seen = track?.observation
+    if (seen !== undefined && seen !== null && seen.insertLsn !== null) {
+      this.#ring.push(seen.insertLsn, seen.sentAtMs)
+    }
+    this.#primaryUp = winner !== null
+    if (winner !== null) this.#sitting = winner
+    if (previous === winner) return
+    const name = (index: number | null) =>
+      index === null ? null : (this.tracks[index]?.spec.id ?? null)
+    this.#emit({
+      kind: 'primary-changed',
+      from: name(previous),
+      to: name(winner),
+      timeline: this.#timeline === 0 ? null : this.#timeline,
+      reason: winner === null ? 'lost' : 'elected',
+      detail: winner === null ? 'no node takes writes now' : `takes writes now: ${name(winner)}`,
+    })
+  }
+
+  #fence(track: NodeTrack, reason: FenceReason | 'foreign-cluster', detail: string): void {
+    if (track.fence?.reason === reason) return
+    track.fence = { reason, detail }
+    this.#emit({ kind: 'node-fenced', node: track.spec.id, reason, detail })
+  }
+
+  #unfence(track: NodeTrack): void {
+    track.fence = null
+    const detail = 'no longer contradicts the cluster'
+    this.#emit({ kind: 'node-unfenced', node: track.spec.id, reason: 'resolved', detail })
+  }
+
+  #build(version: number): Snapshot {
+    const nowMs = this.#settings.clock.nowMs()
+    const facts = {
+      ring: this.#ring,
+      timeline: this.#timeline === 0 ? null : this.#timeline,
+      timelineStartLsn: this.#timelineStartLsn,
+    }
+    const nodes = this.tracks.map((track) => track.view(facts, nowMs, this.#settings))
+    const sitting = this.#sitting === null ? undefined : nodes[this.#sitting]
+    // A drained primary is still the primary, but gets nothing new.
+    const serves = this.#primaryUp && sitting?.health === 'up'
+    return freezeSnapshot({
+      version,
+      atMs: nowMs,
+      nodes,
+      primary: serves ? (sitting ?? null) : null,
+      timeline: facts.timeline,
+      timelineStartLsn: facts.timelineStartLsn,
+      systemIdentifier: this.#systemIdentifier,
+    })
+  }
+
+  #emit(event: MonitorEvent): void {
+    try {
+      this.#settings.onEvent(event)
+    } catch {
+      // A broken log must not stop the monitor.
+    }
+  }
+}
+
+function fenceDetail(track: NodeTrack, reason: FenceReason, timeline: number): string {
+  const own = track.observation?.timeline ?? 'unknown'
+  if (reason === 'second-primary') {
+    return `a second primary on timeline ${timeline}; rebuild it as a replica or drop it`
+  }
+  return `a former primary on timeline ${own}, the cluster is on ${timeline}; rebuild it`
+}
