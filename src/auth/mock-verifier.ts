@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { hmac, type ScramVerifier } from './scram-keys.ts'
+import { deriveScramKeys, hmac, type ScramVerifier } from './scram-keys.ts'
 
 /**
  * Verifiers for users that don't exist (PostgreSQL's mock authentication): the same user gets the
@@ -18,10 +18,19 @@ export class MockVerifiers {
     this.#iterations = iterations
   }
 
+  #salt(user: string): Buffer {
+    return hmac(this.#secret, `salt:${user}`).subarray(0, 16)
+  }
+
+  /** Verifier of a configured password, looking like the mock that an unknown user would get. */
+  forPassword(user: string, password: string): Promise<ScramVerifier> {
+    return deriveScramKeys(password, this.#salt(user), this.#iterations)
+  }
+
   for(user: string): ScramVerifier {
     return {
       iterations: this.#iterations,
-      salt: hmac(this.#secret, `salt:${user}`).subarray(0, 16),
+      salt: this.#salt(user),
       storedKey: hmac(this.#secret, `stored:${user}`),
       serverKey: hmac(this.#secret, `server:${user}`),
     }

@@ -1,0 +1,190 @@
+import { randomBytes } from 'node:crypto'
+import type { AuthRateLimit } from '../auth/auth-rate-limit.ts'
+import { type Credential, credential, noCredential } from '../auth/credential.ts'
+import { isMd5Response, md5Hash } from '../auth/md5.ts'
+import type { MockVerifiers } from '../auth/mock-verifier.ts'
+import { ScramServer, scramMechanisms } from '../auth/scram-server.ts'
+import type { StoredSecret } from '../auth/stored-secret.ts'
+import { PgSplitError, ProtocolError } from '../errors.ts'
+import type { LoginChannel } from '../server/login-channel.ts'
+import { Cursor } from '../wire/cursor.ts'
+import { frontend } from '../wire/message-types.ts'
+import {
+  authenticationMd5,
+  authenticationSasl,
+  authenticationSaslContinue,
+  authenticationSaslFinal,
+} from './authentication-messages.ts'
+
+export type LoginMethod = 'scram-sha-256' | 'md5' | 'trust' | 'cert'
+
+/** Where users' secrets come from. */
+export interface Authenticator {
+  /** Null: there is no such user, or it may not log in. Rejects when nobody can say. */
+  find(user: string, database: string): Promise<StoredSecret | null>
+  /** The user's secret did not fit: it may have been changed where it comes from. */
+  distrust?(user: string): void
+}
+
+export interface ClientLoginOptions {
+  readonly method: LoginMethod
+  readonly authenticator: Authenticator
+  readonly rateLimit: AuthRateLimit
+  readonly mockVerifiers: MockVerifiers
+}
+
+/** Who wants in, and over what. */
+export interface LoginAttempt {
+  readonly user: string
+  readonly database: string
+  readonly address: string
+  /** tls-server-end-point hash of our certificate; null: no TLS. */
+  readonly endPointHash: Buffer | null
+  /** Common name of the client's verified certificate; null: it showed none. */
+  readonly certificateName: string | null
+}
+
+/** PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH, about. */
+const maxAuthMessageBytes = 65_536
+
+/**
+ * Authenticates a client, up to but without AuthenticationOk. Resolves with what its log-in may use
+ * at servers. Rejects with a FATAL PgSplitError; for an unknown user and for a wrong password it is
+ * the same, after the same exchange.
+ */
+export async function authenticate(
+  channel: LoginChannel,
+  attempt: LoginAttempt,
+  options: ClientLoginOptions,
+): Promise<Credential> {
+  const { method, authenticator, rateLimit } = options
+  const { user, database, address } = attempt
+  if (method === 'cert' && attempt.certificateName !== user) {
+    throw refusal('28000', `certificate authentication failed for user "${user}"`)
+  }
+  if (method === 'trust' || method === 'cert') {
+    const secret = await authenticator.find(user, database).catch(() => null)
+    return secret === null ? noCredential : withoutProof(secret)
+  }
+  assertNotLimited(rateLimit, attempt)
+  const secret = await authenticator.find(user, database)
+  let proved: Credential | null
+  try {
+    proved =
+      method === 'md5' && secret?.kind !== 'scram'
+        ? await proveMd5(channel, attempt, options, secret)
+        : await proveScram(channel, attempt, options, secret)
+  } catch (error) {
+    if (error instanceof ProtocolError) rateLimit.recordFailure(address, user)
+    throw error
+  }
+  if (proved === null) {
+    rateLimit.recordFailure(address, user)
+    authenticator.distrust?.(user)
+    throw refusal('28P01', `password authentication failed for user "${user}"`)
+  }
+  rateLimit.recordSuccess(address, user)
+  return proved
+}
+
+async function proveScram(
+  channel: LoginChannel,
+  attempt: LoginAttempt,
+  { mockVerifiers, rateLimit }: ClientLoginOptions,
+  secret: StoredSecret | null,
+): Promise<Credential | null> {
+  const { user, endPointHash } = attempt
+  const mock = mockVerifiers.for(user)
+  let verifier = mock
+  if (secret?.kind === 'scram') verifier = secret.verifier
+  else if (secret?.kind === 'password') {
+    verifier = await mockVerifiers.forPassword(user, secret.password)
+  }
+  const scram = new ScramServer({ verifier, isMock: verifier === mock, endPointHash })
+  channel.send(authenticationSasl(scramMechanisms(endPointHash)))
+  const initial = cursorOf(await readPassword(channel))
+  const mechanism = initial.string()
+  const size = initial.int32()
+  let first: Buffer
+  if (size === -1) {
+    // Allowed by SASL: the first message follows an empty challenge.
+    initial.assertEnd()
+    channel.send(authenticationSaslContinue(''))
+    first = await readPassword(channel)
+  } else {
+    first = initial.bytes(size)
+    initial.assertEnd()
+  }
+  channel.send(authenticationSaslContinue(scram.first(mechanism, first.toString('utf8'))))
+  const final = await readPassword(channel)
+  // Again: of many log-ins begun at the same time no more may be judged than of those in a row.
+  assertNotLimited(rateLimit, attempt)
+  const outcome = scram.final(final.toString('utf8'))
+  if (!outcome.ok) return null
+  channel.send(authenticationSaslFinal(outcome.serverFinal))
+  if (secret?.kind === 'password') return withoutProof(secret)
+  return credential({ kind: 'scram-keys', ...outcome.keys })
+}
+
+async function proveMd5(
+  channel: LoginChannel,
+  attempt: LoginAttempt,
+  { mockVerifiers, rateLimit }: ClientLoginOptions,
+  secret: StoredSecret | null,
+): Promise<Credential | null> {
+  const { user } = attempt
+  const salt = randomBytes(4)
+  channel.send(authenticationMd5(salt))
+  const cursor = cursorOf(await readPassword(channel))
+  const response = cursor.string()
+  cursor.assertEnd()
+  assertNotLimited(rateLimit, attempt)
+  const mock = `md5${mockVerifiers.for(user).storedKey.toString('hex', 0, 16)}`
+  let hash = mock
+  if (secret?.kind === 'md5') hash = secret.hash
+  else if (secret?.kind === 'password') hash = md5Hash(user, secret.password)
+  const isProved = isMd5Response(response, hash, salt)
+  return isProved && secret !== null ? withoutProof(secret) : null
+}
+
+/** Every answer of a client to an authentication request is of this type. */
+async function readPassword(channel: LoginChannel): Promise<Buffer> {
+  const { type, body } = await channel.readMessage(maxAuthMessageBytes)
+  if (type === frontend.password) return body
+  const hex = type.toString(16).padStart(2, '0')
+  throw new ProtocolError(`expected a password message, got one of type 0x${hex}`)
+}
+
+function cursorOf(body: Buffer): Cursor {
+  return new Cursor(body, 0, body.length)
+}
+
+function assertNotLimited(rateLimit: AuthRateLimit, { address, user }: LoginAttempt): void {
+  const waitMs = rateLimit.waitMs(address, user)
+  if (waitMs === 0) return
+  throw refusal(
+    '28000',
+    'too many failed log-ins from this address',
+    `Try again in ${Math.ceil(waitMs / 1_000)} s.`,
+  )
+}
+
+/** What a secret is good for at servers when the client has proved nothing that we can use. */
+function withoutProof(secret: StoredSecret): Credential {
+  switch (secret.kind) {
+    case 'password':
+      return credential({ kind: 'password', password: secret.password })
+    case 'md5':
+      return credential({ kind: 'md5-hash', hash: secret.hash })
+    case 'scram':
+      return noCredential
+    default:
+      secret satisfies never
+      return noCredential
+  }
+}
+
+export function refusal(sqlstate: string, message: string, hint?: string): PgSplitError {
+  const facts = { sqlstate, message, severity: 'FATAL' } as const
+  return new PgSplitError(hint === undefined ? facts : { ...facts, hint })
+}

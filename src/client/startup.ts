@@ -1,0 +1,263 @@
+import type { Credential } from '../auth/credential.ts'
+import { endPointHash } from '../auth/end-point-hash.ts'
+import { PgSplitError, ProtocolError } from '../errors.ts'
+import { Link } from '../net/link.ts'
+import type { ClientTls, ClientTlsFiles } from '../net/tls-options.ts'
+import { acceptTls, type TlsInfo } from '../net/tls-upgrade.ts'
+import { LoginChannel } from '../server/login-channel.ts'
+import { errorResponse, negotiateProtocolVersion } from '../wire/backend-messages.ts'
+import type { Setting } from '../wire/startup-options.ts'
+import { decodeStartupPacket, type StartupRequest } from '../wire/startup-packet.ts'
+import { authenticationOk } from './authentication-messages.ts'
+import { authenticate, type ClientLoginOptions, refusal } from './login.ts'
+import type { LoginGate } from './login-gate.ts'
+
+export interface AcceptOptions extends ClientLoginOptions {
+  /** TLS that clients are offered; null: none. */
+  readonly tls: ClientTls | null
+  readonly gate: LoginGate
+  /** From the connection's first moment to AuthenticationOk. Default 30,000 ms. */
+  readonly authTimeoutMs?: number
+  /** Passes a cancel request on; the client's connection closes when it settles. */
+  readonly onCancel: (processId: number, secretKey: Buffer) => Promise<void> | void
+}
+
+/** A client that is authenticated and has been told so (AuthenticationOk). */
+export interface ClientLogin {
+  readonly kind: 'login'
+  /** Paused: set its handlers, take `leftover` first, then `resume()`. */
+  readonly link: Link
+  /** Bytes that the client sent behind its last message. */
+  readonly leftover: Buffer
+  readonly user: string
+  readonly database: string
+  /** As sent, in order, `user`, `database` and `options` included. */
+  readonly startupParameters: readonly (readonly [string, string])[]
+  /** Settings asked for (`options` first), in the order in which they take effect. */
+  readonly settings: readonly Setting[]
+  readonly applicationName: string
+  readonly replication: StartupRequest['replication']
+  readonly protocolMinor: number
+  readonly credential: Credential
+  readonly tls: TlsInfo | null
+}
+
+export type AcceptOutcome =
+  | ClientLogin
+  /** A CancelRequest: passed on, closed. */
+  | { readonly kind: 'cancel' }
+  /** Closed by the client before it asked for anything: a port probe, or TLS that it didn't like. */
+  | { readonly kind: 'gone' }
+  /** Refused: told why, if it could be told, and closed. `user` '' if it didn't say. */
+  | { readonly kind: 'refused'; readonly error: Error; readonly user: string }
+
+/**
+ * Takes a freshly accepted client through GSSENCRequest, SSLRequest or direct TLS, StartupMessage
+ * and authentication. Never rejects, and never closes silently once the client has asked to start.
+ */
+export async function acceptClient(link: Link, options: AcceptOptions): Promise<AcceptOutcome> {
+  return new ClientStartup(link, options).run()
+}
+
+class ClientStartup {
+  #options: AcceptOptions
+  #channel: LoginChannel
+  #address: string
+  #tls: TlsInfo | null = null
+  #user = ''
+  #deadline: number
+  #timeoutMs: number
+
+  constructor(link: Link, options: AcceptOptions) {
+    this.#options = options
+    this.#channel = new LoginChannel(link)
+    this.#address = link.remoteAddress
+    this.#timeoutMs = options.authTimeoutMs ?? 30_000
+    this.#deadline = performance.now() + this.#timeoutMs
+  }
+
+  async run(): Promise<AcceptOutcome> {
+    const channel = this.#channel
+    const timer = setTimeout(() => {
+      const hint = 'The limit is authTimeout.'
+      channel.fail(refusal('57014', `log-in took longer than ${this.#timeoutMs} ms`, hint))
+    }, this.#timeoutMs)
+    const leaveGate = this.#options.gate.enter(() => {
+      channel.fail(refusal('53300', 'too many clients that have not logged in yet'))
+    })
+    try {
+      return await this.#start()
+    } catch (error) {
+      return this.#refuse(error instanceof Error ? error : new Error(String(error)))
+    } finally {
+      clearTimeout(timer)
+      leaveGate()
+    }
+  }
+
+  async #start(): Promise<AcceptOutcome> {
+    const channel = this.#channel
+    if ((await channel.peekByte()) === 0x16) await this.#startTls('direct')
+    let wasGssAsked = false
+    let wasTlsAsked = false
+    for (;;) {
+      const packet = decodeStartupPacket(await channel.readStartupPacket())
+      switch (packet.kind) {
+        case 'gssenc-request':
+          if (wasGssAsked || this.#tls !== null) throw repeated('GSSENCRequest')
+          wasGssAsked = true
+          this.#assertNothingBehind('GSSENCRequest')
+          this.#answer('N')
+          break
+        case 'ssl-request':
+          if (wasTlsAsked || this.#tls !== null) throw repeated('SSLRequest')
+          wasTlsAsked = true
+          this.#assertNothingBehind('SSLRequest')
+          if (this.#tlsFiles() === null) this.#answer('N')
+          else {
+            this.#answer('S')
+            await this.#startTls('asked')
+          }
+          break
+        case 'cancel':
+          await this.#options.onCancel(packet.processId, packet.secretKey)
+          this.#close()
+          return { kind: 'cancel' }
+        case 'refused':
+          throw packet.error
+        case 'startup':
+          return await this.#logIn(packet)
+        default:
+          packet satisfies never
+      }
+    }
+  }
+
+  async #logIn(request: StartupRequest): Promise<ClientLogin> {
+    const channel = this.#channel
+    const { user, database, negotiate } = request
+    this.#user = user
+    const name = this.#tls?.clientCertificate?.commonName ?? null
+    this.#assertTls(user, name)
+    if (negotiate !== null) {
+      channel.send(negotiateProtocolVersion(negotiate.minor, negotiate.unrecognized))
+    }
+    const certificate = this.#tls?.serverCertificate ?? null
+    const credential = await authenticate(
+      channel,
+      {
+        user,
+        database,
+        address: this.#address,
+        endPointHash: certificate === null ? null : endPointHash(certificate),
+        certificateName: name,
+      },
+      this.#options,
+    )
+    channel.send(authenticationOk)
+    return {
+      kind: 'login',
+      link: channel.link,
+      leftover: channel.release(),
+      user,
+      database,
+      startupParameters: request.parameters,
+      settings: request.settings,
+      applicationName: request.applicationName,
+      replication: request.replication,
+      protocolMinor: request.minor,
+      credential,
+      tls: this.#tls,
+    }
+  }
+
+  #tlsFiles(): ClientTlsFiles | null {
+    return this.#options.tls?.files ?? null
+  }
+
+  async #startTls(how: 'asked' | 'direct'): Promise<void> {
+    const clientTls = this.#options.tls
+    const files = this.#tlsFiles()
+    if (clientTls === null || files === null) throw new ProtocolError('TLS is not offered here')
+    const hello = this.#channel.take(this.#channel.heldBytes)
+    const duplex = this.#channel.link.takeDuplex()
+    duplex.pause()
+    if (hello.length > 0) duplex.unshift(hello)
+    const { remotePort } = this.#channel.link
+    const leftMs = Math.max(1, this.#deadline - performance.now())
+    const upgraded = await acceptTls(duplex, clientTls, files, leftMs)
+    const link = Link.of(upgraded.socket)
+    link.remoteAddress = this.#address
+    link.remotePort = remotePort
+    this.#channel.attach(link)
+    this.#tls = upgraded.tls
+    // Without ALPN, bytes meant for another protocol could be played to us (ALPACA).
+    if (how === 'direct' && !upgraded.tls.hasAlpn) {
+      throw new ProtocolError('direct TLS connection without ALPN protocol "postgresql"')
+    }
+  }
+
+  #assertNothingBehind(request: string): void {
+    if (this.#channel.heldBytes === 0) return
+    throw new ProtocolError(
+      `received unencrypted data after ${request}`,
+      'This is either a bug of the client or somebody in the middle who injects bytes.',
+    )
+  }
+
+  /** What `tls.mode` asks of every client that wants to start. */
+  #assertTls(user: string, certificateName: string | null): void {
+    const { tls } = this.#options
+    if (tls === null || !tls.isRequired) return
+    if (this.#tls === null) {
+      throw refusal('28000', 'TLS is required', 'Connect with sslmode=require or stronger.')
+    }
+    if (!tls.mustVerify) return
+    if (certificateName === null) {
+      throw refusal('28000', 'connection requires a valid client certificate')
+    }
+    if (tls.mode === 'verify-full' && certificateName !== user) {
+      throw refusal('28000', `certificate authentication failed for user "${user}"`)
+    }
+  }
+
+  #answer(letter: 'S' | 'N'): void {
+    this.#channel.send(Buffer.from(letter))
+    this.#channel.link.flush()
+  }
+
+  #refuse(error: Error): AcceptOutcome {
+    const isGone = error instanceof PgSplitError && error.sqlstate === '08006'
+    if (isGone && this.#user === '') {
+      this.#channel.link.destroy()
+      return { kind: 'gone' }
+    }
+    if (error instanceof PgSplitError && !isGone) {
+      const { sqlstate, message, detail, hint } = error
+      this.#channel.send(
+        errorResponse({
+          sqlstate,
+          message,
+          severity: 'FATAL',
+          ...(detail === undefined ? {} : { detail }),
+          ...(hint === undefined ? {} : { hint }),
+        }),
+      )
+    } else if (!isGone) {
+      const message = 'internal error during the log-in'
+      this.#channel.send(errorResponse({ sqlstate: 'XX000', message, severity: 'FATAL' }))
+    }
+    this.#close()
+    return { kind: 'refused', error, user: this.#user }
+  }
+
+  /** Stops listening and closes in order: what was sent still arrives. */
+  #close(): void {
+    this.#channel.discard()
+    this.#channel.link.end()
+  }
+}
+
+function repeated(request: string): ProtocolError {
+  return new ProtocolError(`a second ${request}, or one inside TLS`)
+}

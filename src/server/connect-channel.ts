@@ -1,0 +1,121 @@
+import { ProtocolError } from '../errors.ts'
+import { Link } from '../net/link.ts'
+import type { ServerTls } from '../net/tls-options.ts'
+import { connectTls, type TlsInfo } from '../net/tls-upgrade.ts'
+import { sslRequest } from '../wire/frontend-messages.ts'
+import { ConnectError } from './connect-error.ts'
+import { LoginChannel } from './login-channel.ts'
+
+/** Where a server listens: TCP, or `path` of a Unix socket. */
+export interface DialTarget {
+  readonly host: string
+  readonly port: number
+  readonly path?: string
+}
+
+/** One try of a connection: without TLS, with it where the server has it, or with it only. */
+export type Encryption = 'plain' | 'offered' | 'required'
+
+export interface OpenChannel {
+  readonly channel: LoginChannel
+  readonly tls: TlsInfo | null
+  /** Ends the time limit on the channel's reads. */
+  readonly stopClock: () => void
+}
+
+/** What to try, in libpq's order for the sslmode. Unix sockets have no TLS. */
+export function encryptions(tls: ServerTls, target: DialTarget): readonly Encryption[] {
+  if (target.path !== undefined) return ['plain']
+  switch (tls.sslmode) {
+    case 'disable':
+      return ['plain']
+    case 'allow':
+      return ['plain', 'required']
+    case 'prefer':
+      return ['offered', 'plain']
+    case 'require':
+    case 'verify-ca':
+    case 'verify-full':
+      return ['required']
+    default:
+      tls.sslmode satisfies never
+      return ['required']
+  }
+}
+
+/**
+ * Dials and brings up TLS as `encryption` says, until `deadline` (of `performance.now()`), which
+ * from then on also limits the channel's reads. Rejects with ConnectError.
+ */
+export async function openChannel(
+  target: DialTarget,
+  tls: ServerTls,
+  encryption: Encryption,
+  deadline: number,
+  dial: (target: DialTarget, timeoutMs: number) => Promise<Link> = Link.dial,
+): Promise<OpenChannel> {
+  const where = target.path ?? `${target.host}:${target.port}`
+  const leftMs = (): number => Math.max(1, deadline - performance.now())
+  const link = await dial(target, leftMs()).catch((error: unknown) => {
+    throw unreachable(where, error)
+  })
+  const channel = new LoginChannel(link)
+  const timer = setTimeout(() => {
+    const message = `log-in to ${where} timed out`
+    channel.fail(new ConnectError('timeout', { sqlstate: '08001', message }))
+  }, leftMs())
+  const stopClock = (): void => clearTimeout(timer)
+  try {
+    if (encryption === 'plain') return { channel, tls: null, stopClock }
+    if (!tls.isDirect && !(await isTlsOffered(channel))) {
+      if (encryption === 'offered') return { channel, tls: null, stopClock }
+      const message = `${where} does not offer TLS, but sslmode ${tls.sslmode} requires it`
+      throw new ConnectError('tls', { sqlstate: '08001', message })
+    }
+    const upgraded = await connectTls(
+      channel.link.takeDuplex(),
+      tls.connectOptions(target.host),
+      leftMs(),
+    ).catch((error: unknown) => {
+      throw new ConnectError('tls', { sqlstate: '08001', message: tlsReason(where, error) }, error)
+    })
+    channel.attach(Link.of(upgraded.socket))
+    if (tls.isDirect && !upgraded.tls.hasAlpn) {
+      const message = `${where} speaks TLS, but not PostgreSQL over it (no ALPN)`
+      throw new ConnectError('tls', { sqlstate: '08001', message })
+    }
+    return { channel, tls: upgraded.tls, stopClock }
+  } catch (error) {
+    stopClock()
+    channel.link.destroy()
+    throw error
+  }
+}
+
+async function isTlsOffered(channel: LoginChannel): Promise<boolean> {
+  channel.send(sslRequest())
+  channel.link.flush()
+  const answer = await channel.readByte()
+  // What comes unencrypted behind the answer may be somebody else's (CVE-2021-23222).
+  if (channel.heldBytes > 0) {
+    throw new ProtocolError('the server sent unencrypted data behind its answer to SSLRequest')
+  }
+  if (answer === 0x53) return true
+  if (answer === 0x4e) return false
+  // An ErrorResponse here is not authentic: its text is not shown (CVE-2024-10977).
+  throw new ProtocolError('the server did not answer SSLRequest with S or N')
+}
+
+function unreachable(where: string, error: unknown): ConnectError {
+  const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
+  return new ConnectError(
+    code === 'ETIMEDOUT' ? 'timeout' : 'network',
+    { sqlstate: '08001', message: `cannot connect to ${where}: ${code}` },
+    error,
+  )
+}
+
+function tlsReason(where: string, error: unknown): string {
+  const reason = error instanceof Error ? error.message : String(error)
+  return `TLS with ${where} failed: ${reason}`
+}
