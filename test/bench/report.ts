@@ -87,7 +87,10 @@ export function writeBlock(file: URL, block: string): void {
   const at = text.indexOf(heading)
   if (at < 0) throw new Error(`${file.pathname} has no heading "## Results"`)
   const cut = at + heading.length
-  writeFileSync(file, `${text.slice(0, cut)}\n${block}\n${text.slice(cut).trimStart()}`)
+  writeFileSync(
+    file,
+    `${text.slice(0, cut)}\n${block}\n${text.slice(cut).trimStart()}`.trimEnd().concat('\n'),
+  )
 }
 
 /** Short hash of the checkout, with a + when tracked files are changed; '' outside of git. */

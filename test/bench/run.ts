@@ -47,11 +47,12 @@ async function bench(options: BenchOptions, pgbench: string): Promise<void> {
     const arena = { cluster, scratch, pgsplitArguments: options.pgsplitArguments }
     contestants.push(...(await startContestants(arena, options)))
 
-    const results = await runRounds(pgbench, contestants, options)
+    // Memory first: under load the heap of a garbage-collected proxy grows, and gives back later.
     const extras = [
       ...(await idleClients(contestants, options)),
       ...(await slowReader(contestants, options)),
     ]
+    const results = await runRounds(pgbench, contestants, options)
     const names = contestants.map(({ name }) => name)
     const table =
       options.cells.length === 0 ? [] : [report.renderTable(options.cells, names, results)]
