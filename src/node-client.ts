@@ -1,8 +1,8 @@
 /** pgsplit's own connections to a node, for everything that isn't a client's work. */
-import { isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
-import type { NodeConfig, ServerTlsConfig } from './config/config.ts'
+import type { NodeConfig } from './config/config.ts'
+import { loadServerTls, type ServerTls } from './net/tls-options.ts'
 
 /** How to dial: the database if not the monitor's own, and the time for all of it in ms. */
 export interface NodeClientOptions {
@@ -19,7 +19,8 @@ export async function connectNode(
   node: NodeConfig,
   options: NodeClientOptions,
 ): Promise<pg.Client> {
-  const attempts = tlsAttempts(node.tls, node.host)
+  const tls = loadServerTls(node.tls, `node ${node.name}`)
+  const attempts = tlsAttempts(tls, node.host)
   for (const [index, ssl] of attempts.entries()) {
     const client = new pg.Client({
       host: node.host,
@@ -28,6 +29,7 @@ export async function connectNode(
       password: node.login.password?.reveal() ?? '',
       database: options.database ?? node.login.database,
       ssl,
+      ...(tls.isDirect ? { sslnegotiation: 'direct' } : {}),
       connectionTimeoutMillis: options.connectTimeoutMs,
       statement_timeout: options.statementTimeoutMs,
       query_timeout: options.statementTimeoutMs + 1000,
@@ -46,22 +48,10 @@ export async function connectNode(
   throw new Error('unreachable: sslmode gives at least one attempt')
 }
 
-/**
- * What to try in which order (libpq-ssl, "SSL Mode Descriptions"): `allow` begins without TLS,
- * `prefer` with it; `require` with a root certificate checks it like verify-ca.
- */
-export function tlsAttempts(tls: ServerTlsConfig, host: string): (false | ConnectionOptions)[] {
+/** What to try in which order (libpq-ssl, "SSL Mode Descriptions"): `allow` begins without TLS. */
+export function tlsAttempts(tls: ServerTls, host: string): (false | ConnectionOptions)[] {
   if (tls.sslmode === 'disable') return [false]
-  const isVerified = tls.sslmode.startsWith('verify-')
-  const hasRoot = tls.rootCert !== undefined
-  const encrypted: ConnectionOptions = {
-    rejectUnauthorized: isVerified || (tls.sslmode === 'require' && hasRoot),
-    ...(isIP(host) === 0 ? { servername: host } : {}),
-    ...(tls.rootCert === undefined || tls.rootCert === 'system' ? {} : { ca: tls.rootCert }),
-    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
-    ...(tls.key === undefined ? {} : { key: tls.key.reveal() }),
-    ...(tls.sslmode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
-  }
+  const encrypted = tls.connectOptions(host)
   if (tls.sslmode === 'allow') return [false, encrypted]
   if (tls.sslmode === 'prefer') return [encrypted, false]
   return [encrypted]

@@ -1,14 +1,16 @@
 /**
- * The resolved configuration: defaults filled in, durations in milliseconds, sizes in bytes, files
- * read, secrets wrapped. What each option means is said once, in `schema.ts`.
+ * The resolved configuration: defaults filled in, durations in milliseconds, sizes in bytes,
+ * secrets wrapped. What each option means is said once, in `schema.ts`.
  */
+import type { ClientTlsOptions, ServerTlsOptions } from '../net/tls-options.ts'
 import type { Secret } from './secret.ts'
 
 export interface Config {
   readonly listen: readonly ListenAddress[]
   /** At least one; the names are unique. */
   readonly clusters: readonly ClusterConfig[]
-  readonly tls: ClientTlsConfig
+  /** For `new ClientTls`; file names are absolute and were readable at start. */
+  readonly tls: ClientTlsOptions
   readonly limits: LimitsConfig
   readonly admin: AdminConfig
   readonly log: LogConfig
@@ -41,7 +43,8 @@ export interface NodeConfig {
   readonly zone: string | undefined
   /** Share of the reads, relative to the other replicas: 1 to 1000. */
   readonly weight: number
-  readonly tls: ServerTlsConfig
+  /** For `loadServerTls`; file names are absolute and were readable at start. */
+  readonly tls: ServerTlsOptions
   /** Who the monitor logs in as at this node. */
   readonly login: MonitorLogin
 }
@@ -116,24 +119,6 @@ export interface UserConfig {
   /** Role at the servers; the same name when not given. */
   readonly serverUser: string
   readonly serverPassword: Secret | undefined
-}
-
-export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
-
-/** PEM texts, already read and checked. */
-export interface ServerTlsConfig {
-  readonly sslmode: SslMode
-  /** PEM, or `system` for the certificate authorities that Node.js brings. */
-  readonly rootCert: string | undefined
-  readonly cert: string | undefined
-  readonly key: Secret | undefined
-}
-
-export interface ClientTlsConfig {
-  readonly mode: 'disable' | 'allow' | 'require' | 'verify-ca' | 'verify-full'
-  readonly cert: string | undefined
-  readonly key: Secret | undefined
-  readonly ca: string | undefined
 }
 
 export interface LimitsConfig {

@@ -5,12 +5,11 @@ import { ConfigError } from '../errors.ts'
 import type { Config } from './config.ts'
 import type { Environment } from './interpolate.ts'
 import { parseConfig } from './parse-config.ts'
-import { reasonOf } from './pem.ts'
 
 /** No real configuration comes near it; it bounds what a wrong file name can cost. */
 const maxFileBytes = 4 * 1024 * 1024
 
-/** What reading a file needs from outside; `readFile` is there for tests. */
+/** What reading a file needs from outside; `readFile` is for tests. */
 export interface LoadOptions {
   readonly env?: Environment
   readonly readFile?: (path: string) => string
@@ -37,7 +36,6 @@ export function loadConfigFile(path: string, options: LoadOptions = {}): Config 
     return parseConfig(merge(value, options.override), {
       env: options.env ?? {},
       directory: dirname(path),
-      readFile,
     })
   } catch (error) {
     if (!(error instanceof ConfigError)) throw yamlLimit(error, path)
@@ -59,6 +57,15 @@ function readText(path: string, readFile: (path: string) => string): string {
   }
   if (text.length <= maxFileBytes) return text
   throw new ConfigError('', `${path} is larger than 4 MB; is it a configuration?`)
+}
+
+/** Why the system refused a file, in words. */
+function reasonOf(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  if (code === 'ENOENT') return 'no such file'
+  if (code === 'EACCES') return 'no permission'
+  if (code === 'EISDIR') return 'it is a directory'
+  return code === '' ? 'it is no readable file' : code
 }
 
 function isSection(value: unknown): value is Record<string, unknown> {

@@ -17,6 +17,7 @@ export interface NodeUrl {
   readonly sslrootcert: string | undefined
   readonly sslcert: string | undefined
   readonly sslkey: string | undefined
+  readonly sslnegotiation: string | undefined
 }
 
 const parameters = [
@@ -29,6 +30,7 @@ const parameters = [
   'sslrootcert',
   'sslcert',
   'sslkey',
+  'sslnegotiation',
 ]
 
 /** Settings of a client that have no meaning for a node; cloud consoles print some of them. */
@@ -63,6 +65,7 @@ export function parseNodeUrl(text: string): NodeUrl {
     sslrootcert: value('sslrootcert'),
     sslcert: value('sslcert'),
     sslkey: value('sslkey'),
+    sslnegotiation: value('sslnegotiation'),
   }
 }
 

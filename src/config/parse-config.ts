@@ -1,10 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { ConfigError } from '../errors.ts'
 import type { AdminConfig, AdminUser, ClusterConfig, Config } from './config.ts'
 import { type Environment, interpolate } from './interpolate.ts'
 import { configErrorOf } from './issue-text.ts'
 import { configJsonSchema } from './json-schema.ts'
-import type { FileAccess } from './pem.ts'
 import { assertVerifier } from './resolve-auth.ts'
 import { resolveCluster } from './resolve-cluster.ts'
 import { resolveClientTls } from './resolve-tls.ts'
@@ -14,7 +12,6 @@ import { type ConfigInput, configSchema } from './schema.ts'
 export interface ParseOptions {
   readonly env?: Environment
   readonly directory?: string
-  readonly readFile?: (path: string) => string
 }
 
 /**
@@ -27,23 +24,19 @@ export function parseConfig(value: unknown, options: ParseOptions = {}): Config 
   }
   const result = configSchema.safeParse(interpolate(value, options.env ?? {}))
   if (!result.success) throw configErrorOf(result.error.issues, configJsonSchema())
-  const files: FileAccess = {
-    directory: options.directory ?? '.',
-    readFile: options.readFile ?? ((path) => readFileSync(path, 'utf8')),
-  }
-  return resolve(result.data, files)
+  return resolve(result.data, options.directory ?? '.')
 }
 
-function resolve(input: ConfigInput, files: FileAccess): Config {
+function resolve(input: ConfigInput, directory: string): Config {
   const clusters = Object.entries(input.clusters).map(([name, cluster]) =>
-    resolveCluster(name, cluster, files),
+    resolveCluster(name, cluster, directory),
   )
   const first = clusters[0]
   if (first === undefined) throw new ConfigError('clusters', 'has no cluster; name at least one')
   assertNoOverlap(clusters, input.admin.database)
-  const tls = resolveClientTls(input.tls, files)
+  const tls = resolveClientTls(input.tls, directory)
   const byCertificate = clusters.find((cluster) => cluster.auth.method === 'cert')
-  if (byCertificate !== undefined && !tls.mode.startsWith('verify-')) {
+  if (byCertificate !== undefined && tls.mode?.startsWith('verify-') !== true) {
     throw new ConfigError(
       `clusters.${byCertificate.name}.auth.method`,
       `cert needs tls.mode verify-ca or verify-full, not ${tls.mode}`,

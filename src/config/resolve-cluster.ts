@@ -2,7 +2,6 @@ import { ConfigError } from '../errors.ts'
 import type { ClusterConfig, MonitorLogin, NodeConfig, RoutingConfig } from './config.ts'
 import { type NodeUrl, parseNodeUrl } from './node-url.ts'
 import { NodeUrlError } from './node-url-error.ts'
-import type { FileAccess } from './pem.ts'
 import { resolveAuth } from './resolve-auth.ts'
 import { resolveServerTls } from './resolve-tls.ts'
 import type { ClusterInput } from './schema-cluster.ts'
@@ -14,7 +13,7 @@ type NodeInput = ClusterInput['primary']
 export function resolveCluster(
   name: string,
   input: ClusterInput,
-  files: FileAccess,
+  directory: string,
 ): ClusterConfig {
   const path = `clusters.${name}`
   const nodes = [
@@ -59,13 +58,14 @@ export function resolveCluster(
     const options = node instanceof Secret ? { url: node, weight: 1 } : node
     const urlPath = node instanceof Secret ? place.path : `${place.path}.url`
     const url = readUrl(options.url, urlPath)
-    const { sslmode, sslrootcert, sslcert, sslkey } = url
+    const { sslmode, sslrootcert, sslcert, sslkey, sslnegotiation } = url
     const tlsPath = sslmode || sslrootcert || sslcert || sslkey ? urlPath : `${path}.tls`
     const tls = {
       sslmode: sslmode ?? input.tls.sslmode,
       sslrootcert: sslrootcert ?? input.tls.sslrootcert,
       sslcert: sslcert ?? input.tls.sslcert,
       sslkey: sslkey ?? input.tls.sslkey,
+      sslnegotiation: sslnegotiation ?? input.tls.sslnegotiation,
     }
     return {
       name: options.name ?? place.name,
@@ -74,7 +74,7 @@ export function resolveCluster(
       port: url.port,
       zone: options.zone,
       weight: options.weight,
-      tls: resolveServerTls(tls, tlsPath, files),
+      tls: resolveServerTls(tls, tlsPath, directory),
       login: resolveLogin(url, input.monitor, urlPath),
     }
   }

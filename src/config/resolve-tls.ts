@@ -1,6 +1,12 @@
+import { isAbsolute, resolve } from 'node:path'
 import { ConfigError } from '../errors.ts'
-import type { ClientTlsConfig, ServerTlsConfig, SslMode } from './config.ts'
-import { type FileAccess, readCertificates, readPrivateKey } from './pem.ts'
+import {
+  ClientTls,
+  type ClientTlsOptions,
+  loadServerTls,
+  type ServerTlsOptions,
+  type SslMode,
+} from '../net/tls-options.ts'
 import { show } from './scalars.ts'
 import type { ConfigInput } from './schema.ts'
 
@@ -17,71 +23,62 @@ function isSslMode(word: string): word is SslMode {
   return sslModes.includes(word)
 }
 
-/** The options of TLS to a node as given in its URL or in the cluster's `tls`. */
+/** The options of TLS to a node, as its URL and the cluster's `tls` together give them. */
 export interface ServerTlsInput {
-  readonly sslmode?: string | undefined
-  readonly sslrootcert?: string | undefined
-  readonly sslcert?: string | undefined
-  readonly sslkey?: string | undefined
+  readonly sslmode: string | undefined
+  readonly sslrootcert: string | undefined
+  readonly sslcert: string | undefined
+  readonly sslkey: string | undefined
+  readonly sslnegotiation: string | undefined
 }
 
 /**
- * Reads the files of TLS to a node. `sslrootcert: system` means libpq's: the known public
- * authorities, and nothing weaker than verify-full (libpq-connect, "sslrootcert").
+ * Options with file names made absolute, tried once so that a bad certificate is found now.
+ * `sslrootcert: system` alone means verify-full (libpq-connect, "sslrootcert").
  */
 export function resolveServerTls(
   input: ServerTlsInput,
   path: string,
-  files: FileAccess,
-): ServerTlsConfig {
-  const { sslrootcert: root, sslcert, sslkey } = input
+  directory: string,
+): ServerTlsOptions {
+  const { sslrootcert: root, sslcert, sslkey, sslnegotiation } = input
   const sslmode = input.sslmode ?? (root === 'system' ? 'verify-full' : 'prefer')
   if (!isSslMode(sslmode)) {
     throw new ConfigError(path, `sslmode ${show(sslmode)} is none of ${sslModes.join(', ')}`)
   }
-  if (sslmode.startsWith('verify-') && root === undefined) {
-    throw new ConfigError(path, `sslmode ${sslmode} needs sslrootcert: a PEM file, or system`)
+  if (sslnegotiation !== undefined && !['postgres', 'direct'].includes(sslnegotiation)) {
+    throw new ConfigError(path, `sslnegotiation ${show(sslnegotiation)} is not postgres or direct`)
   }
-  if (root === 'system' && sslmode !== 'verify-full') {
-    throw new ConfigError(path, `sslrootcert system needs sslmode verify-full, not ${sslmode}`)
-  }
-  const [cert, key] = readPair(sslcert, sslkey, path, ['sslcert', 'sslkey'], files)
-  return {
+  const absolute = (file: string): string => place(file, directory)
+  const options: ServerTlsOptions = {
     sslmode,
-    rootCert: root === undefined || root === 'system' ? root : readCertificates(root, path, files),
-    cert,
-    key,
+    ...(root === undefined ? {} : { sslrootcert: root === 'system' ? root : absolute(root) }),
+    ...(sslcert === undefined ? {} : { sslcert: absolute(sslcert) }),
+    ...(sslkey === undefined ? {} : { sslkey: absolute(sslkey) }),
+    ...(sslnegotiation === 'direct' ? { sslnegotiation } : {}),
   }
+  loadServerTls(options, path)
+  return options
 }
 
-/** Reads the files of TLS from the clients; the mode defaults by whether there is a certificate. */
-export function resolveClientTls(tls: ConfigInput['tls'], files: FileAccess): ClientTlsConfig {
-  const mode = tls.mode ?? (tls.cert === undefined ? 'disable' : 'allow')
-  const [cert, key] = readPair(tls.cert, tls.key, 'tls', ['cert', 'key'], files)
-  if (mode !== 'disable' && cert === undefined) {
-    throw new ConfigError('tls.cert', `is missing; mode ${mode} needs cert and key`)
+/** The same for TLS from the clients. */
+export function resolveClientTls(tls: ConfigInput['tls'], directory: string): ClientTlsOptions {
+  const options: ClientTlsOptions = {
+    mode: tls.mode ?? (tls.cert === undefined ? 'disable' : 'allow'),
+    ...(tls.cert === undefined ? {} : { certFile: place(tls.cert, directory) }),
+    ...(tls.key === undefined ? {} : { keyFile: place(tls.key, directory) }),
+    ...(tls.ca === undefined ? {} : { caFile: place(tls.ca, directory) }),
   }
-  if (mode.startsWith('verify-') && tls.ca === undefined) {
-    throw new ConfigError('tls.ca', `is missing; mode ${mode} needs the clients' authority`)
+  try {
+    new ClientTls(options)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const message = error.message.slice(error.path.length + 2)
+    throw new ConfigError(error.path.replace(/File$/, ''), message, error.cause)
   }
-  const ca = tls.ca === undefined ? undefined : readCertificates(tls.ca, 'tls.ca', files)
-  return { mode, cert, key, ca }
+  return options
 }
 
-function readPair(
-  cert: string | undefined,
-  key: string | undefined,
-  path: string,
-  [certName, keyName]: readonly [string, string],
-  files: FileAccess,
-) {
-  if (cert === undefined && key === undefined) return [undefined, undefined] as const
-  if (cert === undefined) {
-    throw new ConfigError(`${path}.${certName}`, `is missing; ${keyName} alone is of no use`)
-  }
-  if (key === undefined) {
-    throw new ConfigError(`${path}.${keyName}`, `is missing; ${certName} needs its private key`)
-  }
-  const pem = readCertificates(cert, `${path}.${certName}`, files)
-  return [pem, readPrivateKey(key, `${path}.${keyName}`, pem, files)] as const
+function place(file: string, directory: string): string {
+  return isAbsolute(file) ? file : resolve(directory, file)
 }

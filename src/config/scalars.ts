@@ -108,7 +108,7 @@ export function listenAddress() {
 export function flag(doc: OptionDoc) {
   const wanted = expected('true or false')
   return z
-    .union([z.boolean(), z.enum(['true', 'false'])], wanted)
+    .union([z.boolean(wanted), z.enum(['true', 'false'], wanted)], wanted)
     .transform((value) => value === true || value === 'true')
     .meta(meta(doc))
 }

@@ -226,6 +226,9 @@ const serverTls = section(
       description: `Certificate that pgsplit shows to the nodes. ${relative}`,
     }).optional(),
     sslkey: text(file, { description: `Its private key. ${relative}` }).optional(),
+    sslnegotiation: choice(['postgres', 'direct'], {
+      description: '`direct`: TLS from the first byte, for nodes of PostgreSQL 17 and later.',
+    }).prefault('postgres'),
   },
   "TLS to the nodes. Parameters of a node's URL go first.",
 )

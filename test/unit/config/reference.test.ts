@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { lookupFunctionDdl } from '../../../src/auth/role-sql.ts'
+import { configJsonSchema } from '../../../src/config/json-schema.ts'
+import { loadConfigFile } from '../../../src/config/load-config-file.ts'
+import { referenceRows, withReference } from '../../../src/config/reference.ts'
+import { packageVersion } from '../../../src/config/version.ts'
+
+const root = new URL('../../../', import.meta.url)
+const readme = readFileSync(new URL('README.md', root), 'utf8')
+
+describe('the reference', () => {
+  it('describes every option, with its default', () => {
+    const rows = referenceRows()
+    expect(rows.length).toBeGreaterThan(50)
+    for (const row of rows) expect(row.description, row.path).not.toBe('')
+    expect(rows.find((row) => row.path === 'clusters.<name>.routing.maxLag')).toEqual({
+      path: 'clusters.<name>.routing.maxLag',
+      default: '`10s`',
+      description:
+        'How far a replica may lag behind the primary and still serve reads. (duration) At the limit: The replica gets no reads until it is within `maxLagResume` again.',
+    })
+  })
+
+  it('stands in README.md as it is now (node test/support/write-reference.ts writes it)', () => {
+    expect(withReference(readme)).toBe(readme)
+  })
+
+  it("repeats the look-up function's SQL in README.md word for word", () => {
+    expect(readme).toContain(lookupFunctionDdl.trimEnd())
+  })
+})
+
+describe('the JSON Schema', () => {
+  it('knows the options, their types and defaults, and allows no other', () => {
+    expect(configJsonSchema()).toMatchObject({
+      title: 'pgsplit',
+      required: ['clusters'],
+      additionalProperties: false,
+      properties: {
+        limits: {
+          additionalProperties: false,
+          properties: {
+            authTimeout: { default: '15s', type: ['string', 'number'], 'x-unit': 'duration' },
+          },
+        },
+      },
+    })
+  })
+})
+
+describe('the example configuration', () => {
+  it('is valid', () => {
+    const path = new URL('examples/config/pgsplit.yaml', root).pathname
+    const config = loadConfigFile(path, { env: { MONITOR_PASSWORD: 'x' } })
+    expect(config.clusters[0]?.nodes.length).toBeGreaterThan(2)
+  })
+})
+
+it('the version is that of package.json', () => {
+  expect(packageVersion()).toMatch(/^\d+\.\d+\.\d+/)
+})
