@@ -4,7 +4,7 @@
  * Ids are `client`, `server`, `node`, `cluster`; `reason` is one word.
  */
 import pino from 'pino'
-import { redact } from './redact.ts'
+import { redactValue } from './redact.ts'
 
 export type Logger = pino.Logger
 
@@ -21,10 +21,10 @@ export interface LogOptions {
 
 /**
  * Makes the logger. Writes to standard error by default, synchronously, so that the last words of
- * a process are not lost. Every line is redacted as a whole, in either format.
+ * a process are not lost. Every field of every line is redacted, in either format.
  */
 export function createLogger(options: LogOptions, target: LogTarget = standardError()): Logger {
-  const lineOf = options.format === 'pretty' ? pretty : (line: string) => line
+  const textOf = options.format === 'pretty' ? pretty : JSON.stringify
   return pino(
     {
       level: options.level,
@@ -33,8 +33,12 @@ export function createLogger(options: LogOptions, target: LogTarget = standardEr
       formatters: { level: (level) => ({ level }) },
       serializers: { err: errorFacts, error: errorFacts },
     },
-    { write: (line: string) => target.write(lineOf(redact(line))) },
+    { write: (line: string) => target.write(`${textOf(clean(line))}\n`) },
   )
+}
+
+function clean(line: string): Record<string, unknown> {
+  return redactValue(JSON.parse(line)) as Record<string, unknown>
 }
 
 function standardError(): LogTarget {
@@ -51,8 +55,7 @@ function errorFacts(error: unknown): unknown {
 const shownFirst = new Set(['level', 'time', 'msg', 'event'])
 
 /** `10:00:00.000 WARN  replica r1 is down (event=node_down node=r1)`, for people. */
-function pretty(line: string): string {
-  const record = JSON.parse(line) as Record<string, unknown>
+function pretty(record: Record<string, unknown>): string {
   const rest = Object.entries(record)
     .filter(([key]) => !shownFirst.has(key))
     .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
@@ -60,7 +63,7 @@ function pretty(line: string): string {
   const level = String(record.level).toUpperCase().padEnd(5)
   const text = String(record.msg ?? record.event ?? '')
   const facts = rest.length === 0 ? '' : ` (${rest.join(' ')})`
-  return `${oneLine(`${time} ${level} ${text}${facts}`)}\n`
+  return oneLine(`${time} ${level} ${text}${facts}`)
 }
 
 /** A user name with a line feed or an escape sequence must not forge a line on a terminal. */
