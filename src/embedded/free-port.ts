@@ -23,7 +23,8 @@ export async function freePort(): Promise<number> {
   )
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Whether nobody listens on the port of 127.0.0.1. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
     server.once('error', () => resolve(false))
