@@ -20,9 +20,9 @@ export interface CancelOptions {
  * with ConnectError.
  */
 export async function cancelServer(options: CancelOptions): Promise<void> {
-  const { target, tls = noServerTls, timeoutMs = 5_000 } = options
+  const { tls = noServerTls, timeoutMs = 5_000 } = options
   const deadline = performance.now() + timeoutMs
-  const tries = encryptions(tls, target)
+  const tries = encryptions(tls)
   for (let i = 0; ; i++) {
     try {
       await cancelOnce(options, tls, tries[i] as Encryption, deadline)

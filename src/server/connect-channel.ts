@@ -6,11 +6,10 @@ import { sslRequest } from '../wire/frontend-messages.ts'
 import { ConnectError } from './connect-error.ts'
 import { LoginChannel } from './login-channel.ts'
 
-/** Where a server listens: TCP, or `path` of a Unix socket. */
+/** Where a server listens. */
 export interface DialTarget {
   readonly host: string
   readonly port: number
-  readonly path?: string
 }
 
 /** One try of a connection: without TLS, with it where the server has it, or with it only. */
@@ -23,9 +22,8 @@ export interface OpenChannel {
   readonly stopClock: () => void
 }
 
-/** What to try, in libpq's order for the sslmode. Unix sockets have no TLS. */
-export function encryptions(tls: ServerTls, target: DialTarget): readonly Encryption[] {
-  if (target.path !== undefined) return ['plain']
+/** What to try, in libpq's order for the sslmode. */
+export function encryptions(tls: ServerTls): readonly Encryption[] {
   switch (tls.sslmode) {
     case 'disable':
       return ['plain']
@@ -54,7 +52,7 @@ export async function openChannel(
   deadline: number,
   dial: (target: DialTarget, timeoutMs: number) => Promise<Link> = Link.dial,
 ): Promise<OpenChannel> {
-  const where = target.path ?? `${target.host}:${target.port}`
+  const where = `${target.host}:${target.port}`
   const leftMs = (): number => Math.max(1, deadline - performance.now())
   const link = await dial(target, leftMs()).catch((error: unknown) => {
     throw unreachable(where, error)

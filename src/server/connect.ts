@@ -64,7 +64,7 @@ export async function connectServer(options: ConnectOptions): Promise<ServerLogi
   const { timeoutMs = 10_000, tls = noServerTls } = options
   const deadline = performance.now() + timeoutMs
   let minor: number = options.minor ?? newestMinor
-  const tries = encryptions(tls, options.target)
+  const tries = encryptions(tls)
   for (let i = 0; ; ) {
     const encryption = tries[i] as Encryption
     try {
@@ -99,7 +99,7 @@ async function connectOnce(
     const negotiated = await logIn(channel, {
       user: options.user,
       credential: options.credential,
-      allowCleartext: options.allowCleartext ?? options.target.path !== undefined,
+      allowCleartext: options.allowCleartext ?? false,
       channelBinding: options.channelBinding ?? 'prefer',
       tls:
         opened.tls === null
@@ -162,9 +162,9 @@ function isWorthOtherEncryption({ failure, sqlstate }: ConnectError): boolean {
   return failure === 'tls' || (failure === 'server' && sqlstate === '28000')
 }
 
-function connectError(error: unknown, { host, port, path }: DialTarget): ConnectError {
+function connectError(error: unknown, { host, port }: DialTarget): ConnectError {
   if (error instanceof ConnectError) return error
-  const where = path ?? `${host}:${port}`
+  const where = `${host}:${port}`
   if (error instanceof ProtocolError) {
     const message = `log-in to ${where} failed: ${error.message}`
     return new ConnectError('protocol', { sqlstate: '08P01', message }, error)
