@@ -2,22 +2,19 @@ import { type Command, Option } from 'commander'
 
 const repeat = (value: string, before: string[] = []): string[] => [...before, value]
 
-/** The flags that describe nodes and routing, the same for serve, check and explain. */
+/**
+ * The flags that stand for a configuration: the same for serve, check and explain, so that a
+ * command line can be checked by changing one word. Values are judged by the configuration.
+ */
 export function withConfigOptions(command: Command): Command {
   return command
     .option('-c, --config <file>', 'configuration file (YAML); see pgsplit config --reference')
     .option('--primary <url>', 'the primary, as the monitor: postgres://user:password@host/db')
-    .addOption(new Option('--replica <url>', 'a replica; give it once for each').argParser(repeat))
-}
-
-/** The flags of a running proxy. Values are checked by the configuration, not here. */
-export function withServeOptions(command: Command): Command {
-  return withConfigOptions(command)
+    .addOption(new Option('--replica <url>', 'a replica; may be repeated').argParser(repeat))
     .addOption(
-      new Option(
-        '--listen <host:port>',
-        'where clients connect, default 127.0.0.1:6432; may be repeated',
-      ).argParser(repeat),
+      new Option('--listen <host:port>', 'default 127.0.0.1:6432; may be repeated').argParser(
+        repeat,
+      ),
     )
     .option('--balancer <name>', 'how a replica is chosen, default least-connections')
     .option('--max-lag <duration>', 'how far a replica may lag, default 10s')

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { parseDuration } from '../config/duration.ts'
 import { parseListenAddress } from '../config/listen-address.ts'
 import { ConfigError } from '../errors.ts'
-import type { CommandIo } from './command-io.ts'
+import { type CommandIo, ExitWith } from './command-io.ts'
 
 export interface DemoOptions {
   readonly replicas: number
@@ -11,10 +11,10 @@ export interface DemoOptions {
   readonly listen: { readonly host: string; readonly port: number } | undefined
   /** Fires on SIGTERM or SIGINT: end and clean up. */
   readonly signal: AbortSignal
-  readonly print: (line: string) => void
 }
 
-export type Demo = (options: DemoOptions) => Promise<void>
+/** Gives the exit code. */
+export type Demo = (options: DemoOptions) => Promise<number>
 
 interface DemoFlags {
   readonly replicas: string
@@ -28,13 +28,17 @@ export function demoCommand(io: CommandIo, demo: Demo): Command {
     .description('start a primary, replicas and pgsplit on this machine, and show them at work')
     .option('--replicas <number>', 'how many replicas, 0 to 15', '2')
     .option('--for <duration>', 'end by itself after this time, for example 15s')
-    .option('--listen <host:port>', 'where pgsplit listens; default: a free port')
+    .option(
+      '--listen <host:port>',
+      'where pgsplit listens; default: 127.0.0.1:6432, or a free port',
+    )
     .action(async (flags: DemoFlags) => {
       const options = readFlags(flags)
       const stop = new AbortController()
       const forget = io.onStopSignal(() => stop.abort())
       try {
-        await demo({ ...options, signal: stop.signal, print: io.print })
+        const code = await demo({ ...options, signal: stop.signal })
+        if (code !== 0) throw new ExitWith(code)
       } finally {
         forget()
       }

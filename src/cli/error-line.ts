@@ -34,7 +34,15 @@ function textOf(error: unknown): string {
   const code = 'code' in error ? String(error.code) : ''
   const reason = systemReasons[code]
   if (reason === undefined) return error.message || error.name
-  // Node's own texts ("connect ECONNREFUSED 10.0.0.1:5432") are kept for their address.
-  const fact = error.message.replace(/^(?:connect|listen|getaddrinfo)\s+[A-Z_]+:?\s*/, '')
+  const fact = addressOf(error) ?? error.message
   return fact === '' ? reason : `${fact}: ${reason}`
+}
+
+/** Where a system call failed; Node's own texts mix it with the call and its code. */
+function addressOf(error: Error): string | undefined {
+  const { hostname, address, port } = error as Error & Readonly<Record<string, unknown>>
+  const host = hostname ?? address
+  if (typeof host !== 'string') return undefined
+  const shown = host.includes(':') ? `[${host}]` : host
+  return port === undefined ? shown : `${shown}:${String(port)}`
 }

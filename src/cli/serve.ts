@@ -4,7 +4,7 @@ import { type ConfigFlags, configFromFlags } from '../config/config-from-flags.t
 import { formatListenAddress } from '../config/listen-address.ts'
 import { createLogger, type Logger } from '../log.ts'
 import type { CommandIo } from './command-io.ts'
-import { withServeOptions } from './config-options.ts'
+import { withConfigOptions } from './config-options.ts'
 
 /** What serve needs of a running proxy. */
 export interface Running {
@@ -17,7 +17,7 @@ export type Start = (config: Config, logger: Logger) => Promise<Running>
 
 /** `pgsplit serve`: runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
 export function serveCommand(io: CommandIo, start: Start): Command {
-  return withServeOptions(new Command('serve'))
+  return withConfigOptions(new Command('serve'))
     .description('run the proxy until SIGTERM or Ctrl-C')
     .action(async (flags: ConfigFlags) => {
       const config = configFromFlags(flags, { env: io.env })

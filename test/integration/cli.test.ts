@@ -1,0 +1,158 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+
+const root = new URL('../../', import.meta.url).pathname
+const directory = mkdtempSync(join(tmpdir(), 'pgsplit-cli-'))
+const children = new Set<ChildProcess>()
+let cluster: EmbeddedCluster
+
+beforeAll(async () => {
+  cluster = await startCluster({ replicas: 1 })
+})
+
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL')
+  rmSync(directory, { recursive: true, force: true })
+  await cluster?.stop()
+})
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+function pgsplit(args: readonly string[], input = '', env = {}): Promise<Ended> {
+  const child = spawn(process.execPath, [join(root, 'src/cli.ts'), ...args], {
+    env: { ...process.env, ...env },
+  })
+  children.add(child)
+  const texts = { out: '', err: '' }
+  child.stdout.on('data', (chunk) => (texts.out += chunk))
+  child.stderr.on('data', (chunk) => (texts.err += chunk))
+  child.stdin.end(input)
+  return new Promise((resolve) => {
+    child.on('close', (code) => {
+      children.delete(child)
+      resolve({ code, ...texts })
+    })
+  })
+}
+
+function file(name: string, text: string): string {
+  const path = join(directory, name)
+  writeFileSync(path, text)
+  return path
+}
+
+const urls = () => [cluster.primary, ...cluster.replicas].map((node) => node.urlFor('postgres'))
+const nodeFlags = () => ['--primary', urls()[0] ?? '', '--replica', urls()[1] ?? '']
+
+describe('pgsplit as a process', () => {
+  it('prints version and schema', async () => {
+    expect(await pgsplit(['--version'])).toMatchObject({ code: 0, err: '' })
+    const { code, out } = await pgsplit(['config', '--schema'])
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toHaveProperty('title', 'pgsplit')
+  })
+
+  it('tells a mistake in a file in one line with its place', async () => {
+    const path = file('bad.yaml', 'clusters:\n  main:\n    primary: postgres://m@h\n    pol: {}\n')
+    expect(await pgsplit(['check', '--config', path])).toEqual({
+      code: 1,
+      out: '',
+      err: `pgsplit: clusters.main.pol: unknown option; did you mean pool? (${path}:4:5)\n`,
+    })
+  })
+
+  it('tells a broken certificate in one line', async () => {
+    const path = file('cert.pem', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n')
+    const flags = [...nodeFlags(), '--tls-cert', path, '--tls-key', path]
+    const { code, err } = await pgsplit(['serve', ...flags])
+    expect(code).toBe(1)
+    expect(err).toMatch(/^pgsplit: --tls-cert: .*\n$/)
+  })
+
+  it('does not mind when nobody reads its output to the end', async () => {
+    const child = spawn(process.execPath, [join(root, 'src/cli.ts'), 'config'])
+    child.stdout.destroy()
+    const code = await new Promise((resolve) => child.on('close', resolve))
+    expect(code).toBe(0)
+  })
+})
+
+describe('pgsplit check', () => {
+  it('finds the nodes of a cluster well, one line each', async () => {
+    const { code, out, err } = await pgsplit(['check', ...nodeFlags()])
+    expect(err).toBe('')
+    expect(code).toBe(0)
+    const lines = out.trimEnd().split('\n')
+    expect(lines).toHaveLength(3)
+    expect(lines[0]).toMatch(
+      /^ok {4}main {2}primary .* primary, PostgreSQL \d+(\.\d+)?, timeline 1$/,
+    )
+    expect(lines[1]).toMatch(/^ok {4}main {2}r1 .* replica, .*(up to date|bytes behind)$/)
+  })
+
+  it('takes passwords from the environment of a file', async () => {
+    const url = new URL(urls()[0] ?? '')
+    const password = decodeURIComponent(url.password)
+    const text = [
+      'clusters:',
+      '  main:',
+      `    primary: postgres://${url.username}:$\{PGSPLIT_PW}@${url.host}/postgres`,
+    ].join('\n')
+    const path = file('env.yaml', text)
+    expect(await pgsplit(['check', '-c', path], '', { PGSPLIT_PW: password })).toMatchObject({
+      code: 0,
+    })
+    expect((await pgsplit(['check', '-c', path], '', { PGSPLIT_PW: '' })).err).toContain(
+      'the environment variable PGSPLIT_PW is not set or empty',
+    )
+    const wrong = await pgsplit(['check', '-c', path], '', { PGSPLIT_PW: 'not:it' })
+    expect(wrong.code).toBe(1)
+    expect(wrong.out).toContain('wrong user or password; check the connection URL')
+    expect(wrong.out + wrong.err).not.toContain('not:it')
+  })
+
+  it('finds roles that are the other way round, and a node that is not there', async () => {
+    const [primary = '', replica = ''] = urls()
+    const gone = 'postgres://m@127.0.0.1:1'
+    const { code, out, err } = await pgsplit([
+      ...['check', '--primary', replica],
+      ...['--replica', primary, '--replica', gone],
+    ])
+    expect(code).toBe(1)
+    const lines = out.trimEnd().split('\n')
+    expect(lines[0]).toMatch(/^FAIL .*is a standby, not the primary/)
+    expect(lines[1]).toMatch(/^FAIL .*is a primary, not a replica/)
+    expect(lines[2]).toMatch(/^FAIL .*127.0.0.1:1 {2}connection refused; is PostgreSQL running/)
+    expect(err).toBe('pgsplit: nodes with problems: 3 of 3\n')
+  })
+
+  it('finds that an ordinary role may not read verifiers, and accepts the function', async () => {
+    const { out: sql } = await pgsplit(['config', '--lookup-sql'])
+    const admin = new pg.Client(urls()[0] ?? '')
+    await admin.connect()
+    try {
+      await admin.query("CREATE ROLE pgsplit_monitor LOGIN PASSWORD 'm'")
+      const url = new URL(urls()[0] ?? '')
+      url.username = 'pgsplit_monitor'
+      url.password = 'm'
+      const refused = await pgsplit(['check', '--primary', url.href])
+      expect(refused.code).toBe(1)
+      expect(refused.out).toContain("role pgsplit_monitor can't read pg_authid")
+      const named = ['check', '--primary', url.href, '--lookup', 'pgsplit.role_secret']
+      expect((await pgsplit(named)).out).toContain("can't execute pgsplit.role_secret(text)")
+      await admin.query(sql)
+      expect(await pgsplit(named)).toMatchObject({ code: 0 })
+    } finally {
+      await admin.end()
+    }
+  })
+})

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest'
+import { faults } from '../../../src/cli/check.ts'
+import type { NodeFacts } from '../../../src/cli/inspect-node.ts'
+import type { ClusterConfig, NodeConfig } from '../../../src/config/config.ts'
+import { parseConfig } from '../../../src/config/parse-config.ts'
+
+const well: NodeFacts = {
+  isStandby: false,
+  version: '18.1',
+  timeline: 1,
+  systemIdentifier: '7',
+  maxConnections: 100,
+  walPosition: 100n,
+  mayLookUp: true,
+}
+
+function clusterOf(options: object = {}): {
+  cluster: ClusterConfig
+  primary: NodeConfig
+  replica: NodeConfig
+} {
+  const main = { primary: 'postgres://m@a', replicas: ['postgres://m@b'], ...options }
+  const [cluster] = parseConfig({ clusters: { main } }).clusters
+  const [primary, replica] = cluster?.nodes ?? []
+  if (cluster === undefined || primary === undefined || replica === undefined) throw new Error()
+  return { cluster, primary, replica }
+}
+
+describe('check finds fault with', () => {
+  const { cluster, primary, replica } = clusterOf()
+  const standby = { ...well, isStandby: true }
+
+  it('nothing when all is as the configuration says', () => {
+    expect(faults(well, primary, cluster, well)).toEqual([])
+    expect(faults(standby, replica, cluster, well)).toEqual([])
+  })
+
+  it('roles that are the other way round', () => {
+    expect(faults(standby, primary, cluster, undefined)).toEqual([
+      'is a standby, not the primary; put it under replicas',
+    ])
+    expect(faults(well, replica, cluster, well)).toEqual([
+      'is a primary, not a replica; check that it follows the primary',
+    ])
+  })
+
+  it('a replica of another cluster', () => {
+    const [fault] = faults({ ...standby, systemIdentifier: '8' }, replica, cluster, well)
+    expect(fault).toContain('belongs to another cluster')
+  })
+
+  it('a monitor that may not read verifiers', () => {
+    const [fault] = faults({ ...well, mayLookUp: false }, primary, cluster, well)
+    expect(fault).toBe(
+      "role m can't read pg_authid; see pgsplit config --lookup-sql, or set auth.lookup to off",
+    )
+    const named = clusterOf({ auth: { lookup: 'pgsplit.role_secret' } })
+    const [other] = faults({ ...well, mayLookUp: false }, named.primary, named.cluster, well)
+    expect(other).toContain("can't execute pgsplit.role_secret(text) in database postgres")
+  })
+
+  it('a pool that the node can never fill', () => {
+    const [fault] = faults({ ...well, maxConnections: 10 }, primary, cluster, well)
+    expect(fault).toBe('pool.size 20 is more than its max_connections 10; lower pool.size')
+  })
+})
