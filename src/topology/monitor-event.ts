@@ -26,6 +26,7 @@ export type MonitorEvent =
       readonly reason: 'elected' | 'lost'
       readonly detail: string
     }
+  | { readonly kind: 'listener-failed'; readonly reason: 'thrown'; readonly detail: string }
 
 export type DownReason =
   | 'refused'
@@ -34,7 +35,6 @@ export type DownReason =
   | 'reset'
   | 'login'
   | 'answer'
-  | 'demoted'
   | 'operator'
 
 interface NodeEvent<Kind extends string, Reason extends string> {

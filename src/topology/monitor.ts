@@ -33,6 +33,7 @@ export class Monitor {
   readonly #topology: Topology
   readonly #listeners = new Set<(snapshot: Snapshot) => void>()
   #cancelRound: (() => void) | null = null
+  #lost = false
   #state: 'new' | 'running' | 'stopped' = 'new'
 
   /** Throws a ConfigError when the list of nodes can't be watched. */
@@ -60,6 +61,7 @@ export class Monitor {
     if (this.#state !== 'new') throw new Error('a monitor is started once')
     this.#state = 'running'
     await this.#round()
+    this.#topology.complete()
     // Only now is the primary known, and with it what the replicas' positions mean.
     if (this.snapshot.primary !== null) await this.#probeReplicas()
   }
@@ -94,8 +96,9 @@ export class Monitor {
     const nowMs = this.#settings.clock.nowMs()
     if (kind === 'read-only-primary') {
       if (track.observation?.role !== 'primary') return
-      track.demotedAtMs = nowMs
-      this.#topology.settle()
+      // A primary may be read-only by configuration: a report refuted lately only asks again.
+      const refuted = nowMs - track.refutedAtMs < 10 * this.#settings.probeIntervalMs
+      if (!refuted) this.#topology.doubtPrimary(track)
     } else {
       const hard = kind === 'refused' || kind === 'shutdown'
       // Banning the only node that takes writes helps nobody.
@@ -157,12 +160,15 @@ export class Monitor {
 
   async #round(): Promise<void> {
     if (this.#state !== 'running') return
-    const { clock, probeIntervalMs, fastIntervalMs } = this.#settings
+    const { probeIntervalMs, fastIntervalMs } = this.#settings
     // Armed first: a node that hangs must not delay the next look at the others.
-    const lost = this.snapshot.primary === null && this.#topology.sitting !== null
-    const delayMs = lost ? fastIntervalMs : probeIntervalMs
-    this.#cancelRound = clock.after(delayMs, () => void this.#round())
+    this.#armRound(this.#topology.isPrimaryLost ? fastIntervalMs : probeIntervalMs)
     await this.#probeAll()
+  }
+
+  #armRound(delayMs: number): void {
+    this.#cancelRound?.()
+    this.#cancelRound = this.#settings.clock.after(delayMs, () => void this.#round())
   }
 
   /** The primary's position first: then a replica's answer can be judged against it. */
@@ -242,7 +248,18 @@ export class Monitor {
   }
 
   #publish(snapshot: Snapshot): void {
-    for (const listener of this.#listeners) listener(snapshot)
+    const lost = this.#state === 'running' && this.#topology.isPrimaryLost
+    // Look for its successor at once, not when the next round is due.
+    if (lost && !this.#lost) this.#armRound(0)
+    this.#lost = lost
+    for (const listener of this.#listeners) {
+      try {
+        listener(snapshot)
+      } catch (error) {
+        // One listener's bug must end neither the probes nor the other listeners' news.
+        this.#topology.emit({ kind: 'listener-failed', reason: 'thrown', detail: String(error) })
+      }
+    }
   }
 }
 

@@ -33,6 +33,8 @@ export class NodeTrack {
   splitBrainTimeline: number | null = null
   /** The primary role is in doubt since then; an observation sent earlier can't restore it. */
   demotedAtMs: number | null = null
+  /** When a probe last found such a doubt wrong. */
+  refutedAtMs = Number.NEGATIVE_INFINITY
   /** What it had replayed when it was last seen as a replica. */
   lastReplayLsn: Lsn | null = null
   lagMs: number | null = null

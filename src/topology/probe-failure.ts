@@ -44,6 +44,6 @@ function codeOf(error: unknown): string | null {
 /** An AggregateError of node:net (all addresses failed) has no message of its own. */
 function describe(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return describe(error.errors[0])
-  const text = error instanceof Error ? error.message : String(error)
+  const text = error instanceof Error ? error.message : typeof error === 'string' ? error : ''
   return (text.split('\n')[0] ?? '').slice(0, 200) || 'unknown error'
 }

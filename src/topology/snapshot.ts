@@ -18,7 +18,7 @@ export interface Snapshot {
    * timelines up to it are on this history too. Null = no promotion was witnessed.
    */
   readonly timelineStartLsn: Lsn | null
-  /** Of the cluster, taken from the first primary that was seen. */
+  /** Of the cluster, from the first primary that was elected; null until then. */
   readonly systemIdentifier: string | null
 }
 

@@ -25,6 +25,7 @@ export class Topology {
   #timeline = 0
   #timelineStartLsn: Lsn | null = null
   #systemIdentifier: string | null = null
+  #complete = false
 
   constructor(
     nodes: readonly NodeSpec[],
@@ -48,13 +49,24 @@ export class Topology {
     return this.#sitting
   }
 
+  /** There was a primary, and now no node answers as one. */
+  get isPrimaryLost(): boolean {
+    return this.#sitting !== null && !this.#primaryUp
+  }
+
+  /** Every node has been asked once: only now can claims be compared. */
+  complete(): void {
+    this.#complete = true
+    this.settle()
+  }
+
   /** Takes in what a probe of the node brought. */
   learn(track: NodeTrack, outcome: ProbeOutcome): void {
     if (!outcome.ok) {
       const { kind, hard, detail } = outcome.failure
       // Told once, not every second that it lasts.
       if (track.failing !== kind) {
-        this.#emit({ kind: 'probe-failed', node: track.spec.id, reason: kind, detail })
+        this.emit({ kind: 'probe-failed', node: track.spec.id, reason: kind, detail })
       }
       track.failing = kind
       this.feed(track, { kind: 'failed-probe', hard, reason: detail }, kind)
@@ -64,19 +76,28 @@ export class Topology {
     if (level !== track.level) {
       track.level = level
       const detail = 'the monitor may not read the control file; timelines are known less exactly'
-      this.#emit({ kind: 'probe-degraded', node: track.spec.id, reason: 'privilege', detail })
+      this.emit({ kind: 'probe-degraded', node: track.spec.id, reason: 'privilege', detail })
     }
     const from = track.observation?.role ?? 'unknown'
     track.observation = seen
     track.failing = null
     if (seen.replayLsn !== null) track.lastReplayLsn = seen.replayLsn
-    if (track.demotedAtMs !== null && seen.sentAtMs >= track.demotedAtMs) track.demotedAtMs = null
+    if (track.demotedAtMs !== null && seen.sentAtMs >= track.demotedAtMs) {
+      track.demotedAtMs = null
+      if (seen.role === 'primary') track.refutedAtMs = seen.atMs
+    }
     if (from !== seen.role) {
       const to = seen.role
       const detail = `was ${from}, answers as ${to} on timeline ${seen.timeline ?? 'unknown'}`
-      this.#emit({ kind: 'role-changed', node: track.spec.id, reason: 'probed', detail, from, to })
+      this.emit({ kind: 'role-changed', node: track.spec.id, reason: 'probed', detail, from, to })
     }
     this.feed(track, { kind: 'good-probe', sentAtMs: seen.sentAtMs }, 'answer')
+  }
+
+  /** Takes the primary role away until a probe that is sent later has answered. */
+  doubtPrimary(track: NodeTrack): void {
+    track.demotedAtMs = this.#settings.clock.nowMs()
+    this.settle()
   }
 
   /** One input into one node's health, its events, then everything that follows from it. */
@@ -84,19 +105,21 @@ export class Topology {
     const before = track.health
     const { clock } = this.#settings
     track.health = nextHealth(before, input, clock.nowMs(), this.#settings)
-    for (const event of healthEvents(track, before, reason)) this.#emit(event)
+    for (const event of healthEvents(track, before, reason)) this.emit(event)
     this.settle()
   }
 
   /** Draws every conclusion from the notes and publishes the result. */
   settle(): void {
-    this.#checkIdentity()
-    this.#elect()
+    if (this.#complete) {
+      this.#checkIdentity()
+      this.#elect()
+    }
     const nowMs = this.#settings.clock.nowMs()
     for (const track of this.tracks) {
       if (!track.measureLag(this.#ring, nowMs)) continue
       const judged = track.observation?.role === 'replica' && track.health.phase === 'up'
-      if (judged) this.#emit(lagEvent(track, this.#settings))
+      if (judged) this.emit(lagEvent(track, this.#settings))
     }
     this.#snapshot = this.#build(this.#snapshot.version + 1)
     this.#onPublish(this.#snapshot)
@@ -104,11 +127,7 @@ export class Topology {
 
   /** Mixing clusters up loses data: who has another system identifier gets nothing. */
   #checkIdentity(): void {
-    for (const track of this.tracks) {
-      if (this.#systemIdentifier !== null || !track.claimsPrimary) continue
-      this.#systemIdentifier = track.observation?.systemIdentifier ?? null
-    }
-    const expected = this.#systemIdentifier
+    const expected = this.#systemIdentifier ?? commonIdentifier(this.tracks)
     for (const track of this.tracks) {
       const own = track.observation?.systemIdentifier ?? null
       const foreign = expected !== null && own !== null && own !== expected
@@ -159,12 +178,13 @@ export class Topology {
     if (seen !== undefined && seen !== null && seen.insertLsn !== null) {
       this.#ring.push(seen.insertLsn, seen.sentAtMs)
     }
+    this.#systemIdentifier ??= seen?.systemIdentifier ?? null
     this.#primaryUp = winner !== null
     if (winner !== null) this.#sitting = winner
     if (previous === winner) return
     const name = (index: number | null) =>
       index === null ? null : (this.tracks[index]?.spec.id ?? null)
-    this.#emit({
+    this.emit({
       kind: 'primary-changed',
       from: name(previous),
       to: name(winner),
@@ -177,13 +197,13 @@ export class Topology {
   #fence(track: NodeTrack, reason: FenceReason | 'foreign-cluster', detail: string): void {
     if (track.fence?.reason === reason) return
     track.fence = { reason, detail }
-    this.#emit({ kind: 'node-fenced', node: track.spec.id, reason, detail })
+    this.emit({ kind: 'node-fenced', node: track.spec.id, reason, detail })
   }
 
   #unfence(track: NodeTrack): void {
     track.fence = null
     const detail = 'no longer contradicts the cluster'
-    this.#emit({ kind: 'node-unfenced', node: track.spec.id, reason: 'resolved', detail })
+    this.emit({ kind: 'node-unfenced', node: track.spec.id, reason: 'resolved', detail })
   }
 
   #build(version: number): Snapshot {
@@ -208,13 +228,27 @@ export class Topology {
     })
   }
 
-  #emit(event: MonitorEvent): void {
+  emit(event: MonitorEvent): void {
     try {
       this.#settings.onEvent(event)
     } catch {
       // A broken log must not stop the monitor.
     }
   }
+}
+
+/** Of the most nodes; a tie goes to the node that comes first in the configuration. */
+function commonIdentifier(tracks: readonly NodeTrack[]): string | null {
+  const votes = new Map<string, number>()
+  let common: string | null = null
+  for (const { observation } of tracks) {
+    const own = observation?.systemIdentifier ?? null
+    if (own !== null) votes.set(own, (votes.get(own) ?? 0) + 1)
+  }
+  for (const [identifier, count] of votes) {
+    if (common === null || count > (votes.get(common) ?? 0)) common = identifier
+  }
+  return common
 }
 
 function fenceDetail(track: NodeTrack, reason: FenceReason, timeline: number): string {
