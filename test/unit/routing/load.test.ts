@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest'
+import { LoadTable } from '../../../src/routing/load.ts'
+
+describe('the load table', () => {
+  it('counts what is in flight and never goes below zero', () => {
+    const load = new LoadTable()
+    load.start(3)
+    load.start(3)
+    load.finish(3, 1)
+    expect(load.inFlight[3]).toBe(1)
+    load.finish(3, Number.NaN)
+    load.finish(3, 1)
+    expect(load.inFlight[3]).toBe(0)
+    expect([load.started[3], load.failed[3]]).toEqual([2, 1])
+  })
+
+  it('takes a slower answer at once and a faster one slowly', () => {
+    let nowMs = 0
+    const load = new LoadTable({ decayMs: 10_000, nowMs: () => nowMs })
+    load.finish(1, 5)
+    expect(load.latencyMs(1)).toBe(5)
+    load.finish(1, 80)
+    expect(load.latencyMs(1)).toBe(80)
+    load.finish(1, 5)
+    expect(load.latencyMs(1)).toBe(80)
+    nowMs = 10_000
+    load.finish(1, 5)
+    expect(load.latencyMs(1)).toBeCloseTo(80 / Math.E + 5 * (1 - 1 / Math.E))
+  })
+
+  it('forgets an old peak, so that a node that was slow once is tried again', () => {
+    let nowMs = 0
+    const load = new LoadTable({ decayMs: 1000, nowMs: () => nowMs })
+    load.finish(1, 500)
+    nowMs = 10_000
+    expect(load.latencyMs(1)).toBeLessThan(0.1)
+    expect(load.latencyMs(2)).toBe(0)
+  })
+
+  it('can count in memory that is shared with other threads', () => {
+    const inFlight = new Int32Array(new SharedArrayBuffer(31 * 4))
+    new LoadTable({ inFlight }).start(2)
+    expect(new LoadTable({ inFlight }).inFlight[2]).toBe(1)
+  })
+})

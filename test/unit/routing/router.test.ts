@@ -1,0 +1,209 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createBalancer } from '../../../src/routing/balancers/create-balancer.ts'
+import { LoadTable } from '../../../src/routing/load.ts'
+import { initialFacts, type SessionFacts } from '../../../src/routing/requirement.ts'
+import { Router, type RouterOptions } from '../../../src/routing/router.ts'
+import type { StatementClass } from '../../../src/sql/statement-class.ts'
+import type { Snapshot } from '../../../src/topology/snapshot.ts'
+import { classOf, hint, snapshotOf, view } from './fixtures.ts'
+
+const READ = classOf('replica')
+const WRITE = classOf('primary')
+const FACTS = initialFacts()
+
+function router(given: Partial<RouterOptions> = {}): Router {
+  const load = new LoadTable()
+  return new Router({ balancer: createBalancer('least-connections'), load, ...given })
+}
+
+describe('the router', () => {
+  it('sends proved reads to the replicas in turn and writes to the primary', () => {
+    const one = router()
+    const snapshot = snapshotOf([view(0), view(1), view(2)])
+    const nodes = [1, 2, 3, 4].map(() => one.route(READ, FACTS, snapshot).node?.id)
+    expect(nodes.toSorted()).toEqual(['r1', 'r1', 'r2', 'r2'])
+    expect(one.route(WRITE, FACTS, snapshot)).toEqual({
+      node: view(0),
+      target: 'primary',
+      reason: 'because primary',
+    })
+  })
+
+  it('allocates nothing for the common case', () => {
+    const one = router()
+    const snapshot = snapshotOf([view(0), view(1)])
+    expect(one.route(READ, FACTS, snapshot)).toBe(one.route(READ, FACTS, snapshot))
+    const next = snapshotOf([view(0), view(1)], { version: 2 })
+    expect(one.route(READ, FACTS, next).node).toBe(next.nodes[1])
+  })
+
+  it('falls back to the primary with the reason, unless told not to', () => {
+    const snapshot = snapshotOf([view(0), view(1, { fresh: false })])
+    expect(router().route(READ, FACTS, snapshot)).toEqual({
+      node: snapshot.primary,
+      target: 'replica',
+      reason: 'proved read-only, but every replica lags too far behind',
+    })
+    expect(router({ fallbackToPrimary: false }).route(READ, FACTS, snapshot)).toEqual({
+      node: null,
+      target: 'replica',
+      reason: 'every replica lags too far behind, and fallbackToPrimary is off',
+    })
+  })
+
+  it('reads go on without a primary, writes say that there is none', () => {
+    const snapshot = snapshotOf([view(0, { role: 'unknown', health: 'down' }), view(1)])
+    expect(router().route(READ, FACTS, snapshot).node?.id).toBe('r1')
+    expect(router().route(WRITE, FACTS, snapshot)).toEqual({
+      node: null,
+      target: 'primary',
+      reason: 'because primary, but there is no primary now',
+    })
+    const nobody = snapshotOf([view(0, { role: 'unknown' })])
+    expect(router().route(READ, FACTS, nobody)).toMatchObject({
+      node: null,
+      reason: 'no replica is known, and there is no primary now',
+    })
+  })
+
+  it('does not offer a node again that a retried read has met', () => {
+    const snapshot = snapshotOf([view(0), view(1), view(2)])
+    const one = router()
+    for (let i = 0; i < 6; i++) expect(one.route(READ, FACTS, snapshot, 0b10).node?.id).toBe('r2')
+    expect(one.route(READ, FACTS, snapshot, 0b110)).toMatchObject({
+      node: { id: 'primary' },
+      reason: 'proved read-only, but every replica was tried',
+    })
+  })
+
+  it('holds a session’s reads back from replicas that have not replayed its writes', () => {
+    const snapshot = snapshotOf([
+      view(0),
+      view(1, { replayLsn: 500n }),
+      view(2, { replayLsn: 700n }),
+    ])
+    const one = router()
+    const at = (watermark: bigint) => one.route(READ, initialFacts({ watermark }), snapshot)
+    expect(new Set([1, 2, 3, 4].map(() => at(500n).node?.id)).size).toBe(2)
+    for (let i = 0; i < 6; i++) expect(at(600n).node?.id).toBe('r2')
+    expect(at(701n)).toMatchObject({
+      node: { id: 'primary' },
+      reason: "proved read-only, but no replica has reached the session's watermark",
+    })
+  })
+
+  it('prefers the own zone', () => {
+    const snapshot = snapshotOf([view(0), view(1, { zone: 'a' }), view(2, { zone: 'b' })])
+    const one = router({ zone: 'b' })
+    for (let i = 0; i < 4; i++) expect(one.route(READ, FACTS, snapshot).node?.id).toBe('r2')
+  })
+
+  it('keeps pins and transactions on the node that holds them, up or not', () => {
+    const snapshot = snapshotOf([view(0), view(1), view(2, { readable: false, health: 'down' })])
+    const one = router()
+    const reading = initialFacts({ inTransactionOn: 'replica', heldNode: 2 })
+    expect(one.route(WRITE, reading, snapshot).node?.id).toBe('r2')
+    const pinned = initialFacts({ pinned: 'LISTEN', heldNode: 0 })
+    expect(one.route(READ, pinned, snapshot)).toMatchObject({
+      node: { id: 'primary' },
+      reason: 'pinned: LISTEN',
+    })
+  })
+
+  it('applies a maxLag hint', () => {
+    const snapshot = snapshotOf([view(0), view(1, { lagMs: 900 }), view(2, { lagMs: 100 })])
+    const cls = classOf('replica', { hint: hint({ maxLagMs: 500 }) })
+    const one = router()
+    for (let i = 0; i < 4; i++) expect(one.route(cls, FACTS, snapshot).node?.id).toBe('r2')
+  })
+
+  it('sends everything to the primary when a balancer fails', () => {
+    const balancer = {
+      name: 'latency',
+      pick: () => {
+        throw new Error('boom')
+      },
+    } as const
+    const snapshot = snapshotOf([view(0), view(1)])
+    expect(router({ balancer }).route(READ, FACTS, snapshot)).toEqual({
+      node: snapshot.primary,
+      target: 'primary',
+      reason: 'routing failed (boom), so the primary',
+    })
+  })
+
+  it('never throws, for any input whatever', () => {
+    const cls = fc.oneof(
+      fc.anything(),
+      fc.record({ verdict: fc.anything(), learned: fc.anything(), hint: fc.anything() }),
+    )
+    const facts = fc.oneof(
+      fc.anything(),
+      fc.record({
+        pinned: fc.constantFrom(null, 'x'),
+        inTransactionOn: fc.constantFrom(null, 'replica', 'primary', 7),
+        heldNode: fc.constantFrom(null, 0, 1, -1, 99, Number.NaN),
+        pendingBegin: fc.anything(),
+        consistency: fc.anything(),
+        watermark: fc.oneof(fc.bigInt(), fc.constant(null), fc.string()),
+        maxLagMs: fc.oneof(fc.double(), fc.constant(null)),
+      }),
+    )
+    const snapshot = snapshotOf([view(0), view(1), view(2, { lagMs: null })])
+    const one = router()
+    fc.assert(
+      fc.property(cls, facts, fc.integer(), (anyClass, anyFacts, exclude) => {
+        const route = one.route(
+          anyClass as StatementClass,
+          anyFacts as SessionFacts,
+          snapshot,
+          exclude,
+        )
+        expect(['primary', 'replica']).toContain(route.target)
+        expect(route.node === null || snapshot.nodes.includes(route.node)).toBe(true)
+      }),
+    )
+  })
+
+  it('chooses only replicas that may serve, whatever the topology', () => {
+    const node = fc.record({
+      readable: fc.boolean(),
+      fresh: fc.boolean(),
+      weight: fc.nat(3),
+      lagMs: fc.option(fc.nat(20_000)),
+      replayLsn: fc.option(fc.bigInt({ min: 0n, max: 1000n })),
+      zone: fc.constantFrom(null, 'a', 'b'),
+    })
+    const facts = fc.record({
+      watermark: fc.option(fc.bigInt({ min: 0n, max: 1000n })),
+      maxLagMs: fc.option(fc.nat(20_000)),
+    })
+    const names = fc.constantFrom(
+      'least-connections' as const,
+      'round-robin' as const,
+      'weighted-random' as const,
+      'ip-hash' as const,
+      'latency' as const,
+    )
+    fc.assert(
+      fc.property(fc.array(node, { maxLength: 6 }), facts, names, (list, given, name) => {
+        const nodes = [view(0), ...list.map((one, i) => view(i + 1, one))]
+        const snapshot: Snapshot = snapshotOf(nodes)
+        const one = router({ balancer: createBalancer(name), zone: 'a' })
+        for (let i = 0; i < 3; i++) {
+          const route = one.route(READ, initialFacts(given), snapshot)
+          const chosen = route.node
+          expect(chosen).not.toBeNull()
+          if (chosen === null || chosen === snapshot.primary) continue
+          expect(chosen.readable && chosen.effectiveWeight > 0).toBe(true)
+          if (given.maxLagMs === null) expect(chosen.fresh).toBe(true)
+          else expect(chosen.lagMs ?? Number.NaN).toBeLessThanOrEqual(given.maxLagMs)
+          if (given.watermark !== null) {
+            expect((chosen.replayLsn ?? -1n) >= given.watermark).toBe(true)
+          }
+        }
+      }),
+    )
+  })
+})
