@@ -1,8 +1,11 @@
 import type { Config } from './config/config.ts'
+import type { DemoNode } from './demo/demo-proxy.ts'
 import type { Logger } from './log.ts'
 
 export interface RunningProxy {
   readonly addresses: readonly { readonly host: string; readonly port: number }[]
+  /** The nodes of all clusters with their counters, for the demo's table. */
+  nodes(): readonly DemoNode[]
   stop(options: { readonly drain: boolean }): Promise<void>
 }
 

@@ -6,10 +6,13 @@ export const parts: Parts = {
     const { startProxy } = await import('../proxy.ts')
     return startProxy(config, logger)
   },
-  openJudge: async () => {
-    throw new Error('explain is not built yet')
+  openJudge: async (primary, cluster, database) => {
+    const { openLiveJudge } = await import('./live-judge.ts')
+    return openLiveJudge(primary, cluster, database)
   },
-  demo: async () => {
-    throw new Error('the demo is not built yet')
+  demo: async (options) => {
+    const { runDemo } = await import('../demo/run-demo.ts')
+    const { startDemoProxy } = await import('./start-demo-proxy.ts')
+    return runDemo({ ...options, startProxy: startDemoProxy })
   },
 }
