@@ -4,7 +4,7 @@ import { parseListenAddress } from '../config/listen-address.ts'
 import { ConfigError } from '../errors.ts'
 import { type CommandIo, ExitWith } from './command-io.ts'
 
-export interface DemoOptions {
+interface DemoOptions {
   readonly replicas: number
   /** Ends by itself after this time; undefined = with the first signal. */
   readonly forMs: number | undefined

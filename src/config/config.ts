@@ -55,21 +55,16 @@ export interface MonitorLogin {
   readonly database: string
 }
 
-export interface MonitorConfig {
+interface MonitorConfig {
   readonly probeIntervalMs: number
   readonly probeTimeoutMs: number
   readonly rise: number
   readonly fall: number
 }
 
-export type BalancerName =
-  | 'least-connections'
-  | 'round-robin'
-  | 'weighted-random'
-  | 'ip-hash'
-  | 'latency'
+type BalancerName = 'least-connections' | 'round-robin' | 'weighted-random' | 'ip-hash' | 'latency'
 
-export type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
+type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
 
 export interface RoutingConfig {
   readonly balancer: BalancerName
@@ -98,7 +93,7 @@ export interface PoolConfig {
   readonly preparedStatements: number
 }
 
-export type AuthMethod = 'scram-sha-256' | 'md5' | 'trust' | 'cert'
+type AuthMethod = 'scram-sha-256' | 'md5' | 'trust' | 'cert'
 
 export type VerifierLookup =
   | { readonly kind: 'pg_authid' }
@@ -146,9 +141,9 @@ export interface AdminUser {
   readonly verifier: Secret | undefined
 }
 
-export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 
-export interface LogConfig {
+interface LogConfig {
   readonly level: LogLevel
   readonly format: 'json' | 'pretty'
 }

@@ -6,7 +6,7 @@ type Path = readonly PropertyKey[]
 type Issue = z.core.$ZodIssue
 
 /** `['clusters', 'main', 'replicas', 1]` as `clusters.main.replicas[1]`. */
-export function formatPath(path: Path): string {
+function formatPath(path: Path): string {
   return path
     .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part).slice(0, 64)}`))
     .join('')

@@ -91,14 +91,6 @@ export function integer(doc: OptionDoc, bounds: Required<Bounds>) {
   }).meta(meta(doc))
 }
 
-/** A number that need not be whole. */
-export function number(doc: OptionDoc, bounds: Required<Bounds>) {
-  return parsed(`a number from ${bounds.min} to ${bounds.max}`, (value) => {
-    const text = String(value).trim()
-    return within(/^\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : undefined, bounds)
-  }).meta(meta(doc))
-}
-
 /** `host:port`, `[::1]:port` or a port. */
 export function listenAddress() {
   return parsed('host:port, for example 127.0.0.1:6432 or [::1]:6432', parseListenAddress)
