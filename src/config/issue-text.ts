@@ -11,6 +11,7 @@ function formatPath(path: Path): string {
     .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part).slice(0, 64)}`))
     .join('')
     .replace(/^\./, '')
+    .replace(/\p{Cc}/gu, '?')
 }
 
 /**

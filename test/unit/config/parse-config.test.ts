@@ -1,8 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: that is the configuration's syntax
 import { inspect } from 'node:util'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { configFromFlags } from '../../../src/config/config-from-flags.ts'
 import { parseConfig } from '../../../src/config/parse-config.ts'
+import { referenceRows } from '../../../src/config/reference.ts'
+import { ConfigError } from '../../../src/errors.ts'
 
 const primary = 'postgres://monitor:hunter2@10.0.0.1/app'
 const main = (options: object) => ({ clusters: { main: { primary, ...options } } })
@@ -193,6 +196,7 @@ describe('a mistake in the configuration', () => {
       { ...main({}), listen: 'localhost' },
       'listen: expected host:port, for example 127.0.0.1:6432 or [::1]:6432, got "localhost"',
     ],
+    [main({ 'po\nol': 1 }), 'clusters.main.po?ol: unknown option; did you mean pool?'],
     [
       { clusters: { 'my cluster': { primary } } },
       'clusters.my cluster: not a name; use letters, digits, "_" and "-", starting with a letter, 63 at most',
@@ -290,4 +294,34 @@ describe('a mistake in the configuration', () => {
   ])('in the flags %j names the flag', (flags, message) => {
     expect(() => configFromFlags(flags)).toThrow(message)
   })
+
+  it('is a ConfigError of one line, whatever value stands wherever', () => {
+    const paths = referenceRows().map((row) => row.path.replaceAll('<name>', 'main'))
+    fc.assert(
+      fc.property(fc.constantFrom(...paths), fc.jsonValue({ maxDepth: 3 }), (path, value) => {
+        const config = place(path.replaceAll('[]', '').split('.'), value)
+        try {
+          parseConfig(config)
+        } catch (error) {
+          expect(error).toBeInstanceOf(ConfigError)
+          expect((error as ConfigError).message).not.toContain('\n')
+        }
+      }),
+      { numRuns: 1000 },
+    )
+  })
 })
+
+/** A valid configuration with a value put in at a path. */
+function place(path: readonly string[], value: unknown): unknown {
+  const config: Record<string, unknown> = main({})
+  let section = config
+  for (const name of path.slice(0, -1)) {
+    const inner = section[name]
+    const next = typeof inner === 'object' && inner !== null ? { ...inner } : {}
+    section[name] = next
+    section = next as Record<string, unknown>
+  }
+  section[path.at(-1) ?? ''] = value
+  return config
+}

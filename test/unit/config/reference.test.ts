@@ -24,6 +24,7 @@ describe('the reference', () => {
 
   it('stands in README.md as it is now (vitest -u writes it there)', async () => {
     const wanted = withReference(readme)
+    expect(wanted).toContain('| option | default | meaning |')
     await expect(wanted).toMatchFileSnapshot(new URL('README.md', root).pathname)
   })
 
