@@ -1,22 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
-import { appendFile, chmod, chown, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, chown, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { Account } from './account.ts'
 import type { Binaries } from './binaries.ts'
 import { EmbeddedError } from './embedded-error.ts'
-import { processesUnder, signalAll } from './processes.ts'
+import { Postmaster, type StopMode } from './postmaster.ts'
 import type { Scratch } from './scratch.ts'
 import { conninfo, type ServerSettings, settingsText } from './server-settings.ts'
 import { waitUntil } from './wait-until.ts'
 
-/** smart waits for the clients, fast disconnects them, immediate is a crash ("pg_ctl"). */
-export type StopMode = 'smart' | 'fast' | 'immediate'
-
-const STOP_SIGNALS = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as const
-const START_TIMEOUT_MS = 30_000
-const STOP_TIMEOUT_MS = 20_000
+const STEERING_TIMEOUT_MS = 30_000
 const LOG_TAIL_LINES = 12
 
 /** What a node needs to know about the cluster it belongs to. */
@@ -37,9 +30,7 @@ export class EmbeddedNode {
   readonly dataDir: string
   readonly logFile: string
   readonly #surroundings: NodeSurroundings
-  #process: ChildProcess | undefined
-  #frozen: readonly number[] = []
-  #logStart = 0
+  readonly #postmaster: Postmaster
 
   constructor(name: string, port: number, surroundings: NodeSurroundings) {
     this.name = name
@@ -47,6 +38,8 @@ export class EmbeddedNode {
     this.#surroundings = surroundings
     this.dataDir = join(surroundings.scratch.path, name)
     this.logFile = join(surroundings.scratch.path, `${name}.log`)
+    const { dataDir, logFile } = this
+    this.#postmaster = new Postmaster({ ...surroundings, name, dataDir, logFile })
   }
 
   /** Connection string for the superuser and the cluster's database, password included. */
@@ -62,58 +55,21 @@ export class EmbeddedNode {
 
   /** The postmaster's pid, `undefined` while it doesn't run. */
   get pid(): number | undefined {
-    return this.isRunning ? this.#process?.pid : undefined
+    return this.#postmaster.pid
   }
 
   get isRunning(): boolean {
-    const child = this.#process
-    return child?.pid !== undefined && child.exitCode === null && child.signalCode === null
+    return this.#postmaster.isRunning
   }
 
   /** Starts the server and resolves when it accepts connections. */
-  async start(timeoutMs = START_TIMEOUT_MS): Promise<void> {
-    if (this.isRunning) return
-    const { binaries, account, scratch } = this.#surroundings
-    // left behind by a kill; the server's own check may take a foreign process for the old one
-    await rm(join(this.dataDir, 'postmaster.pid'), { force: true })
-    const log = openSync(this.logFile, 'a')
-    this.#logStart = fstatSync(log).size
-    const child = spawn(binaries.postgres, ['-D', this.dataDir], {
-      cwd: scratch.path,
-      env: binaries.env,
-      detached: true,
-      stdio: ['ignore', log, log],
-      ...(account === undefined ? {} : { uid: account.uid, gid: account.gid }),
-    })
-    closeSync(log)
-    scratch.entrust(child)
-    child.unref()
-    let failure: Error | undefined
-    child.once('error', (error) => {
-      failure = error
-    })
-    this.#process = child
-    this.#frozen = []
-    await waitUntil(
-      `server ${this.name} to accept connections`,
-      () => {
-        if (!this.isRunning || failure !== undefined) throw this.#didNotStart(failure)
-        return isReady(this.dataDir)
-      },
-      timeoutMs,
-    )
+  start(): Promise<void> {
+    return this.#postmaster.start()
   }
 
-  /** Stops the server in order; by force when it takes too long. */
-  async stop(mode: StopMode = 'fast', timeoutMs = STOP_TIMEOUT_MS): Promise<void> {
-    if (!this.isRunning) return
-    this.#signal(STOP_SIGNALS[mode])
-    this.thaw()
-    try {
-      await waitUntil(`server ${this.name} to stop`, () => !this.isRunning, timeoutMs)
-    } catch {
-      await this.kill()
-    }
+  /** Stops the server in order; by force when it takes over 20 s. */
+  stop(mode: StopMode = 'fast'): Promise<void> {
+    return this.#postmaster.stop(mode)
   }
 
   /** Stops and starts the server again. */
@@ -123,41 +79,32 @@ export class EmbeddedNode {
   }
 
   /** SIGKILL for the postmaster and all its children, like the loss of the machine. */
-  async kill(): Promise<void> {
-    const child = this.#process
-    if (child?.pid !== undefined && this.isRunning) signalAll([child.pid], 'SIGKILL')
-    const left = () => processesUnder(this.dataDir, this.pid === undefined ? [] : [this.pid])
-    await waitUntil(
-      `the processes of server ${this.name} to be gone`,
-      () => {
-        signalAll(left(), 'SIGKILL')
-        return !this.isRunning && left().length === 0
-      },
-      STOP_TIMEOUT_MS,
-    )
-    this.#frozen = []
+  kill(): Promise<void> {
+    return this.#postmaster.kill()
   }
 
   /** SIGSTOP for every process of the server: it holds its connections but answers nothing. */
   freeze(): void {
-    if (this.pid === undefined) return
-    // the postmaster first, so that no child is born behind our back
-    signalAll([this.pid], 'SIGSTOP')
-    this.#frozen = processesUnder(this.dataDir, [this.pid])
-    signalAll(this.#frozen, 'SIGSTOP')
+    this.#postmaster.freeze()
   }
 
   /** Lets a frozen server go on. */
   thaw(): void {
-    signalAll(this.#frozen, 'SIGCONT')
-    this.#frozen = []
+    this.#postmaster.thaw()
+  }
+
+  /** The last lines of the server's log. */
+  logTail(lines = LOG_TAIL_LINES): Promise<string> {
+    return this.#postmaster.logTail(lines)
   }
 
   /** Makes a replica a primary and resolves when it accepts writes. */
   async promote(): Promise<void> {
     const [row] = await this.query('SELECT pg_promote(true, 30) AS promoted')
     if (row?.promoted !== true) {
-      throw new EmbeddedError(`server ${this.name} was not promoted within 30 s${this.#logHint()}`)
+      throw new EmbeddedError(
+        `server ${this.name} was not promoted within 30 s: ${this.#postmaster.complaint()}`,
+      )
     }
     await rm(join(this.dataDir, 'standby.conf'), { force: true })
   }
@@ -171,7 +118,7 @@ export class EmbeddedNode {
         const [row] = await this.query('SELECT pg_get_wal_replay_pause_state() AS state')
         return row?.state === 'paused'
       },
-      START_TIMEOUT_MS,
+      STEERING_TIMEOUT_MS,
     )
   }
 
@@ -186,7 +133,7 @@ export class EmbeddedNode {
     await waitUntil(
       `${this.name} to lose its primary`,
       async () => (await this.query('SELECT 1 FROM pg_stat_wal_receiver')).length === 0,
-      START_TIMEOUT_MS,
+      STEERING_TIMEOUT_MS,
     )
   }
 
@@ -269,52 +216,5 @@ export class EmbeddedNode {
     } finally {
       await client.end().catch(() => {})
     }
-  }
-
-  /** The last lines of the server's log. */
-  async logTail(lines = LOG_TAIL_LINES): Promise<string> {
-    return tail(await readFile(this.logFile, 'utf8').catch(() => ''), lines)
-  }
-
-  #signal(signal: NodeJS.Signals): void {
-    if (this.pid !== undefined) signalAll([this.pid], signal)
-  }
-
-  #didNotStart(failure: Error | undefined): EmbeddedError {
-    const why = failure === undefined ? this.#logHint() : `: ${failure.message}`
-    return new EmbeddedError(`server ${this.name} did not start${why}`, failure)
-  }
-
-  /** What the server complained of since its last start, in one line. */
-  #logHint(): string {
-    try {
-      return `: ${complaints(readFileSync(this.logFile, 'utf8').slice(this.#logStart))}`
-    } catch {
-      return ''
-    }
-  }
-}
-
-function tail(text: string, lines: number): string {
-  return text.trimEnd().split('\n').slice(-lines).join('\n')
-}
-
-const CHATTER = /starting PostgreSQL|listening on|is shut down|was shut down|redirecting log/
-
-/** The last few lines of a log that tell of a failure, without their time stamps. */
-export function complaints(log: string): string {
-  const lines = log
-    .split('\n')
-    .map((line) => line.replace(/^\d{4}-\d\d-\d\d [\d:.]+ \S+ \[\d+\] /, '').trim())
-    .filter((line) => line !== '' && !CHATTER.test(line))
-  return lines.slice(-4).join('; ') || 'its log says nothing'
-}
-
-/** Line 8 of postmaster.pid is the postmaster's status ("pidfile.h", LOCK_FILE_LINE_PM_STATUS). */
-function isReady(dataDir: string): boolean {
-  try {
-    return readFileSync(join(dataDir, 'postmaster.pid'), 'utf8').split('\n')[7]?.trim() === 'ready'
-  } catch {
-    return false
   }
 }

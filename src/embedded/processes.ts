@@ -55,7 +55,7 @@ export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void
 }
 
 /** Whether the process exists; one that nobody has waited for yet counts as ended. */
-export function isAlive(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     if (process.platform !== 'linux') return true

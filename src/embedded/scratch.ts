@@ -7,9 +7,9 @@ import type { Account } from './account.ts'
 import { EmbeddedError } from './embedded-error.ts'
 import { endProcessesUnder, removeCluster } from './processes.ts'
 
-const WATCHDOG = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? './watchdog.ts' : './watchdog.js', import.meta.url),
-)
+const WATCHDOG = fileURLToPath(new URL('./watchdog.ts', import.meta.url))
+// the compiler rewrites the endings of imports only
+const PROGRAM = import.meta.url.endsWith('.ts') ? WATCHDOG : WATCHDOG.replace(/\.ts$/, '.js')
 
 /**
  * The temporary directory of one cluster, which does not outlive this process: a watchdog process
@@ -22,7 +22,7 @@ export class Scratch {
 
   constructor(account: Account | undefined) {
     this.path = realpathSync(mkdtempSync(join(temporaryRoot(account), 'pgsplit-')))
-    this.#watchdog = spawn(process.execPath, ['--no-warnings', WATCHDOG, this.path], {
+    this.#watchdog = spawn(process.execPath, ['--no-warnings', PROGRAM, this.path], {
       cwd: '/',
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],

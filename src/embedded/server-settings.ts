@@ -23,7 +23,7 @@ export const QUICK_SETTINGS: ServerSettings = {
 }
 
 /** Only password logins over TCP. Replication and our own steering use the Unix socket. */
-export const DEFAULT_HBA: readonly string[] = [
+const DEFAULT_HBA: readonly string[] = [
   'host all all 127.0.0.1/32 scram-sha-256',
   'host replication all 127.0.0.1/32 scram-sha-256',
 ]

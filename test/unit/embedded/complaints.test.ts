@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { complaints } from '../../../src/embedded/embedded-node.ts'
+import { complaints } from '../../../src/embedded/postmaster.ts'
 
 describe('what a server complained of', () => {
   it('is in one line, without time stamps and chatter', () => {
