@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -102,12 +102,7 @@ describe('the demo', () => {
   })
 })
 
-// to be removed with the stub in src/cli/parts.ts
-const isStub = readFileSync(new URL('../../src/cli/parts.ts', import.meta.url), 'utf8').includes(
-  'the demo is not built yet',
-)
-
-describe.skipIf(isStub)('pgsplit demo', () => {
+describe('pgsplit demo', () => {
   function start(...args: string[]) {
     const child = spawn(process.execPath, [CLI, 'demo', ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
