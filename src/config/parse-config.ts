@@ -34,6 +34,14 @@ function resolve(input: ConfigInput, directory: string): Config {
   const first = clusters[0]
   if (first === undefined) throw new ConfigError('clusters', 'has no cluster; name at least one')
   assertNoOverlap(clusters, input.admin.database)
+  const other = clusters.find(({ auth }) => auth.method !== first.auth.method)
+  if (other !== undefined) {
+    // One front door asks all clients: a cluster with trust would open it for the others.
+    throw new ConfigError(
+      `clusters.${other.name}.auth.method`,
+      `differs from cluster ${first.name}'s (${first.auth.method}); use one method for all clusters`,
+    )
+  }
   const tls = resolveClientTls(input.tls, directory)
   const byCertificate = clusters.find((cluster) => cluster.auth.method === 'cert')
   if (byCertificate !== undefined && tls.mode?.startsWith('verify-') !== true) {

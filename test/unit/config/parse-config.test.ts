@@ -259,6 +259,15 @@ describe('a mistake in the configuration', () => {
       'clusters.b.databases[0]: "*" is already in cluster a; a database can lead to one cluster only; list the names of each',
     ],
     [
+      {
+        clusters: {
+          a: { primary, auth: { method: 'trust' } },
+          b: { primary: 'postgres://m@b', databases: ['b'] },
+        },
+      },
+      "clusters.b.auth.method: differs from cluster a's (trust); use one method for all clusters",
+    ],
+    [
       main({ databases: ['pgsplit'] }),
       'clusters.main.databases[0]: "pgsplit" is the admin database; rename admin.database',
     ],
