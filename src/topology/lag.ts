@@ -1,7 +1,7 @@
 import type { Lsn } from './lsn.ts'
 
 /**
- * The primary's recent positions with the time of our own clock when we saw them. A replica's
+ * The primary's recent flushed positions with the time of our own clock when we saw them. A replica's
  * lag is the age of the oldest position that it has not replayed: right when the primary idles
  * (nothing is left to replay), when the replica is cut off (the age grows), and without clocks
  * that agree.
@@ -39,7 +39,8 @@ export class LagRing {
   /**
    * Adds what the primary answered. A position that did not move adds nothing: its age counts from
    * the first time it was seen. A position that went back (promotion, restore) drops what lies
-   * beyond it: no node will ever replay that.
+   * beyond it: no node will ever replay that. A position inside a record adds nothing either: a
+   * replica replays whole records, and the rest of this one may come only with the next commit.
    */
   push(lsn: Lsn, atMs: number): void {
     let last = this.newest
@@ -51,7 +52,7 @@ export class LagRing {
     const silentSinceMs = this.#lastPushMs
     this.#lastPushMs = atMs
     if (this.#first === null || lsn < this.#first) this.#first = lsn
-    if (last === lsn) return
+    if (last === lsn || (last !== null && mayEndInRecord(lsn))) return
     this.#lsns.push(lsn)
     const seen = last !== null && atMs - silentSinceMs <= this.#gapMs
     this.#times.push(seen || last === null ? atMs : silentSinceMs)
@@ -93,4 +94,12 @@ export class LagRing {
     this.#lsns = lsns
     this.#times = times
   }
+}
+
+/**
+ * The WAL writer flushes up to page boundaries, wherever records end. Pages are at least 1 kB; that
+ * a record ends exactly there is rare, and its sample is not missed.
+ */
+function mayEndInRecord(lsn: Lsn): boolean {
+  return (lsn & 0x3ffn) === 0n
 }

@@ -95,6 +95,7 @@ export class NodeTrack {
       lagBytes: behind ? lsnGapBytes(newest, seen.replayLsn ?? 0n) : null,
       timeline: seen?.timeline ?? null,
       insertLsn: seen?.insertLsn ?? null,
+      flushLsn: seen?.flushLsn ?? null,
       replayLsn: seen?.replayLsn ?? null,
       receiveLsn: seen?.receiveLsn ?? null,
       streaming: seen?.streaming ?? null,

@@ -47,8 +47,9 @@ export interface NodeView {
   readonly lagMs: number | null
   readonly lagBytes: number | null
   readonly timeline: number | null
-  /** Insert position of a primary. */
+  /** Positions of a primary: of the last record made, and of what a standby may be sent. */
   readonly insertLsn: Lsn | null
+  readonly flushLsn: Lsn | null
   readonly replayLsn: Lsn | null
   readonly receiveLsn: Lsn | null
   /** Whether a WAL receiver streams; null = not visible to the monitor's role, or a primary. */

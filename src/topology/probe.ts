@@ -9,6 +9,11 @@ export interface Observation {
   /** Primary only. The insert position: with `synchronous_commit = off` a commit may lie beyond
    * the written one. */
   readonly insertLsn: Lsn | null
+  /**
+   * Primary only: what lag is measured by. A standby is sent nothing beyond it, and records that no
+   * commit waits for (hint bits, pruning by a SELECT) may stay unflushed for 15 s and more.
+   */
+  readonly flushLsn: Lsn | null
   readonly replayLsn: Lsn | null
   readonly receiveLsn: Lsn | null
   readonly timeline: number | null
@@ -46,6 +51,7 @@ SELECT p.standby::text, p.lsn::text,
   CASE WHEN p.standby THEN pg_catalog.pg_last_wal_replay_lsn() END::text,
   CASE WHEN p.standby THEN pg_catalog.pg_last_wal_receive_lsn() END::text,
   CASE WHEN p.standby THEN NULL ELSE pg_catalog.pg_walfile_name(p.lsn) END,
+  CASE WHEN p.standby THEN NULL ELSE pg_catalog.pg_current_wal_flush_lsn() END::text,
   CASE WHEN p.standby THEN pg_catalog.pg_is_wal_replay_paused() END::text,
   ${control}
   w.pid::text, w.status, w.received_tli::text,
@@ -53,7 +59,7 @@ SELECT p.standby::text, p.lsn::text,
 FROM p LEFT JOIN pg_catalog.pg_stat_wal_receiver w ON true`
 }
 
-const COLUMNS = 12
+const COLUMNS = 13
 
 /**
  * Reads the answer. Throws an Error that names the column when the server says something that is
@@ -65,8 +71,8 @@ export function parseObservation(row: ProbeRow, sentAtMs: number, atMs: number):
   }
   const standby = row[0]
   if (standby !== 'true' && standby !== 'false') throw unexpected('pg_is_in_recovery', standby)
-  const serverVersion = readNumber(row[11], 'server_version_num') ?? 0
-  const systemIdentifier = row[7] ?? null
+  const serverVersion = readNumber(row[12], 'server_version_num') ?? 0
+  const systemIdentifier = row[8] ?? null
   if (systemIdentifier !== null && !/^\d{1,20}$/.test(systemIdentifier)) {
     throw unexpected('system_identifier', systemIdentifier)
   }
@@ -78,6 +84,7 @@ export function parseObservation(row: ProbeRow, sentAtMs: number, atMs: number):
       ...common,
       role: 'primary',
       insertLsn,
+      flushLsn: readLsn(row[5], 'pg_current_wal_flush_lsn'),
       replayLsn: null,
       receiveLsn: null,
       timeline: readWalFileTimeline(row[4]),
@@ -86,21 +93,22 @@ export function parseObservation(row: ProbeRow, sentAtMs: number, atMs: number):
       replayPaused: false,
     }
   }
-  const receivedTimeline = readNumber(row[10], 'received_tli')
-  const controlTimeline = readNumber(row[6], 'timeline_id')
-  const hasReceiver = (row[8] ?? null) !== null
-  const status = row[9] ?? null
+  const receivedTimeline = readNumber(row[11], 'received_tli')
+  const controlTimeline = readNumber(row[7], 'timeline_id')
+  const hasReceiver = (row[9] ?? null) !== null
+  const status = row[10] ?? null
   return {
     ...common,
     role: 'replica',
     insertLsn: null,
+    flushLsn: null,
     replayLsn: readLsn(row[2], 'pg_last_wal_replay_lsn'),
     receiveLsn: readLsn(row[3], 'pg_last_wal_receive_lsn'),
     timeline: receivedTimeline ?? controlTimeline,
     timelineExact: receivedTimeline !== null,
     // Without pg_read_all_stats the view shows the pid and hides the rest.
     streaming: hasReceiver ? (status === null ? null : status === 'streaming') : false,
-    replayPaused: row[5] === 'true',
+    replayPaused: row[6] === 'true',
   }
 }
 

@@ -175,8 +175,8 @@ export class Topology {
       this.#timeline = timeline
     }
     const seen = track?.observation
-    if (seen !== undefined && seen !== null && seen.insertLsn !== null) {
-      this.#ring.push(seen.insertLsn, seen.sentAtMs)
+    if (seen !== undefined && seen !== null && seen.flushLsn !== null) {
+      this.#ring.push(seen.flushLsn, seen.sentAtMs)
     }
     this.#systemIdentifier ??= seen?.systemIdentifier ?? null
     this.#primaryUp = winner !== null

@@ -45,6 +45,7 @@ export function view(index: number, given: ViewGiven = {}): NodeView {
     lagBytes: index === 0 ? null : 0,
     timeline: 1,
     insertLsn: index === 0 ? 1000n : null,
+    flushLsn: index === 0 ? 1000n : null,
     replayLsn: index === 0 ? null : 1000n,
     receiveLsn: index === 0 ? null : 1000n,
     streaming: index === 0 ? null : true,

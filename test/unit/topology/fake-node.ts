@@ -16,6 +16,8 @@ export function coded(code: string, message = code): Error {
 export class FakeNode {
   role: 'primary' | 'replica'
   insertLsn = 1000n
+  /** null = as far as the insert position. */
+  flushLsn: bigint | null = null
   replayLsn = 1000n
   timeline = 1
   controlTimeline = 1
@@ -56,6 +58,7 @@ export class FakeNode {
       standby
         ? null
         : `${this.timeline.toString(16).toUpperCase().padStart(8, '0')}${'0'.repeat(16)}`,
+      standby ? null : formatLsn(this.flushLsn ?? this.insertLsn),
       standby ? String(this.paused) : null,
       ...control,
       receiver ? '4711' : null,

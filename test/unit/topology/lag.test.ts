@@ -49,6 +49,18 @@ describe('lag against our own clock', () => {
     expect(ring.lagMs(500n, 60_010)).toBe(0)
   })
 
+  it('does not wait for a record of which only whole pages were flushed', () => {
+    const ring = new LagRing(5000)
+    ring.push(8000n, 0)
+    for (let ms = 1000; ms <= 60_000; ms += 1000) ring.push(8192n, ms)
+    expect(ring.lagMs(8000n, 60_000)).toBe(0)
+    ring.push(8300n, 61_000)
+    expect(ring.lagMs(8000n, 61_500)).toBe(500)
+    const fresh = new LagRing()
+    fresh.push(16_777_216n, 0)
+    expect(fresh.lagMs(16_777_216n, 5000)).toBe(0)
+  })
+
   it('forgets positions that a promotion has left behind', () => {
     const ring = new LagRing()
     ring.push(100n, 1000)

@@ -142,6 +142,16 @@ describe('the monitor', () => {
     expect(setup.kinds()).toContain('node-fresh')
   })
 
+  it('does not take WAL that the primary has not flushed for lag', async () => {
+    const { monitor, view, primary, clock } = setUp({ maxLagMs: 3000 })
+    await monitor.start()
+    primary.flushLsn = 1000n
+    primary.insertLsn = 9000n
+    await clock.advance(30_000)
+    expect(view(1)).toMatchObject({ fresh: true, lagMs: 0, lagBytes: 0 })
+    expect(view(0)).toMatchObject({ insertLsn: 9000n, flushLsn: 1000n })
+  })
+
   it('does not trust a replica of which it can’t tell how far it lags', async () => {
     const { monitor, view, r1 } = setUp()
     r1.replayLsn = 500n

@@ -12,6 +12,7 @@ describe('the probe', () => {
       atMs: 2,
       role: 'primary',
       insertLsn: 1000n,
+      flushLsn: 1000n,
       replayLsn: null,
       receiveLsn: null,
       timeline: 26,
@@ -51,7 +52,7 @@ describe('the probe', () => {
 
   it('names the column that makes no sense', () => {
     const row = [...new FakeNode('primary').row(true)]
-    expect(() => parseObservation(row.slice(1), 1, 2)).toThrow('11 columns')
+    expect(() => parseObservation(row.slice(1), 1, 2)).toThrow('12 columns')
     row[1] = 'zzz'
     expect(() => parseObservation(row, 1, 2)).toThrow('pg_current_wal_insert_lsn = zzz')
   })
@@ -66,7 +67,7 @@ describe('the probe', () => {
       fc.oneof(fc.string(), fc.constantFrom('true', 'false', '0/1', '1', '0'.repeat(24))),
     )
     fc.assert(
-      fc.property(fc.array(cell, { minLength: 11, maxLength: 13 }), (row) => {
+      fc.property(fc.array(cell, { minLength: 12, maxLength: 14 }), (row) => {
         try {
           const seen = parseObservation(row, 1, 2)
           if (seen.role === 'primary') expect(seen.insertLsn).not.toBeNull()
