@@ -28,6 +28,17 @@ export class PgSplitError extends Error {
     this.hint = facts.hint
     this.severity = facts.severity ?? 'ERROR'
   }
+
+  /** What goes into the ErrorResponse, with another severity if one is given. */
+  facts(severity: 'ERROR' | 'FATAL' = this.severity): ErrorFacts {
+    return {
+      sqlstate: this.sqlstate,
+      message: this.message,
+      severity,
+      ...(this.detail === undefined ? {} : { detail: this.detail }),
+      ...(this.hint === undefined ? {} : { hint: this.hint }),
+    }
+  }
 }
 
 /** Bytes that are not the PostgreSQL protocol: SQLSTATE 08P01, always fatal for the connection. */

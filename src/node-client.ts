@@ -58,7 +58,7 @@ export function tlsAttempts(tls: ServerTls, host: string): (false | ConnectionOp
 }
 
 /** Whether the other way, with or without TLS, may get further: refused by pg_hba, or by TLS. */
-function mayDiffer(error: unknown): boolean {
+export function mayDiffer(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = 'code' in error ? String(error.code) : ''
   return code === '28000' || /^ERR_SSL|^ERR_TLS/.test(code) || /SSL/.test(error.message)

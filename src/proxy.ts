@@ -1,15 +1,120 @@
-import type { Config } from './config/config.ts'
-import type { DemoNode } from './demo/demo-proxy.ts'
+import net from 'node:net'
+import { AuthRateLimit } from './auth/auth-rate-limit.ts'
+import { MockVerifiers } from './auth/mock-verifier.ts'
+import { LoginGate } from './client/login-gate.ts'
+import { openAdmin } from './cluster/admin-door.ts'
+import { Cluster } from './cluster/cluster.ts'
+import { FrontDoor } from './cluster/front-door.ts'
+import { Roles } from './cluster/roles.ts'
+import { CancelKeys } from './cluster/start-session.ts'
+import type { Config, ListenAddress } from './config/config.ts'
+import { ConfigError } from './errors.ts'
 import type { Logger } from './log.ts'
+import { Link } from './net/link.ts'
+import { ClientTls } from './net/tls-options.ts'
+import type { Snapshot } from './topology/snapshot.ts'
 
 export interface RunningProxy {
   readonly addresses: readonly { readonly host: string; readonly port: number }[]
-  /** The nodes of all clusters with their counters, for the demo's table. */
-  nodes(): readonly DemoNode[]
+  readonly clusters: readonly Cluster[]
+  /** The topology of the first cluster. */
+  snapshot(): Snapshot
+  /** What each node of the first cluster does; the counters only grow. */
+  nodes(): readonly NodeStatus[]
+  /** Stops accepting; with `drain`, requests in flight get `limits.drainTimeout` to finish. */
   stop(options: { readonly drain: boolean }): Promise<void>
 }
 
-/** A stub until the composition root is written. */
-export async function startProxy(_config: Config, _logger: Logger): Promise<RunningProxy> {
-  throw new Error('the proxy is not built yet')
+export interface NodeStatus {
+  readonly name: string
+  readonly role: string
+  readonly state: string
+  readonly lagMs: number | null
+  /** Requests of clients that the node has answered. */
+  readonly requests: number
+  /** How many of them were proved reads. */
+  readonly reads: number
+}
+
+function nodeStatus(cluster: Cluster): NodeStatus[] {
+  const { counters, snapshot } = cluster
+  return snapshot.nodes.map((node) => ({
+    name: node.id,
+    role: node.role,
+    state: node.role === 'replica' && node.readable && !node.fresh ? 'lagging' : node.health,
+    lagMs: node.lagMs,
+    requests: counters.requests[node.index] ?? 0,
+    reads: counters.readsByNode[node.index] ?? 0,
+  }))
+}
+
+/**
+ * Starts everything that `config` names. Resolves when all listeners accept and every cluster has
+ * probed its nodes once. Rejects with ConfigError for an address that can't be had.
+ */
+export async function startProxy(config: Config, logger: Logger): Promise<RunningProxy> {
+  const clusters = config.clusters.map((part) => new Cluster(part, config.limits, logger))
+  const door = new FrontDoor({
+    config,
+    logger,
+    clusters,
+    roles: new Map(clusters.map((cluster) => [cluster, new Roles(cluster)])),
+    tls: new ClientTls(config.tls),
+    rateLimit: new AuthRateLimit(),
+    mockVerifiers: new MockVerifiers(),
+    gate: new LoginGate(config.limits.maxUnauthenticated),
+    cancelKeys: new CancelKeys(),
+    openAdmin,
+  })
+  const servers: net.Server[] = []
+  try {
+    await Promise.all(clusters.map((cluster) => cluster.start()))
+    for (const address of config.listen) servers.push(await listen(address, door, config))
+  } catch (error) {
+    for (const server of servers) server.close()
+    await Promise.all(clusters.map((cluster) => cluster.stop()))
+    throw error
+  }
+  let stopping: Promise<void> | null = null
+  return {
+    addresses: servers.map((server) => {
+      const { address, port } = server.address() as net.AddressInfo
+      return { host: address, port }
+    }),
+    clusters,
+    snapshot: () => (clusters[0] as Cluster).snapshot,
+    nodes: () => nodeStatus(clusters[0] as Cluster),
+    stop: ({ drain }) => {
+      if (stopping !== null && drain) return stopping
+      for (const server of servers) server.close()
+      stopping = (async () => {
+        await door.close(drain ? config.limits.drainTimeoutMs : 0)
+        await Promise.all(clusters.map((cluster) => cluster.stop()))
+      })()
+      return stopping
+    },
+  }
+}
+
+function listen(address: ListenAddress, door: FrontDoor, config: Config): Promise<net.Server> {
+  const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
+    door.accept(Link.accept(socket))
+  })
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const index = config.listen.indexOf(address)
+      const where = `${address.host}:${address.port}`
+      const text =
+        error.code === 'EADDRINUSE'
+          ? `${where} is in use by another process; choose another port`
+          : `cannot listen on ${where}: ${error.message}`
+      reject(new ConfigError(config.listen.length > 1 ? `listen[${index}]` : 'listen', text, error))
+    })
+    server.listen(address.port, address.host, 1024, () => {
+      server.removeAllListeners('error')
+      // A failed accept (out of descriptors) must not end the process.
+      server.on('error', () => {})
+      resolve(server)
+    })
+  })
 }

@@ -1,5 +1,6 @@
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
+import { TLSSocket } from 'node:tls'
 import { Outlet } from './outlet.ts'
 
 /** Every plain socket of the process reads into this one buffer: an idle socket holds none. */
@@ -144,6 +145,10 @@ export class Link {
   /** Bytes accepted by `write` that the kernel has not taken yet. */
   get pendingBytes(): number {
     return this.#outlet.pendingBytes
+  }
+
+  get isEncrypted(): boolean {
+    return this.#duplex instanceof TLSSocket
   }
 
   get isClosed(): boolean {

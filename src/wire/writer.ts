@@ -36,7 +36,9 @@ export class Writer {
   }
 
   byte(value: number): this {
-    this.#buffer[this.#room(1)] = value
+    // The offset first: making room may replace the buffer.
+    const at = this.#room(1)
+    this.#buffer[at] = value
     return this
   }
 
@@ -48,7 +50,8 @@ export class Writer {
   }
 
   int32(value: number): this {
-    this.#buffer.writeInt32BE(value | 0, this.#room(4))
+    const at = this.#room(4)
+    this.#buffer.writeInt32BE(value | 0, at)
     return this
   }
 

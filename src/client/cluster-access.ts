@@ -1,0 +1,68 @@
+import type { NodePool } from '../pool/node-pool.ts'
+import type { LoadTable } from '../routing/load.ts'
+import type { SessionFacts } from '../routing/requirement.ts'
+import type { Route } from '../routing/route.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import type { Classifier } from '../sql/classifier.ts'
+import type { StatementClass } from '../sql/statement-class.ts'
+import type { StatementRegistry } from './prepared-statement.ts'
+
+/** What a node has done wrong, seen while using it. */
+export type NodeFailure = 'refused' | 'reset' | 'shutdown' | 'timeout' | 'read-only-primary'
+
+/** What the sessions of one user at one database share. */
+export interface SessionScope {
+  readonly user: string
+  readonly database: string
+  readonly classifier: Classifier
+  readonly statements: StatementRegistry
+  /** Reported parameters by session state, as a first log-in found them. */
+  readonly reported: WeakMap<object, ReadonlyMap<string, string>>
+  pool(nodeIndex: number): NodePool<ServerConnection>
+}
+
+export interface SessionLimits {
+  /** Longest frame that is collected whole (CopyData is streamed), bytes. */
+  readonly maxRequestBytes: number
+  /** Longest request that is kept to be run again elsewhere, bytes. */
+  readonly retryMaxBytes: number
+  /** Named prepared statements on one server connection. */
+  readonly preparedStatements: number
+  readonly poolMode: 'transaction' | 'session'
+}
+
+/** The cluster as sessions see it. Everything here is synchronous but `cancel`. */
+export interface ClusterAccess {
+  readonly name: string
+  readonly load: LoadTable
+  readonly limits: SessionLimits
+  readonly counters: ClusterCounters
+  route(cls: StatementClass, facts: SessionFacts, exclude: number): Route
+  isReplica(nodeIndex: number): boolean
+  reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void
+  /** DDL passed through in `database`. */
+  noteDdl(database: string): void
+  /** ALTER ROLE/DATABASE … SET: idle server connections would keep the old defaults. */
+  noteDefaultsChange(): void
+  /** Resolves when the server has dealt with the cancel request. Never rejects. */
+  cancel(connection: ServerConnection): Promise<void>
+  nowMs(): number
+}
+
+/** Plain counters, written where it happens and read by the admin database. */
+export interface ClusterCounters {
+  readonly readsReplica: number[]
+  readonly readsByNode: number[]
+  readonly requests: number[]
+  readonly errors: number[]
+  queries: number
+  transactions: number
+  reads: number
+  writes: number
+  retries: number
+  misroutes: number
+  received: number
+  sent: number
+  waitMs: number
+  queryMs: number
+}

@@ -1,0 +1,181 @@
+import { isTrackableName } from '../server/state-sync.ts'
+import type { Effect } from '../sql/statement-class.ts'
+import { txStatus } from '../wire/message-types.ts'
+import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
+import type { Request } from './request.ts'
+import type { ClientSession } from './session.ts'
+import { settingValue } from './setting-value.ts'
+import { Transaction } from './transaction.ts'
+
+/**
+ * What a finished request has done to the session: settings, transaction, pins. Called once per
+ * request, in order, with the transaction status that the server reported behind it.
+ */
+export function applyEffects(session: ClientSession, request: Request, status: number): void {
+  const { effects } = request
+  if (request.error !== null) applyError(session, effects, status)
+  else if (effects.length > 0 || request.pin !== null) applySuccess(session, request)
+  if (status === txStatus.idle && session.transaction !== null && request.begin === null) {
+    endTransaction(session, request.error !== null)
+  }
+  if (status !== txStatus.idle) session.transaction ??= new Transaction(session.state)
+  refreshFacts(session)
+}
+
+function applyError(session: ClientSession, effects: readonly Effect[], status: number): void {
+  const controlsTransaction = effects.some(({ kind }) => kind === 'begin' || kind === 'commit')
+  const sets = effects.some(({ kind }) => kind === 'set' || kind === 'reset')
+  // Some of the text may have been committed before the error: what holds now can't be known.
+  if (controlsTransaction && sets) session.pins.add('settings unknown after an error')
+  if (status === txStatus.idle && session.transaction !== null) endTransaction(session, true)
+}
+
+function endTransaction(session: ClientSession, isRolledBack: boolean): void {
+  if (isRolledBack && session.transaction !== null) session.state = session.transaction.before
+  if (!isRolledBack && session.hasDdl) session.cluster.noteDdl(session.scope.database)
+  session.hasDdl = false
+  session.transaction = null
+}
+
+function applySuccess(session: ClientSession, request: Request): void {
+  let isPinned = false
+  for (const effect of request.effects) {
+    if (session.pins.apply(effect)) isPinned = true
+    applyOne(session, effect, request.tag)
+  }
+  if (request.pin !== null && !isPinned) session.pins.add(request.pin)
+}
+
+function applyOne(session: ClientSession, effect: Effect, tag: string): void {
+  const { transaction } = session
+  switch (effect.kind) {
+    case 'begin':
+      session.transaction ??= new Transaction(session.state)
+      break
+    case 'commit':
+      endTransaction(session, tag === 'ROLLBACK')
+      if (effect.chain) session.transaction = new Transaction(session.state)
+      break
+    case 'rollback':
+      endTransaction(session, true)
+      if (effect.chain) session.transaction = new Transaction(session.state)
+      break
+    case 'prepare-transaction':
+      endTransaction(session, false)
+      break
+    case 'savepoint':
+      transaction?.savepoint(effect.name, session.state)
+      break
+    case 'rollback-to':
+      session.state = transaction?.rollbackTo(effect.name) ?? session.state
+      break
+    case 'release':
+      transaction?.release(effect.name)
+      break
+    case 'set':
+      if (!effect.local) applySet(session, effect.name, effect.value, effect.opaque)
+      break
+    case 'reset':
+      applyReset(session, effect.name)
+      break
+    case 'reset-all':
+      resetAll(session)
+      break
+    case 'discard':
+      if (effect.what === 'all') discardAll(session)
+      break
+    case 'deallocate':
+      forgetStatements(session, effect.name)
+      break
+    case 'ddl':
+      session.hasDdl = true
+      session.cluster.noteDdl(session.scope.database)
+      break
+    case 'alter-defaults':
+      session.cluster.noteDefaultsChange()
+      break
+    default:
+      break
+  }
+}
+
+function applySet(
+  session: ClientSession,
+  name: string,
+  sqlText: string | null,
+  isOpaque: boolean,
+): void {
+  if (isOwnSetting(name)) {
+    if (sqlText === null) applyOwnSetting(session, name, null)
+    else applyOwnSetting(session, name, settingValue(name, sqlText))
+    return
+  }
+  if (name.startsWith('transaction_')) return
+  if (sqlText === null && !isOpaque) {
+    applyReset(session, name)
+    return
+  }
+  const value = sqlText === null || isOpaque ? null : settingValue(name, sqlText)
+  if (value === null || !isTrackableName(name)) {
+    session.pins.add(`setting ${name} whose value the statement does not show`)
+    return
+  }
+  session.state = session.state.with(name, value)
+}
+
+function applyReset(session: ClientSession, name: string): void {
+  if (isOwnSetting(name)) {
+    applyOwnSetting(session, name, null)
+    return
+  }
+  const initial = session.startup.get(name)
+  session.state =
+    initial === undefined ? session.state.without(name) : session.state.with(name, initial)
+}
+
+/** RESET ALL leaves the role and the session user alone (PostgreSQL: GUC_NO_RESET_ALL). */
+function resetAll(session: ClientSession): void {
+  const role = session.state.get('role')
+  const user = session.state.get('session_authorization')
+  let state = session.startup
+  if (role !== undefined) state = state.with('role', role)
+  if (user !== undefined) state = state.with('session_authorization', user)
+  session.state = state
+}
+
+export function discardAll(session: ClientSession): void {
+  session.state = session.startup
+  session.pins.clear()
+  forgetStatements(session, null)
+  session.portals.clear()
+  session.unnamed = null
+  session.unnamedClass = null
+}
+
+/** Drops one name, or all; true when there was something to drop. */
+export function forgetStatements(session: ClientSession, name: string | null): boolean {
+  let isKnown = false
+  for (const [known, statement] of session.statements) {
+    if (name !== null && known !== name) continue
+    session.statements.delete(known)
+    session.scope.statements.release(statement)
+    isKnown = true
+  }
+  return isKnown
+}
+
+/** Settings that routing asks about. */
+export function refreshFacts(session: ClientSession): void {
+  if (session.factsState === session.state) return
+  session.factsState = session.state
+  const { facts, state } = session
+  facts.defaultReadOnly = isOn(state.get('default_transaction_read_only'))
+  facts.defaultDeferrable = isOn(state.get('default_transaction_deferrable'))
+  facts.defaultIsolationSerializable =
+    state.get('default_transaction_isolation')?.toLowerCase() === 'serializable'
+}
+
+/** As PostgreSQL's parse_bool: on, true, yes, 1 and their unique beginnings. */
+function isOn(value: string | undefined): boolean {
+  return value !== undefined && /^(on|t|tr|tru|true|y|ye|yes|1)$/i.test(value)
+}

@@ -1,0 +1,364 @@
+import type { StatementClass, Verdict } from '../sql/statement-class.ts'
+import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
+import { Cursor } from '../wire/cursor.ts'
+import { frontend } from '../wire/message-types.ts'
+import { Writer } from '../wire/writer.ts'
+import { bareSyncClass } from './fixed-class.ts'
+import { answerLocally } from './local-answer.ts'
+import { PreparedStatement } from './prepared-statement.ts'
+import { Request } from './request.ts'
+import type { ClientSession } from './session.ts'
+
+/** Entry of `Request.kinds` for a Describe of a portal; Describe of a statement is 0x44. */
+export const describePortal = 0x64
+/** Entry of `Request.kinds` for a Close that only the session answers. */
+export const inventedClose = 0
+
+/** A text that every server refuses with 42601, in whose place the client gets our own error. */
+const raiseText = 'pgsplit_raise'
+
+const strength: Record<Verdict, number> = { either: 0, replica: 1, control: 2, primary: 3, pin: 4 }
+const writer = new Writer(512)
+let nextUnnamed = 1
+
+/** Adds one message of the extended protocol to the session's segment. */
+export function collect(
+  session: ClientSession,
+  type: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): boolean {
+  if (session.segment === null) {
+    session.segment = new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(256))
+  }
+  const segment = session.segment
+  const cursor = new Cursor(buffer, start + 5, end)
+  switch (type) {
+    case frontend.parse:
+      collectParse(session, segment, cursor, start)
+      break
+    case frontend.bind:
+      collectBind(session, segment, cursor, start)
+      break
+    case frontend.describe:
+      collectDescribe(session, segment, cursor, start)
+      break
+    case frontend.execute:
+      collectExecute(session, segment, cursor, start)
+      break
+    default:
+      collectClose(session, segment, cursor, start)
+  }
+  return true
+}
+
+/** Appends raw bytes to what the segment sends. */
+export function appendToSegment(segment: Request, bytes: Buffer, start: number, end: number): void {
+  const size = segment.size + (end - start)
+  if (size > segment.bytes.length) {
+    const grown = Buffer.allocUnsafe(Math.max(size, segment.bytes.length * 2))
+    segment.bytes.copy(grown, 0, 0, segment.size)
+    segment.bytes = grown
+  }
+  bytes.copy(segment.bytes, segment.size, start, end)
+  segment.size = size
+}
+
+function appendWriter(segment: Request): void {
+  const bytes = writer.take()
+  appendToSegment(segment, bytes, 0, bytes.length)
+}
+
+/** The strongest class of the segment decides where it goes. */
+function mergeClass(segment: Request, cls: StatementClass): void {
+  if (segment.kinds.length === 0 || segment.cls === bareSyncClass) segment.cls = cls
+  else if (strength[cls.verdict] > strength[segment.cls.verdict]) segment.cls = cls
+}
+
+function collectParse(
+  session: ClientSession,
+  segment: Request,
+  cursor: Cursor,
+  start: number,
+): void {
+  const name = cursor.string()
+  const bodyStart = cursor.at
+  const textEnd = cursor.skipString()
+  const count = cursor.uint16()
+  cursor.bytes(count * 4)
+  cursor.assertEnd()
+  const { buffer, end } = cursor
+  const { classifier } = session.scope
+  session.queries++
+  if (name === '') {
+    const cls = classifier.classify(buffer, bodyStart, textEnd, session.lexMode)
+    const serial = nextUnnamed++
+    const size = end - bodyStart
+    const old = session.unnamed?.body
+    const body =
+      old !== undefined && old.length >= size && old.length < 4096 + size * 2
+        ? old
+        : Buffer.allocUnsafe(Math.max(128, size))
+    buffer.copy(body, 0, bodyStart, end)
+    session.unnamed = { serial, body, bodyBytes: size }
+    session.unnamedClass = cls
+    segment.unnamedSerial = serial
+    mergeClass(segment, cls)
+    appendToSegment(segment, buffer, start, end)
+    segment.kinds.push(frontend.parse)
+    return
+  }
+  if (session.statements.has(name)) {
+    raise(session, segment, {
+      sqlstate: '42P05',
+      message: `prepared statement "${name}" already exists`,
+    })
+    return
+  }
+  const statement = intern(session, buffer, bodyStart, end, textEnd)
+  session.statements.set(name, statement)
+  mergeClass(segment, statement.cls)
+  const rangeStart = segment.size
+  writer.begin(frontend.parse).string(statement.serverName).bytes(statement.body).end()
+  appendWriter(segment)
+  segment.parses.push({
+    start: rangeStart,
+    end: segment.size,
+    statement,
+    unit: segment.kinds.length,
+    name,
+  })
+  segment.kinds.push(frontend.parse)
+}
+
+function intern(
+  session: ClientSession,
+  buffer: Buffer,
+  bodyStart: number,
+  end: number,
+  textEnd: number,
+): PreparedStatement {
+  const { statements, classifier } = session.scope
+  const key = `${session.lexMode}\0${buffer.toString('latin1', bodyStart, end)}`
+  let statement = statements.find(key)
+  if (statement === undefined) {
+    const body = Buffer.from(buffer.subarray(bodyStart, end))
+    const cls = classifier.classify(buffer, bodyStart, textEnd, session.lexMode)
+    statement = new PreparedStatement(
+      key,
+      body,
+      textEnd - bodyStart,
+      cls,
+      classifier.catalogVersion,
+    )
+    statements.add(statement)
+  }
+  statement.users++
+  return statement
+}
+
+/** The class of a named statement by the catalog as it is now. */
+function classOf(session: ClientSession, statement: PreparedStatement): StatementClass {
+  const { classifier } = session.scope
+  if (statement.catalogVersion !== classifier.catalogVersion || statement.cls.learned !== null) {
+    statement.cls = classifier.classify(statement.body, 0, statement.textBytes, session.lexMode)
+    statement.catalogVersion = classifier.catalogVersion
+  }
+  return statement.cls
+}
+
+/** Names the client made up that look like ours must not reach one of ours. */
+function foreignName(name: string): string {
+  return name.startsWith('pgsplit_') ? `?${name}` : name
+}
+
+function need(segment: Request, statement: PreparedStatement): void {
+  for (const range of segment.parses) if (range.statement === statement) return
+  if (!segment.needs.includes(statement)) segment.needs.push(statement)
+}
+
+function useUnnamed(session: ClientSession, segment: Request): StatementClass {
+  if (segment.unnamedSerial === 0) segment.needsUnnamed = session.unnamed !== null
+  const { unnamed } = session
+  if (unnamed === null || session.unnamedClass === null) return bareSyncClass
+  if (segment.unnamedSerial === 0) {
+    // Judged anew: the catalog may have changed since its Parse.
+    const zero = unnamed.body.indexOf(0)
+    session.unnamedClass = session.scope.classifier.classify(unnamed.body, 0, zero, session.lexMode)
+  }
+  return session.unnamedClass ?? bareSyncClass
+}
+
+function collectBind(
+  session: ClientSession,
+  segment: Request,
+  cursor: Cursor,
+  start: number,
+): void {
+  const portal = cursor.string()
+  const name = cursor.string()
+  const restStart = cursor.at
+  const { buffer, end } = cursor
+  let cls: StatementClass
+  if (name === '') {
+    cls = useUnnamed(session, segment)
+    appendToSegment(segment, buffer, start, end)
+  } else {
+    const statement = session.statements.get(name)
+    const serverName = statement?.serverName ?? foreignName(name)
+    cls = statement === undefined ? bareSyncClass : classOf(session, statement)
+    if (statement !== undefined) need(segment, statement)
+    writer
+      .begin(frontend.bind)
+      .string(portal)
+      .string(serverName)
+      .bytes(buffer, restStart, end)
+      .end()
+    appendWriter(segment)
+  }
+  mergeClass(segment, cls)
+  if (portal === '') session.unnamedPortalClass = cls
+  else session.portals.set(portal, cls)
+  segment.kinds.push(frontend.bind)
+}
+
+function collectDescribe(
+  session: ClientSession,
+  segment: Request,
+  cursor: Cursor,
+  start: number,
+): void {
+  const kind = cursor.byte()
+  const name = cursor.string()
+  cursor.assertEnd()
+  if (kind === 0x53) {
+    if (name === '') mergeClass(segment, useUnnamed(session, segment))
+    const statement = session.statements.get(name)
+    if (statement !== undefined) {
+      need(segment, statement)
+      mergeClass(segment, classOf(session, statement))
+    }
+    const serverName = statement?.serverName ?? foreignName(name)
+    writer.begin(frontend.describe).byte(kind).string(serverName).end()
+    appendWriter(segment)
+    segment.kinds.push(frontend.describe)
+  } else {
+    appendToSegment(segment, cursor.buffer, start, cursor.end)
+    segment.kinds.push(describePortal)
+  }
+  segment.hasDescribe = true
+}
+
+function collectExecute(
+  session: ClientSession,
+  segment: Request,
+  cursor: Cursor,
+  start: number,
+): void {
+  const portal = cursor.string()
+  cursor.int32()
+  cursor.assertEnd()
+  const cls = portal === '' ? session.unnamedPortalClass : session.portals.get(portal)
+  if (cls !== null && cls !== undefined) {
+    mergeClass(segment, cls)
+    segment.executed.push(cls)
+    if (cls.effects.length > 0) {
+      segment.effects =
+        segment.effects.length === 0 ? cls.effects : [...segment.effects, ...cls.effects]
+      segment.wantsTag = true
+    }
+    segment.pin = cls.pin ?? segment.pin
+  }
+  appendToSegment(segment, cursor.buffer, start, cursor.end)
+  segment.kinds.push(frontend.execute)
+}
+
+function collectClose(
+  session: ClientSession,
+  segment: Request,
+  cursor: Cursor,
+  start: number,
+): void {
+  const kind = cursor.byte()
+  const name = cursor.string()
+  cursor.assertEnd()
+  if (kind !== 0x53 || name === '') {
+    if (kind === 0x53) {
+      session.unnamed = null
+      session.unnamedClass = null
+    } else session.portals.delete(name)
+    appendToSegment(segment, cursor.buffer, start, cursor.end)
+    segment.kinds.push(frontend.close)
+    return
+  }
+  // The statement is shared: only the session's name for it goes. Unknown names succeed, too.
+  const statement = session.statements.get(name)
+  if (statement !== undefined) {
+    session.statements.delete(name)
+    session.scope.statements.release(statement)
+  }
+  segment.kinds.push(inventedClose)
+}
+
+/** Makes the server refuse the segment at this point, and the client see `facts` for it. */
+function raise(
+  session: ClientSession,
+  segment: Request,
+  facts: { sqlstate: string; message: string },
+): void {
+  writer.begin(frontend.parse).byte(0).string(raiseText).int16(0).end()
+  appendWriter(segment)
+  segment.errorOverride = { text: raiseText, message: errorResponse(facts) }
+  segment.unnamedSerial = nextUnnamed++
+  session.unnamed = null
+  session.unnamedClass = null
+  segment.kinds.push(frontend.parse)
+}
+
+/** Sync: the segment is complete. */
+export function finishSegment(
+  session: ClientSession,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): boolean {
+  if (session.segment === null) {
+    if (session.inFlight.length === 0) {
+      session.say(readyForQuery(session.localStatus))
+      return true
+    }
+    session.segment = new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(16))
+  }
+  const segment = session.segment
+  if (!segment.isFlushed) {
+    const hasLocal =
+      segment.effects.length > 0 || session.isBroken || segment.executed[0]?.parts.length === 0
+    const isOnlyInvented = segment.size === 0
+    if (hasLocal || isOnlyInvented) {
+      const answered = answerLocally(session, segment.cls, segment, buffer, start, end)
+      if (answered === 'later') return false
+      if (answered === 'done') {
+        session.segment = null
+        return true
+      }
+    }
+  }
+  appendToSegment(segment, buffer, start, end)
+  segment.isComplete = true
+  session.segment = null
+  session.run(segment)
+  return true
+}
+
+/** Flush: what was collected is sent, and the session keeps the server connection until Sync. */
+export function flushSegment(session: ClientSession): boolean {
+  const segment = session.segment
+  if (segment === null || session.waiting !== null) return session.waiting === null
+  segment.isFlushed = true
+  segment.isForwarded = true
+  writer.begin(frontend.flush).end()
+  appendWriter(segment)
+  session.run(segment)
+  return true
+}

@@ -1,0 +1,22 @@
+import type { StatementClass, Verdict } from '../sql/statement-class.ts'
+
+/** A class for what is routed without being SQL text of the client. */
+export function fixedClass(verdict: Verdict, reason: string): StatementClass {
+  return {
+    verdict,
+    reason,
+    pin: null,
+    parts: [],
+    effects: [],
+    hint: null,
+    keyword: '',
+    learned: null,
+    timing: { runs: 0, peakMs: 0, peakBytes: 0 },
+  }
+}
+
+export const transactionClass: StatementClass = fixedClass('primary', 'transaction')
+export const functionCallClass: StatementClass = fixedClass('primary', 'function call message')
+export const bareSyncClass: StatementClass = fixedClass('either', 'nothing to run')
+export const loginClass: StatementClass = fixedClass('primary', 'log-in')
+export const pinnedClass: StatementClass = fixedClass('primary', 'pinned session')

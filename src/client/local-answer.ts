@@ -1,0 +1,241 @@
+import { type ErrorFacts, PgSplitError } from '../errors.ts'
+import type { Effect, StatementClass } from '../sql/statement-class.ts'
+import {
+  bindComplete,
+  closeComplete,
+  commandComplete,
+  dataRow,
+  emptyQueryResponse,
+  errorResponse,
+  noData,
+  noticeResponse,
+  parameterDescription,
+  parseComplete,
+  readyForQuery,
+  rowDescription,
+} from '../wire/backend-messages.ts'
+import { query } from '../wire/frontend-messages.ts'
+import { frontend, txStatus } from '../wire/message-types.ts'
+import { discardAll, forgetStatements, refreshFacts } from './effects.ts'
+import { describePortal, inventedClose } from './extended.ts'
+import { bareSyncClass } from './fixed-class.ts'
+import { applyOwnSetting, isOwnSetting, showOwnSetting } from './own-settings.ts'
+import type { Request } from './request.ts'
+import type { ClientSession } from './session.ts'
+import { settingValue } from './setting-value.ts'
+import { mergeModes, Transaction } from './transaction.ts'
+
+interface Answer {
+  readonly tag?: string
+  readonly columns?: readonly string[]
+  readonly rows?: readonly (readonly string[])[]
+  readonly warning?: Omit<ErrorFacts, 'severity'>
+  readonly error?: ErrorFacts
+}
+
+const aborted: ErrorFacts = {
+  sqlstate: '25P02',
+  message: 'current transaction is aborted, commands ignored until end of transaction block',
+  hint: 'The connection to its server was lost; ROLLBACK and run it again.',
+}
+
+/**
+ * Answers what needs no server: a deferred BEGIN and its end, `pgsplit.*` settings, empty texts,
+ * DISCARD ALL of a session that holds nothing. `segment` null: a simple Query in
+ * `buffer[start, end)`. `later`: only when nothing is in flight; `no`: a server must answer.
+ */
+export function answerLocally(
+  session: ClientSession,
+  cls: StatementClass,
+  segment: Request | null,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): 'done' | 'later' | 'no' {
+  const isEmptySegment = segment !== null && segment.size === 0
+  if (segment !== null && !isEmptySegment) {
+    if (segment.executed.length !== 1 || segment.executed[0] !== cls) {
+      return session.isBroken ? finish(session, segment, { error: aborted }) : 'no'
+    }
+  }
+  if (!isEmptySegment && cls === bareSyncClass) return 'no'
+  const message = (): Buffer =>
+    segment === null ? Buffer.from(buffer.subarray(start, end)) : textMessage(session, segment)
+  const decide = (): Answer | null => {
+    if (isEmptySegment) return {}
+    if (session.isBroken) return whileBroken(session, cls)
+    if (cls.parts.length === 0) return session.lease === null || segment === null ? {} : null
+    const [effect] = cls.effects
+    if (cls.parts.length !== 1 || effect === undefined || cls.effects.length !== 1) return null
+    return answerOf(session, effect, message)
+  }
+  // What is in flight may change the answer, and answers keep their order.
+  if (session.inFlight.length > 0)
+    return session.lease === null || maybeLocal(session, cls) ? 'later' : 'no'
+  let answer: Answer | null
+  try {
+    answer = decide()
+  } catch (error) {
+    if (!(error instanceof PgSplitError)) throw error
+    answer = { error: error.facts('ERROR') }
+  }
+  if (answer === null) return 'no'
+  refreshFacts(session)
+  return finish(session, segment, answer)
+}
+
+function maybeLocal(session: ClientSession, cls: StatementClass): boolean {
+  const [effect] = cls.effects
+  if (session.isBroken || cls.parts.length === 0) return true
+  if (effect === undefined || cls.parts.length !== 1) return false
+  return (
+    effect.kind === 'explain-route' ||
+    ((effect.kind === 'show' || effect.kind === 'set') && isOwnSetting(effect.name)) ||
+    effect.kind === 'deallocate'
+  )
+}
+
+function whileBroken(session: ClientSession, cls: StatementClass): Answer {
+  if (cls.parts.length === 0) return {}
+  const [effect] = cls.effects
+  if (cls.parts.length === 1 && (effect?.kind === 'rollback' || effect?.kind === 'commit')) {
+    session.isBroken = false
+    return { tag: 'ROLLBACK' }
+  }
+  return { error: aborted }
+}
+
+function answerOf(session: ClientSession, effect: Effect, message: () => Buffer): Answer | null {
+  const isFailed = session.localStatus === txStatus.failed
+  if (isFailed) return null
+  if (effect.kind === 'show' && isOwnSetting(effect.name)) {
+    return { columns: [effect.name], rows: [[showOwnSetting(session, effect.name)]], tag: 'SHOW' }
+  }
+  if (effect.kind === 'explain-route') {
+    return {
+      columns: ['node', 'class', 'reason'],
+      rows: [session.explain(effect.inner)],
+      tag: 'EXPLAIN',
+    }
+  }
+  if (effect.kind === 'set' && isOwnSetting(effect.name) && !effect.local) {
+    const value = effect.value === null ? null : settingValue(effect.name, effect.value)
+    applyOwnSetting(session, effect.name, value)
+    return { tag: 'SET' }
+  }
+  if (effect.kind === 'reset' && isOwnSetting(effect.name)) {
+    applyOwnSetting(session, effect.name, null)
+    return { tag: 'RESET' }
+  }
+  if (effect.kind === 'deallocate' && effect.name !== null && session.statements.has(effect.name)) {
+    forgetStatements(session, effect.name)
+    return { tag: 'DEALLOCATE' }
+  }
+  return session.lease === null ? withoutLease(session, effect, message) : null
+}
+
+function withoutLease(
+  session: ClientSession,
+  effect: Effect,
+  message: () => Buffer,
+): Answer | null {
+  const { deferred } = session
+  switch (effect.kind) {
+    case 'begin':
+      if (deferred !== null) {
+        return {
+          tag: 'BEGIN',
+          warning: { sqlstate: '25001', message: 'there is already a transaction in progress' },
+        }
+      }
+      session.deferred = { messages: [message()], modes: effect.modes }
+      session.transaction = new Transaction(session.state)
+      return { tag: 'BEGIN' }
+    case 'set-transaction':
+      if (deferred === null || effect.snapshot) return null
+      session.deferred = {
+        messages: [...deferred.messages, message()],
+        modes: mergeModes(deferred.modes, effect.modes),
+      }
+      return { tag: 'SET' }
+    case 'commit':
+    case 'rollback': {
+      if (effect.chain) return null
+      const tag = effect.kind === 'commit' ? 'COMMIT' : 'ROLLBACK'
+      if (deferred === null) {
+        return {
+          tag,
+          warning: { sqlstate: '25P01', message: 'there is no transaction in progress' },
+        }
+      }
+      session.deferred = null
+      session.transaction = null
+      return { tag }
+    }
+    case 'discard':
+      if (effect.what !== 'all' || deferred !== null) return null
+      discardAll(session)
+      return { tag: 'DISCARD ALL' }
+    case 'deallocate':
+      if (effect.name !== null) return null
+      forgetStatements(session, null)
+      return { tag: 'DEALLOCATE ALL' }
+    default:
+      return null
+  }
+}
+
+/** The Query message of the one statement that a segment executes. */
+function textMessage(session: ClientSession, segment: Request): Buffer {
+  const statement = segment.needs[0] ?? segment.parses[0]?.statement
+  const unnamed = session.unnamed
+  const usesUnnamed = segment.unnamedSerial !== 0 || segment.needsUnnamed
+  if (usesUnnamed && unnamed !== null) {
+    return query(unnamed.body.toString('utf8', 0, unnamed.body.indexOf(0)))
+  }
+  return query(
+    statement === undefined ? '' : statement.body.toString('utf8', 0, statement.textBytes),
+  )
+}
+
+function finish(session: ClientSession, segment: Request | null, answer: Answer): 'done' {
+  if (answer.warning !== undefined) session.say(noticeResponse('WARNING', answer.warning))
+  if (segment === null) sayResult(session, answer)
+  else saySegment(session, segment, answer)
+  session.say(readyForQuery(session.localStatus))
+  return 'done'
+}
+
+function sayResult(session: ClientSession, answer: Answer): void {
+  if (answer.error !== undefined) {
+    session.say(errorResponse(answer.error))
+    return
+  }
+  if (answer.columns !== undefined) session.say(describe(answer.columns))
+  sayRows(session, answer)
+}
+
+function sayRows(session: ClientSession, answer: Answer): void {
+  for (const row of answer.rows ?? []) session.say(dataRow(row))
+  session.say(answer.tag === undefined ? emptyQueryResponse : commandComplete(answer.tag))
+}
+
+function describe(columns: readonly string[]): Buffer {
+  return rowDescription(columns.map((name) => ({ name, typeOid: 25 })))
+}
+
+function saySegment(session: ClientSession, segment: Request, answer: Answer): void {
+  for (const kind of segment.kinds) {
+    if (kind === inventedClose || kind === frontend.close) session.say(closeComplete)
+    else if (answer.error !== undefined && kind !== frontend.parse) {
+      session.say(errorResponse(answer.error))
+      return
+    } else if (kind === frontend.parse) session.say(parseComplete)
+    else if (kind === frontend.bind) session.say(bindComplete)
+    else if (kind === frontend.execute) sayRows(session, answer)
+    else {
+      if (kind !== describePortal) session.say(parameterDescription([]))
+      session.say(answer.columns === undefined ? noData : describe(answer.columns))
+    }
+  }
+}

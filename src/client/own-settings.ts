@@ -1,0 +1,90 @@
+import { PgSplitError } from '../errors.ts'
+import type { ClientSession } from './session.ts'
+
+const routes = ['auto', 'primary', 'replica'] as const
+const levels = ['session', 'bounded', 'eventual', 'primary'] as const
+
+export function isOwnSetting(name: string): boolean {
+  return name.startsWith('pgsplit.')
+}
+
+/** `500ms`, `2s`, `1min`, or a bare number of milliseconds. null: none of these. */
+export function parseLag(text: string): number | null {
+  const match = /^\s*(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|min|m)?\s*$/.exec(text)
+  if (match === null) return null
+  const unit = match[2] === 's' ? 1000 : match[2] === 'm' || match[2] === 'min' ? 60_000 : 1
+  return Number(match[1]) * unit
+}
+
+/**
+ * Sets one `pgsplit.*` setting of the session; null resets it. Throws PgSplitError 22023 for a value
+ * and 42704 for a name that does not exist.
+ */
+export function applyOwnSetting(session: ClientSession, name: string, value: string | null): void {
+  const { facts, ownDefaults } = session
+  switch (name) {
+    case 'pgsplit.route':
+      facts.routeSetting = value === null ? ownDefaults.routeSetting : oneOf(name, value, routes)
+      return
+    case 'pgsplit.consistency':
+      facts.consistency = value === null ? ownDefaults.consistency : oneOf(name, value, levels)
+      return
+    case 'pgsplit.max_lag': {
+      if (value === null) {
+        facts.maxLagMs = ownDefaults.maxLagMs
+        return
+      }
+      const lag = parseLag(value)
+      if (lag === null) throw invalid(name, value, 'a duration such as 500ms or 2s')
+      facts.maxLagMs = lag
+      return
+    }
+    default:
+      throw unknownSetting(name)
+  }
+}
+
+/** What SHOW answers. Throws PgSplitError 42704 for an unknown name. */
+export function showOwnSetting(session: ClientSession, name: string): string {
+  const { facts } = session
+  switch (name) {
+    case 'pgsplit.route':
+      return facts.routeSetting
+    case 'pgsplit.consistency':
+      return facts.consistency
+    case 'pgsplit.max_lag':
+      return facts.maxLagMs === null ? 'default' : `${facts.maxLagMs}ms`
+    case 'pgsplit.last_route':
+      return session.lastNode === ''
+        ? session.lastReason
+        : `${session.lastNode}: ${session.lastReason}`
+    case 'pgsplit.pin':
+      return session.pins.reason ?? ''
+    case 'pgsplit.cluster':
+      return session.cluster.name
+    default:
+      throw unknownSetting(name)
+  }
+}
+
+function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((word) => word === value.toLowerCase())
+  if (found === undefined) throw invalid(name, value, `one of ${allowed.join(', ')}`)
+  return found
+}
+
+function invalid(name: string, value: string, expected: string): PgSplitError {
+  return new PgSplitError({
+    sqlstate: '22023',
+    message: `invalid value for parameter "${name}": "${value.slice(0, 64)}"`,
+    hint: `It takes ${expected}.`,
+  })
+}
+
+function unknownSetting(name: string): PgSplitError {
+  return new PgSplitError({
+    sqlstate: '42704',
+    message: `unrecognized pgsplit parameter "${name.slice(0, 64)}"`,
+    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.max_lag, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
+  })
+}

@@ -1,0 +1,341 @@
+import type { ErrorFacts } from '../errors.ts'
+import type { ReplyReceiver } from '../server/reply-queue.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import type { Effect, StatementClass } from '../sql/statement-class.ts'
+import { closeComplete, parseComplete } from '../wire/backend-messages.ts'
+import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
+import { backend } from '../wire/message-types.ts'
+import type { PreparedStatement } from './prepared-statement.ts'
+import type { DeferredBegin } from './transaction.ts'
+
+/** How the next part of an extended answer is treated, one entry per message of the segment. */
+export const scriptOp = {
+  /** The server answers; the client gets it. */
+  forward: 0,
+  /** The server answers; the client did not ask. */
+  swallow: 1,
+  /** The client asked; the server was not. */
+  inventParse: 2,
+  inventClose: 3,
+} as const
+
+/** A Parse of a named statement inside `Request.bytes`, which is left out where it is prepared. */
+export interface ParseRange {
+  readonly start: number
+  readonly end: number
+  readonly statement: PreparedStatement
+  /** Index of its entry in `Request.kinds`. */
+  readonly unit: number
+  /** The client's name for it. */
+  readonly name: string
+}
+
+/** What a request tells its session. */
+export interface RequestOwner {
+  /** Copies bytes to the client. */
+  forward(request: Request, buffer: Uint8Array, start: number, end: number): void
+  /** May the error be healed by running the request again? True: nothing more is forwarded. */
+  heal(request: Request, fields: ErrorFields): boolean
+  /** COPY … FROM STDIN has begun. */
+  onCopyIn(request: Request): void
+  onDone(request: Request, status: number): void
+  onRequestLost(request: Request, error: Error): void
+  onMoved(request: Request): void
+}
+
+/** Bit of a node in `Request.exclude`. */
+export function requestBit(nodeIndex: number): number {
+  return 1 << nodeIndex
+}
+
+/**
+ * One request of a client, a Query or an extended sequence up to Sync, on its way: its bytes, its
+ * class, where it runs, and how much of the answer has been passed on.
+ *
+ * The first messages of an answer are held until a row, a completion or an error follows: until then
+ * the request can be run again elsewhere and the client notices nothing.
+ */
+export class Request implements ReplyReceiver {
+  readonly owner: RequestOwner
+  readonly kind: 'simple' | 'extended' | 'function'
+  cls: StatementClass
+  bytes: Buffer
+  size = 0
+  /** Of what runs in this request, in order. */
+  effects: readonly Effect[] = []
+  pin: string | null = null
+
+  // Extended protocol only.
+  /** Message types in `bytes` and Close messages that only the session answers, in order. */
+  kinds: number[] = []
+  /** Named statements that must exist on the server before the segment runs. */
+  needs: PreparedStatement[] = []
+  parses: ParseRange[] = []
+  /** The segment uses the unnamed statement of an earlier one. */
+  needsUnnamed = false
+  /** Serial of the unnamed statement after this segment; 0 = unchanged. */
+  unnamedSerial = 0
+  /** Classes of what Execute messages run, in order. */
+  executed: StatementClass[] = []
+  /** The server refuses `text` in this segment; the client gets `message` instead of its error. */
+  errorOverride: { readonly text: string; readonly message: Buffer } | null = null
+  hasDescribe = false
+  /** Sync (or the Query itself) was seen: nothing is added any more. */
+  isComplete = false
+  /** Bytes of the segment have been sent on a Flush: it can't run elsewhere. */
+  isFlushed = false
+  /** How far `bytes`, `kinds` and `parses` were sent. */
+  sentBytes = 0
+  sentKinds = 0
+  sentParses = 0
+  script: number[] | null = null
+  scriptStatements: (PreparedStatement | null)[] = []
+  scriptAt = 0
+
+  // Where it runs.
+  nodeIndex = 0
+  /** A deferred BEGIN that goes in front. */
+  begin: DeferredBegin | null = null
+  /** The request must not run where the session is: the client gets this error. */
+  refusal: ErrorFacts | null = null
+  /** Stands for any error that the server gives. */
+  override: Buffer | null = null
+  connection: ServerConnection | null = null
+  isShared = false
+  onReplica = false
+  /** A proved read outside a transaction, its bytes kept: may run again elsewhere. */
+  isRerunnable = false
+  attempts = 0
+  /** Bit per node index that has failed this request. */
+  exclude = 0
+  startedAtMs = 0
+
+  // The answer.
+  isForwarded = false
+  /** The client has got a part of a frame: it can't be told anything but the rest. */
+  isMidFrame = false
+  isHealing = false
+  isCancelled = false
+  error: ErrorFields | null = null
+  /** Tag of the last CommandComplete; only kept when `wantsTag`. */
+  tag = ''
+  wantsTag = false
+  answerBytes = 0
+  #held: Buffer[] = []
+  #rangeBuffer: Buffer | null = null
+  #rangeStart = 0
+  #rangeEnd = 0
+
+  constructor(
+    owner: RequestOwner,
+    kind: 'simple' | 'extended' | 'function',
+    cls: StatementClass,
+    bytes: Buffer,
+  ) {
+    this.owner = owner
+    this.kind = kind
+    this.cls = cls
+    this.bytes = bytes
+  }
+
+  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    if (this.isHealing) return
+    if (this.script !== null && this.#isSwallowed(type, true)) return
+    if (type === backend.errorResponse) {
+      this.error = decodeErrorFields(buffer, start + 5, end)
+      if (!this.isForwarded && this.owner.heal(this, this.error)) {
+        this.isHealing = true
+        this.#held.length = 0
+        this.#rangeBuffer = null
+        return
+      }
+      this.#release()
+      const override = this.#overrideOf(this.error)
+      if (override !== null) {
+        this.onChunkEnd()
+        this.owner.forward(this, override, 0, override.length)
+        return
+      }
+    } else if (!this.isForwarded && !isHeldType(type)) this.#release()
+    if (type === backend.commandComplete && this.wantsTag) {
+      this.tag = buffer.toString('latin1', start + 5, end - 1)
+    } else if (type === backend.copyInResponse || type === backend.copyBothResponse) {
+      this.#release()
+      this.#extend(buffer, start, end)
+      this.owner.onCopyIn(this)
+      return
+    }
+    this.#extend(buffer, start, end)
+  }
+
+  onPart(
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    isFirst: boolean,
+    isLast: boolean,
+  ): void {
+    if (this.isHealing) return
+    if (this.script !== null && this.#isSwallowed(type, isLast)) return
+    if (isFirst && !this.isForwarded && !isHeldType(type)) this.#release()
+    this.isMidFrame = this.isForwarded && !isLast
+    this.#extend(buffer, start, end)
+  }
+
+  onChunkEnd(): void {
+    const buffer = this.#rangeBuffer
+    if (buffer === null) return
+    this.#rangeBuffer = null
+    if (this.isForwarded) {
+      this.answerBytes += this.#rangeEnd - this.#rangeStart
+      this.owner.forward(this, buffer, this.#rangeStart, this.#rangeEnd)
+    } else {
+      this.#held.push(Buffer.from(buffer.subarray(this.#rangeStart, this.#rangeEnd)))
+    }
+  }
+
+  onReady(status: number, buffer: Buffer, start: number, end: number): void {
+    if (this.isHealing) {
+      this.owner.onDone(this, status)
+      return
+    }
+    if (this.script !== null && this.error === null) this.#invent(true)
+    this.#release()
+    this.#extend(buffer, start, end)
+    this.onChunkEnd()
+    this.owner.onDone(this, status)
+  }
+
+  onLost(error: Error): void {
+    if (!this.isForwarded) this.#held.length = 0
+    this.#rangeBuffer = null
+    this.owner.onRequestLost(this, error)
+  }
+
+  /** After a Flush: what only the session answers must not wait for the server. */
+  inventPending(): void {
+    if (this.script === null || this.error !== null) return
+    this.#invent(false)
+    this.onChunkEnd()
+  }
+
+  /** Makes the request as new, to be sent to another connection. */
+  resetForRerun(): void {
+    this.connection = null
+    this.isHealing = false
+    this.isForwarded = false
+    this.error = null
+    this.tag = ''
+    this.sentBytes = 0
+    this.sentKinds = 0
+    this.sentParses = 0
+    this.script = null
+    this.scriptStatements = []
+    this.scriptAt = 0
+    this.answerBytes = 0
+    this.#held.length = 0
+    this.#rangeBuffer = null
+  }
+
+  /** Forgets Parse messages that the server has not confirmed. */
+  unconfirmedStatements(): PreparedStatement[] {
+    const statements: PreparedStatement[] = []
+    for (let i = this.scriptAt; i < this.scriptStatements.length; i++) {
+      const statement = this.scriptStatements[i]
+      if (statement !== null && statement !== undefined) statements.push(statement)
+    }
+    return statements
+  }
+
+  #overrideOf(error: ErrorFields): Buffer | null {
+    if (this.override !== null) return this.override
+    const own = this.errorOverride
+    return own !== null && error.message.includes(own.text) ? own.message : null
+  }
+
+  /** The server connection is slow: run on another one; what comes from this one is swallowed. */
+  moveElsewhere(): void {
+    this.owner.onMoved(this)
+  }
+
+  /** From here on the answer goes out as it comes in. */
+  #release(): void {
+    if (this.isForwarded) return
+    this.isForwarded = true
+    for (const held of this.#held) {
+      this.answerBytes += held.length
+      this.owner.forward(this, held, 0, held.length)
+    }
+    this.#held.length = 0
+  }
+
+  #extend(buffer: Buffer, start: number, end: number): void {
+    if (this.#rangeBuffer === buffer && this.#rangeEnd === start) {
+      this.#rangeEnd = end
+      return
+    }
+    this.onChunkEnd()
+    this.#rangeBuffer = buffer
+    this.#rangeStart = start
+    this.#rangeEnd = end
+  }
+
+  #isSwallowed(type: number, isLast: boolean): boolean {
+    if (
+      type === backend.noticeResponse ||
+      type === backend.parameterStatus ||
+      type === backend.errorResponse
+    ) {
+      return false
+    }
+    this.#invent(false)
+    const isSwallowed = this.script?.[this.scriptAt] === scriptOp.swallow
+    if (isLast && endsUnit(type)) this.scriptAt++
+    return isSwallowed
+  }
+
+  /** Says what the server was not asked, up to the next message that it was asked. */
+  #invent(isEnd: boolean): void {
+    const script = this.script as number[]
+    while (this.scriptAt < script.length) {
+      const op = script[this.scriptAt]
+      if (op === scriptOp.inventParse) this.#say(parseComplete)
+      else if (op === scriptOp.inventClose) this.#say(closeComplete)
+      else if (!isEnd) return
+      this.scriptAt++
+    }
+  }
+
+  #say(message: Buffer): void {
+    this.onChunkEnd()
+    if (this.isForwarded) this.owner.forward(this, message, 0, message.length)
+    else this.#held.push(message)
+  }
+}
+
+/** Sent in front of the first row or completion; they commit to nothing. */
+function isHeldType(type: number): boolean {
+  return (
+    type === backend.parseComplete ||
+    type === backend.bindComplete ||
+    type === backend.closeComplete ||
+    type === backend.rowDescription ||
+    type === backend.parameterDescription ||
+    type === backend.noData
+  )
+}
+
+/** Is this the last message of the answer to one extended message? */
+function endsUnit(type: number): boolean {
+  return (
+    type === backend.parseComplete ||
+    type === backend.bindComplete ||
+    type === backend.closeComplete ||
+    type === backend.rowDescription ||
+    type === backend.noData ||
+    type === backend.commandComplete ||
+    type === backend.emptyQueryResponse ||
+    type === backend.portalSuspended
+  )
+}

@@ -1,0 +1,155 @@
+import type { ServerConnection } from '../server/server-connection.ts'
+import { close } from '../wire/frontend-messages.ts'
+import { frontend } from '../wire/message-types.ts'
+import { Writer } from '../wire/writer.ts'
+import type { PreparedStatement } from './prepared-statement.ts'
+import { type Request, scriptOp } from './request.ts'
+
+const writer = new Writer(1024)
+
+/** The unnamed statement of a session: its Parse body and what tells one from the next. */
+export interface UnnamedStatement {
+  readonly serial: number
+  readonly body: Buffer
+  readonly bodyBytes: number
+}
+
+/**
+ * Sends what a segment holds and has not been sent. Statements that the server connection lacks are
+ * prepared in front, Parse messages of those it has are left out, and the request's script says how
+ * the answers are put right. In the common case the bytes go out as they are.
+ *
+ * `limit`: most named statements on one server connection; the least recently used are closed.
+ */
+export function sendSegment(
+  request: Request,
+  connection: ServerConnection,
+  unnamed: UnnamedStatement | null,
+  limit: number,
+): void {
+  const from = request.sentBytes
+  const isFirst = request.sentKinds === 0 && from === 0
+  if (isFirst) connection.expect(request)
+  const missing = isFirst ? missingStatements(request, connection) : null
+  const mustInject =
+    request.needsUnnamed && unnamed !== null && connection.unnamed !== unnamed.serial
+  const hasEdits =
+    missing !== null ||
+    mustInject ||
+    request.parses.length > request.sentParses ||
+    request.kinds.includes(0, request.sentKinds)
+  if (!hasEdits && request.script === null && !request.isFlushed) {
+    connection.send(request.bytes, from, request.size)
+  } else {
+    const script = startScript(request)
+    if (missing !== null) prepareMissing(request, connection, missing, limit, script)
+    if (mustInject && unnamed !== null) {
+      writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
+      flushWriter(connection)
+      connection.unnamed = unnamed.serial
+      push(request, script, scriptOp.swallow, null)
+    }
+    sendScripted(request, connection, script)
+  }
+  if (request.unnamedSerial !== 0) connection.unnamed = request.unnamedSerial
+  request.sentBytes = request.size
+  request.sentKinds = request.kinds.length
+  request.sentParses = request.parses.length
+}
+
+function missingStatements(
+  request: Request,
+  connection: ServerConnection,
+): PreparedStatement[] | null {
+  let missing: PreparedStatement[] | null = null
+  for (const statement of request.needs) {
+    if (connection.prepared.has(statement.serverName)) continue
+    missing ??= []
+    if (!missing.includes(statement)) missing.push(statement)
+  }
+  return missing
+}
+
+function startScript(request: Request): number[] {
+  if (request.script === null) {
+    request.script = []
+    for (let i = 0; i < request.sentKinds; i++)
+      push(request, request.script, scriptOp.forward, null)
+  }
+  return request.script
+}
+
+function push(
+  request: Request,
+  script: number[],
+  op: number,
+  statement: PreparedStatement | null,
+): void {
+  script.push(op)
+  request.scriptStatements.push(statement)
+}
+
+function prepareMissing(
+  request: Request,
+  connection: ServerConnection,
+  missing: readonly PreparedStatement[],
+  limit: number,
+  script: number[],
+): void {
+  for (const statement of missing) {
+    writer.begin(frontend.parse).string(statement.serverName).bytes(statement.body).end()
+    connection.prepared.set(statement.serverName, true)
+    push(request, script, scriptOp.swallow, statement)
+  }
+  flushWriter(connection)
+  evict(request, connection, limit, script)
+}
+
+/** Closes the least recently prepared statements beyond `limit`, but none that this segment uses. */
+function evict(
+  request: Request,
+  connection: ServerConnection,
+  limit: number,
+  script: number[],
+): void {
+  if (connection.prepared.size <= limit) return
+  for (const name of connection.prepared.keys()) {
+    if (connection.prepared.size <= limit) return
+    if (request.needs.some((statement) => statement.serverName === name)) continue
+    if (request.parses.some((range) => range.statement.serverName === name)) continue
+    // A shared connection may have this name in a request that is queued: only quiet ones evict.
+    if (connection.queue.size > 1) return
+    connection.prepared.delete(name)
+    connection.send(close('S', name))
+    push(request, script, scriptOp.swallow, null)
+  }
+}
+
+function flushWriter(connection: ServerConnection): void {
+  const bytes = writer.take()
+  connection.send(bytes)
+}
+
+/** Sends the rest of the segment, leaving out each Parse that the connection has already. */
+function sendScripted(request: Request, connection: ServerConnection, script: number[]): void {
+  let at = request.sentBytes
+  let parse = request.sentParses
+  for (let unit = request.sentKinds; unit < request.kinds.length; unit++) {
+    const kind = request.kinds[unit]
+    const range = request.parses[parse]
+    if (range !== undefined && range.unit === unit) {
+      parse++
+      if (connection.prepared.has(range.statement.serverName)) {
+        if (range.start > at) connection.send(request.bytes, at, range.start)
+        at = range.end
+        push(request, script, scriptOp.inventParse, null)
+      } else {
+        connection.prepared.set(range.statement.serverName, true)
+        push(request, script, scriptOp.forward, range.statement)
+      }
+    } else {
+      push(request, script, kind === 0 ? scriptOp.inventClose : scriptOp.forward, null)
+    }
+  }
+  if (request.size > at) connection.send(request.bytes, at, request.size)
+}

@@ -1,0 +1,438 @@
+import { PgSplitError, ProtocolError } from '../errors.ts'
+import type { Link } from '../net/link.ts'
+import type { NodePool } from '../pool/node-pool.ts'
+import type { SessionFacts } from '../routing/requirement.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import type { SessionState } from '../server/session-state.ts'
+import type { LexMode } from '../sql/lexer.ts'
+import type { StatementClass } from '../sql/statement-class.ts'
+import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
+import type { ErrorFields } from '../wire/error-fields.ts'
+import { Framer, type FrameSink } from '../wire/framer.ts'
+import { frontend, txStatus } from '../wire/message-types.ts'
+import type { ClusterAccess, SessionScope } from './cluster-access.ts'
+import {
+  abandon,
+  cancelCurrent,
+  dispatch,
+  finishRequest,
+  loseRequest,
+  mayHeal,
+  moved,
+} from './dispatch.ts'
+import { collect, finishSegment, flushSegment } from './extended.ts'
+import { Pins } from './pins.ts'
+import type { PreparedStatement } from './prepared-statement.ts'
+import type { Request, RequestOwner } from './request.ts'
+import type { UnnamedStatement } from './segment.ts'
+import { handleFunctionCall, handleQuery } from './simple.ts'
+import type { DeferredBegin, Transaction } from './transaction.ts'
+
+/** More than this waiting for a client stops reading from its server, bytes. */
+const highWaterBytes = 256 * 1024
+/** More than this of a client's input waiting stops reading from the client, bytes. */
+const maxInputBytes = 64 * 1024
+/** A CopyData frame up to this size is handled whole. */
+const maxCopyFrameBytes = 64 * 1024
+
+interface HeldInput {
+  readonly type: number
+  readonly bytes: Buffer
+}
+
+export interface SessionSetup {
+  readonly id: number
+  readonly link: Link
+  readonly cluster: ClusterAccess
+  readonly scope: SessionScope
+  readonly startup: SessionState
+  readonly facts: SessionFacts
+  readonly applicationName: string
+  readonly onClose: (session: ClientSession) => void
+}
+
+/**
+ * One client that has logged in. Frames come in order; what can't be handled yet waits in `#input`.
+ * The rooms beside this file do the work on its fields: `simple`, `extended`, `dispatch`,
+ * `effects`, `local-answer`.
+ */
+export class ClientSession implements FrameSink, RequestOwner {
+  readonly id: number
+  readonly link: Link
+  readonly cluster: ClusterAccess
+  readonly scope: SessionScope
+  readonly facts: SessionFacts
+  readonly applicationName: string
+  readonly connectedAtMs: number
+  /** Settings from the startup packet: what RESET goes back to. */
+  readonly startup: SessionState
+  /** Settings now. */
+  state: SessionState
+  lexMode: LexMode = 'standard'
+  readonly pins = new Pins()
+  transaction: Transaction | null = null
+  deferred: DeferredBegin | null = null
+  /** The transaction was lost with its server; 25P02 until it is ended. */
+  isBroken = false
+  /** The server connection that is this session's alone, and the pool it goes back to. */
+  lease: ServerConnection | null = null
+  leasePool: NodePool<ServerConnection> | null = null
+  /** `poolMode: session`: connections kept until the client leaves, by node. */
+  readonly kept = new Map<number, ServerConnection>()
+  /** Requests handed to server connections and not answered yet, in order. */
+  readonly inFlight: Request[] = []
+  /** A request waits for a server connection or for a setting to be confirmed. */
+  waiting: Request | null = null
+  /** What takes `waiting` out of its pool's queue. */
+  forgetWaiter: (() => void) | null = null
+  /** The extended request that is being collected. */
+  segment: Request | null = null
+  /** An error of ours inside a segment: everything up to Sync is dropped (protocol-flow). */
+  isSkipping = false
+  isCopyIn = false
+  readonly statements = new Map<string, PreparedStatement>()
+  /** Statements of named portals, by portal name. */
+  readonly portals = new Map<string, Request['cls']>()
+  unnamed: UnnamedStatement | null = null
+  unnamedClass: Request['cls'] | null = null
+  unnamedPortalClass: Request['cls'] | null = null
+  /** A statement of the open transaction may have changed the catalog. */
+  hasDdl = false
+  /** The state that `facts` were read from. */
+  factsState: SessionState | null = null
+  /** `pgsplit.*` settings as they were at log-in: what RESET goes back to. */
+  readonly ownDefaults: Pick<SessionFacts, 'routeSetting' | 'consistency' | 'maxLagMs'>
+  lastNode = ''
+  lastReason = 'nothing has run yet'
+  requestStartedAtMs = 0
+  queries = 0
+  isGone = false
+
+  #framer: Framer
+  #input: HeldInput[] = []
+  #inputBytes = 0
+  #isPumping = false
+  #pausedServer: ServerConnection | null = null
+  #onClose: (session: ClientSession) => void
+
+  constructor(setup: SessionSetup) {
+    this.id = setup.id
+    this.link = setup.link
+    this.cluster = setup.cluster
+    this.scope = setup.scope
+    this.facts = setup.facts
+    const { routeSetting, consistency, maxLagMs } = setup.facts
+    this.ownDefaults = { routeSetting, consistency, maxLagMs }
+    this.applicationName = setup.applicationName
+    this.startup = setup.startup
+    this.state = setup.startup
+    this.connectedAtMs = setup.cluster.nowMs()
+    this.#onClose = setup.onClose
+    this.#framer = new Framer(this, setup.cluster.limits.maxRequestBytes)
+  }
+
+  /** Starts to read; `leftover` is what came in behind the log-in. */
+  start(leftover: Buffer | null): void {
+    this.link.onChunk = this.#onChunk
+    this.link.onDrain = this.#onDrain
+    this.link.onClose = () => this.close()
+    if (leftover !== null && leftover.length > 0) this.#onChunk(leftover)
+  }
+
+  // ---- frames of the client
+
+  isWhole(type: number, frameBytes: number): boolean {
+    return type !== frontend.copyData || frameBytes <= maxCopyFrameBytes
+  }
+
+  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    if (this.#input.length > 0 || !this.#handle(type, buffer, start, end)) {
+      this.#hold(type, buffer, start, end)
+    }
+  }
+
+  onPart(type: number, buffer: Buffer, start: number, end: number): void {
+    this.onFrame(type, buffer, start, end)
+  }
+
+  #onChunk = (chunk: Buffer): void => {
+    if (this.isGone) return
+    this.cluster.counters.received += chunk.length
+    try {
+      this.#framer.push(chunk)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    const facts: PgSplitError =
+      error instanceof PgSplitError
+        ? error
+        : new ProtocolError(`internal error: ${error instanceof Error ? error.message : error}`)
+    this.say(errorResponse(facts.facts('FATAL')))
+    this.link.end()
+    this.close()
+  }
+
+  #hold(type: number, buffer: Buffer, start: number, end: number): void {
+    this.#input.push({ type, bytes: Buffer.from(buffer.subarray(start, end)) })
+    this.#inputBytes += end - start
+    if (this.#inputBytes > maxInputBytes) this.link.pause()
+  }
+
+  /** Goes on with held input; call it whenever something was answered or a connection was given. */
+  pump(): void {
+    if (this.#isPumping || this.#input.length === 0 || this.isGone) return
+    this.#isPumping = true
+    let used = 0
+    try {
+      while (used < this.#input.length && !this.isGone) {
+        const { type, bytes } = this.#input[used] as HeldInput
+        if (!this.#handle(type, bytes, 0, bytes.length)) break
+        this.#inputBytes -= bytes.length
+        used++
+      }
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#input.splice(0, used)
+      this.#isPumping = false
+    }
+    if (this.#inputBytes <= maxInputBytes && this.#pausedForServer === false) this.link.resume()
+  }
+
+  /** Handles one frame, or says false: not now. */
+  #handle(type: number, buffer: Buffer, start: number, end: number): boolean {
+    switch (type) {
+      case frontend.query:
+        return this.isSkipping || (this.#mayStart() && handleQuery(this, buffer, start, end))
+      case frontend.parse:
+      case frontend.bind:
+      case frontend.describe:
+      case frontend.execute:
+      case frontend.close:
+        if (this.isSkipping) return true
+        if (this.segment === null && !this.#mayStart()) return false
+        return collect(this, type, buffer, start, end)
+      case frontend.sync:
+        return this.#handleSync(buffer, start, end)
+      case frontend.flush:
+        return this.isSkipping || flushSegment(this)
+      case frontend.copyData:
+      case frontend.copyDone:
+      case frontend.copyFail:
+        return this.#handleCopy(type, buffer, start, end)
+      case frontend.functionCall:
+        return this.isSkipping || (this.#mayStart() && handleFunctionCall(this, buffer, start, end))
+      case frontend.terminate:
+        if (this.waiting !== null || this.inFlight.length > 0) return false
+        this.link.end()
+        this.close()
+        return true
+      default:
+        throw new ProtocolError(`invalid frontend message type ${type}`)
+    }
+  }
+
+  /**
+   * A new request may start when nothing is in flight, or when the session has a server connection
+   * of its own: there it queues as it would on a direct connection.
+   */
+  #mayStart(): boolean {
+    if (this.waiting !== null) return false
+    return this.inFlight.length === 0 || this.lease !== null
+  }
+
+  #handleSync(buffer: Buffer, start: number, end: number): boolean {
+    if (this.isSkipping) {
+      this.isSkipping = false
+      this.segment = null
+      this.say(readyForQuery(this.localStatus))
+      return true
+    }
+    if (this.isCopyIn && this.lease !== null) {
+      // COPY IN swallowed the Sync behind Execute; this one gets its ReadyForQuery.
+      this.lease.send(buffer, start, end)
+      return true
+    }
+    if (this.segment === null && !this.#mayStart()) return false
+    return finishSegment(this, buffer, start, end)
+  }
+
+  #handleCopy(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (this.waiting !== null) return false
+    // Outside COPY the server ignores these, and so do we (protocol-flow, "COPY Operations").
+    if (this.lease === null || this.inFlight.length === 0) return true
+    this.lease.send(buffer, start, end)
+    if (type !== frontend.copyData && this.inFlight[0]?.kind === 'simple') this.isCopyIn = false
+    if (this.lease.link.pendingBytes > highWaterBytes) this.#pauseForServer(this.lease)
+    return true
+  }
+
+  #pausedForServer = false
+
+  #pauseForServer(connection: ServerConnection): void {
+    if (this.#pausedForServer) return
+    this.#pausedForServer = true
+    this.link.pause()
+    connection.link.onDrain = () => {
+      connection.link.onDrain = () => {}
+      this.#pausedForServer = false
+      if (this.#inputBytes <= maxInputBytes) this.link.resume()
+    }
+  }
+
+  // ---- answers to the client
+
+  /** Transaction status as the client sees it while nothing is in flight. */
+  get localStatus(): number {
+    if (this.isBroken) return txStatus.failed
+    if (this.deferred !== null) return txStatus.block
+    return this.lease === null ? txStatus.idle : this.lease.status
+  }
+
+  /** Sends a message of our own. */
+  say(message: Uint8Array): void {
+    this.cluster.counters.sent += message.length
+    this.link.write(message)
+  }
+
+  forward(request: Request, buffer: Uint8Array, start: number, end: number): void {
+    if (this.isGone) return
+    this.cluster.counters.sent += end - start
+    this.link.write(buffer, start, end)
+    if (this.link.pendingBytes > highWaterBytes) this.#pauseServer(request.connection)
+  }
+
+  /** A client that reads slowly stops its server, not our memory. */
+  #pauseServer(connection: ServerConnection | null): void {
+    if (connection === null || this.#pausedServer === connection) return
+    this.#pausedServer = connection
+    connection.link.pause()
+    connection.isReaderSlow = true
+  }
+
+  #onDrain = (): void => {
+    const connection = this.#pausedServer
+    if (connection === null) return
+    this.#pausedServer = null
+    connection.isReaderSlow = false
+    connection.link.resume()
+  }
+
+  // ---- what requests tell
+
+  heal(request: Request, fields: ErrorFields): boolean {
+    return mayHeal(this, request, fields)
+  }
+
+  onCopyIn(request: Request): void {
+    this.isCopyIn = true
+    const connection = request.connection
+    if (request.kind !== 'extended' || connection === null) return
+    // A bare Sync that was sent before the server entered COPY IN has been swallowed by it.
+    const next = connection.queue.at(1)
+    if (next !== null && this.inFlight[1] === next && this.inFlight[1].kinds.length === 0) {
+      connection.queue.removeSecond()
+      this.inFlight.splice(1, 1)
+    }
+  }
+
+  onDone(request: Request, status: number): void {
+    this.isCopyIn = false
+    finishRequest(this, request, status)
+  }
+
+  onRequestLost(request: Request, error: Error): void {
+    this.isCopyIn = false
+    loseRequest(this, request, error)
+  }
+
+  onMoved(request: Request): void {
+    moved(this, request)
+  }
+
+  /** Runs a request: routes it, gets a connection, sends it. */
+  run(request: Request): void {
+    dispatch(this, request)
+  }
+
+  /** CancelRequest with this session's key. */
+  cancel(): void {
+    cancelCurrent(this)
+  }
+
+  /** Where a statement of this class would go now: node, class, reason. */
+  explain(cls: StatementClass): string[] {
+    const { node, reason } = this.cluster.route(cls, this.facts, 0)
+    return [
+      node?.id ?? 'none',
+      cls.verdict,
+      this.pins.reason === null ? reason : `pinned: ${this.pins.reason}`,
+    ]
+  }
+
+  noteParameter(name: string, value: string): void {
+    if (name === 'standard_conforming_strings') {
+      this.lexMode = value === 'on' ? this.lexMode : 'escape'
+      if (value === 'on' && this.lexMode === 'escape') this.lexMode = 'standard'
+    } else if (name === 'client_encoding') {
+      if (unsafeEncodings.has(value.toUpperCase())) this.lexMode = 'unsafe-encoding'
+      else if (this.lexMode === 'unsafe-encoding') this.lexMode = 'standard'
+    }
+  }
+
+  /** Nothing runs and nothing is open: the client may be sent away without loss. */
+  get isIdle(): boolean {
+    return (
+      this.inFlight.length === 0 &&
+      this.waiting === null &&
+      this.segment === null &&
+      this.transaction === null &&
+      !this.isBroken
+    )
+  }
+
+  /** Tells the client that pgsplit ends, and closes. */
+  shutDown(): void {
+    if (this.isGone) return
+    this.say(
+      errorResponse({
+        sqlstate: '57P01',
+        message: 'terminating connection because pgsplit is shutting down',
+        severity: 'FATAL',
+      }),
+    )
+    this.link.end()
+    this.close()
+  }
+
+  /** The client is gone or is sent away: nothing of it stays on a server connection. */
+  close(): void {
+    if (this.isGone) return
+    this.isGone = true
+    this.#input.length = 0
+    const paused = this.#pausedServer
+    this.#pausedServer = null
+    if (paused !== null) {
+      paused.isReaderSlow = false
+      paused.link.resume()
+    }
+    abandon(this)
+    for (const statement of this.statements.values()) this.scope.statements.release(statement)
+    this.statements.clear()
+    this.#onClose(this)
+  }
+}
+
+/** Encodings whose second byte may be a backslash or a quote: the server converts before lexing. */
+const unsafeEncodings = new Set([
+  'SJIS',
+  'SHIFT_JIS_2004',
+  'BIG5',
+  'GBK',
+  'UHC',
+  'GB18030',
+  'JOHAB',
+])

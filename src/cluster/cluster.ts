@@ -1,0 +1,238 @@
+import type { Credential } from '../auth/credential.ts'
+import type {
+  ClusterAccess,
+  ClusterCounters,
+  NodeFailure,
+  SessionLimits,
+} from '../client/cluster-access.ts'
+import type { ClusterConfig, LimitsConfig, NodeConfig } from '../config/config.ts'
+import { PgSplitError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { loadServerTls, type ServerTls } from '../net/tls-options.ts'
+import { connectNode } from '../node-client.ts'
+import type { PoolOptions } from '../pool/pooled.ts'
+import { createBalancer } from '../routing/balancers/create-balancer.ts'
+import { LoadTable } from '../routing/load.ts'
+import type { SessionFacts } from '../routing/requirement.ts'
+import type { Route } from '../routing/route.ts'
+import { Router } from '../routing/router.ts'
+import { cancelServer } from '../server/cancel-request.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import type { StatementClass } from '../sql/statement-class.ts'
+import { Monitor } from '../topology/monitor.ts'
+import type { NodeSpec } from '../topology/node.ts'
+import type { Snapshot } from '../topology/snapshot.ts'
+import { DatabaseCatalog } from './database-catalog.ts'
+import { probeOpener } from './open-probe.ts'
+import { openServer } from './open-server.ts'
+import { Scope } from './scope.ts'
+
+/** How often pools look for idle and old connections, ms. */
+const pruneEveryMs = 1_000
+
+/**
+ * One cluster at work: its monitor, router, catalogs and pools. Sessions see it as `ClusterAccess`.
+ */
+export class Cluster implements ClusterAccess {
+  readonly config: ClusterConfig
+  readonly name: string
+  readonly load = new LoadTable()
+  readonly limits: SessionLimits
+  readonly counters: ClusterCounters = {
+    readsReplica: [],
+    readsByNode: [],
+    requests: [],
+    errors: [],
+    queries: 0,
+    transactions: 0,
+    reads: 0,
+    writes: 0,
+    retries: 0,
+    misroutes: 0,
+    received: 0,
+    sent: 0,
+    waitMs: 0,
+    queryMs: 0,
+  }
+  readonly monitor: Monitor
+  readonly scopes = new Map<string, Scope>()
+  readonly #catalogs = new Map<string, DatabaseCatalog>()
+  readonly #router: Router
+  readonly #tls: readonly ServerTls[]
+  readonly #log: Logger
+  readonly #pruner: NodeJS.Timeout
+
+  constructor(config: ClusterConfig, limits: LimitsConfig, log: Logger) {
+    this.config = config
+    this.name = config.name
+    this.#log = log.child({ cluster: config.name })
+    this.limits = {
+      maxRequestBytes: limits.maxBufferedRequestBytes,
+      retryMaxBytes: limits.retryMaxBytes,
+      preparedStatements: config.pool.preparedStatements,
+      poolMode: config.pool.mode,
+    }
+    this.#tls = config.nodes.map((node) => loadServerTls(node.tls, `clusters.${config.name}.tls`))
+    const { routing } = config
+    this.monitor = new Monitor({
+      nodes: config.nodes.map(specOf),
+      openProbe: probeOpener(config.nodes, this.#tls),
+      probeIntervalMs: config.monitor.probeIntervalMs,
+      probeTimeoutMs: config.monitor.probeTimeoutMs,
+      rise: config.monitor.rise,
+      fall: config.monitor.fall,
+      maxFails: routing.maxFails,
+      failTimeoutMs: routing.failTimeoutMs,
+      maxLagMs: routing.maxLagMs,
+      maxLagResumeMs: routing.maxLagResumeMs,
+      slowStartMs: routing.slowStartMs,
+      onEvent: (event) => {
+        const { kind, ...facts } = event
+        const isBad = /down|fenced|banned|lagging|failed|degraded|lost/.test(
+          `${kind} ${facts.reason}`,
+        )
+        const text = 'node' in facts ? `${facts.node}: ${facts.detail}` : facts.detail
+        this.#log[isBad ? 'warn' : 'info']({ event: kind, ...facts }, text)
+      },
+    })
+    this.#router = new Router({
+      balancer: createBalancer(routing.balancer),
+      load: this.load,
+      zone: routing.zone ?? null,
+      fallbackToPrimary: routing.fallbackToPrimary,
+    })
+    this.#pruner = setInterval(() => this.#prune(), pruneEveryMs)
+    this.#pruner.unref()
+  }
+
+  node(index: number): NodeConfig {
+    return this.config.nodes[index] as NodeConfig
+  }
+
+  tls(index: number): ServerTls {
+    return this.#tls[index] as ServerTls
+  }
+
+  get snapshot(): Snapshot {
+    return this.monitor.snapshot
+  }
+
+  async start(): Promise<void> {
+    await this.monitor.start()
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#pruner)
+    const error = new PgSplitError({ sqlstate: '57P01', message: 'pgsplit is shutting down' })
+    for (const scope of this.scopes.values()) scope.close(error)
+    for (const catalog of this.#catalogs.values()) catalog.stop()
+    await this.monitor.stop()
+  }
+
+  route(cls: StatementClass, facts: SessionFacts, exclude: number): Route {
+    return this.#router.route(cls, facts, this.monitor.snapshot, exclude)
+  }
+
+  isReplica(nodeIndex: number): boolean {
+    return this.monitor.snapshot.nodes[nodeIndex]?.role === 'replica'
+  }
+
+  reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void {
+    this.monitor.reportFailure(nodeIndex, kind, detail)
+  }
+
+  noteDdl(database: string): void {
+    this.#catalogs.get(database)?.invalidate()
+  }
+
+  noteDefaultsChange(): void {
+    for (const scope of this.scopes.values()) scope.recycle()
+  }
+
+  async cancel(connection: ServerConnection): Promise<void> {
+    const { host, port } = this.node(connection.nodeIndex)
+    try {
+      await cancelServer({
+        target: { host, port },
+        processId: connection.processId,
+        secretKey: connection.secretKey,
+        tls: this.tls(connection.nodeIndex),
+      })
+    } catch (error) {
+      this.#log.warn(
+        { event: 'cancel_failed', server: connection.id, node: connection.nodeId, error },
+        'a cancel request did not reach its server',
+      )
+    }
+  }
+
+  nowMs(): number {
+    return performance.now()
+  }
+
+  /** What sessions of `user` at `database` share; `credential` logs in at the servers. */
+  scope(user: string, database: string, serverUser: string, credential: Credential): Scope {
+    const key = `${user}\0${serverUser}\0${database}`
+    let scope = this.scopes.get(key)
+    if (scope === undefined) {
+      scope = new Scope({
+        cluster: this,
+        user,
+        database,
+        catalog: this.#catalog(database),
+        poolOptions: this.#poolOptions(),
+        open: (nodeIndex, using, events) =>
+          openServer(this, nodeIndex, serverUser, database, using, events),
+        log: this.#log,
+      })
+      this.scopes.set(key, scope)
+    }
+    // The newest proof counts: the role's password may have changed.
+    if (credential.kind !== 'none' || scope.credential.kind === 'none')
+      scope.credential = credential
+    return scope
+  }
+
+  #catalog(database: string): DatabaseCatalog {
+    let catalog = this.#catalogs.get(database)
+    if (catalog === undefined) {
+      catalog = new DatabaseCatalog(database, this.#log, async () => {
+        const { primary } = this.monitor.snapshot
+        if (primary === null) throw new Error('there is no primary now')
+        return connectNode(this.node(primary.index), {
+          database,
+          connectTimeoutMs: this.config.pool.connectTimeoutMs,
+          statementTimeoutMs: 10_000,
+        })
+      })
+      this.#catalogs.set(database, catalog)
+    }
+    return catalog
+  }
+
+  #poolOptions(): PoolOptions {
+    const { pool } = this.config
+    return {
+      size: pool.size,
+      sharedDepth: 8,
+      checkoutTimeoutMs: pool.checkoutTimeoutMs,
+      idleTimeoutMs: pool.idleTimeoutMs,
+      maxLifetimeMs: pool.maxLifetimeMs,
+    }
+  }
+
+  #prune(): void {
+    for (const scope of this.scopes.values()) scope.prune()
+  }
+}
+
+function specOf(node: NodeConfig, index: number): NodeSpec {
+  return {
+    id: node.name,
+    index,
+    host: node.host,
+    port: node.port,
+    zone: node.zone ?? null,
+    weight: node.weight,
+  }
+}

@@ -1,0 +1,252 @@
+import type { AuthRateLimit } from '../auth/auth-rate-limit.ts'
+import { credential, noCredential } from '../auth/credential.ts'
+import type { MockVerifiers } from '../auth/mock-verifier.ts'
+import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
+import type { Authenticator } from '../client/login.ts'
+import type { LoginGate } from '../client/login-gate.ts'
+import type { ClientSession } from '../client/session.ts'
+import { acceptClient, type ClientLogin } from '../client/startup.ts'
+import type { Config } from '../config/config.ts'
+import { PgSplitError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import type { Link } from '../net/link.ts'
+import type { ClientTls } from '../net/tls-options.ts'
+import { errorResponse } from '../wire/backend-messages.ts'
+import type { Cluster } from './cluster.ts'
+import type { Roles } from './roles.ts'
+import { type CancelKeys, startSession } from './start-session.ts'
+import { openTunnel } from './tunnel.ts'
+
+export interface FrontDoorOptions {
+  readonly config: Config
+  readonly logger: Logger
+  readonly clusters: readonly Cluster[]
+  readonly roles: ReadonlyMap<Cluster, Roles>
+  readonly tls: ClientTls
+  readonly rateLimit: AuthRateLimit
+  readonly mockVerifiers: MockVerifiers
+  readonly gate: LoginGate
+  readonly cancelKeys: CancelKeys
+  readonly openAdmin: (door: FrontDoor, login: ClientLogin) => void
+}
+
+/** Takes clients in: log-in, which cluster, how many, and the session that follows. */
+export class FrontDoor {
+  readonly options: FrontDoorOptions
+  readonly sessions = new Set<ClientSession>()
+  isDraining = false
+  #clients = 0
+  readonly #adminLinks = new Set<Link>()
+  #onEmpty: (() => void) | null = null
+
+  constructor(options: FrontDoorOptions) {
+    this.options = options
+  }
+
+  get clients(): number {
+    return this.#clients
+  }
+
+  accept(link: Link): void {
+    void this.#accept(link).catch((error: unknown) => {
+      this.options.logger.error(
+        { event: 'client_failed', reason: 'internal', error },
+        'client failed',
+      )
+      link.destroy()
+    })
+  }
+
+  async #accept(link: Link): Promise<void> {
+    const { options } = this
+    const outcome = await acceptClient(link, {
+      method: this.#method(),
+      authenticator: this.#authenticator(),
+      rateLimit: options.rateLimit,
+      mockVerifiers: options.mockVerifiers,
+      tls: options.tls.mode === 'disable' ? null : options.tls,
+      gate: options.gate,
+      authTimeoutMs: options.config.limits.authTimeoutMs,
+      onCancel: (processId, key) => options.cancelKeys.find(processId, key)?.cancel(),
+    })
+    if (outcome.kind === 'refused') {
+      options.logger.info(
+        {
+          event: 'login_refused',
+          user: outcome.user,
+          address: link.remoteAddress,
+          reason: sqlstateOf(outcome.error),
+        },
+        outcome.error.message,
+      )
+    }
+    if (outcome.kind !== 'login') return
+    try {
+      await this.#enter(outcome)
+    } catch (error) {
+      const facts =
+        error instanceof PgSplitError
+          ? error.facts('FATAL')
+          : ({ sqlstate: 'XX000', message: String(error), severity: 'FATAL' } as const)
+      options.logger.info(
+        {
+          event: 'login_failed',
+          user: outcome.user,
+          database: outcome.database,
+          reason: facts.sqlstate,
+        },
+        facts.message,
+      )
+      outcome.link.write(errorResponse(facts))
+      outcome.link.end()
+    }
+  }
+
+  #method() {
+    return (this.options.clusters[0] as Cluster).config.auth.method
+  }
+
+  /** The cluster whose list names the database, else the one that takes any. */
+  clusterOf(database: string): Cluster | null {
+    const { clusters } = this.options
+    return (
+      clusters.find(({ config }) => config.databases.includes(database)) ??
+      clusters.find(({ config }) => config.databases.includes('*')) ??
+      null
+    )
+  }
+
+  #authenticator(): Authenticator {
+    const { config, clusters, roles } = this.options
+    return {
+      find: async (user, database) => {
+        if (database === config.admin.database) {
+          const admin = this.#adminSecret(user)
+          if (admin !== undefined) return admin
+          const first = clusters[0]
+          return first === undefined ? null : ((await roles.get(first)?.find(user)) ?? null)
+        }
+        const cluster = this.clusterOf(database) ?? clusters[0]
+        return cluster === undefined ? null : ((await roles.get(cluster)?.find(user)) ?? null)
+      },
+      distrust: (user) => {
+        for (const role of roles.values()) role.distrust(user)
+      },
+    }
+  }
+
+  /** undefined: a listed admin without a secret of its own, who logs in as at the cluster. */
+  #adminSecret(user: string): StoredSecret | null | undefined {
+    const admin = this.options.config.admin.users.find(({ name }) => name === user)
+    if (admin === undefined) return null
+    if (admin.password !== undefined) return passwordSecret(admin.password.reveal())
+    if (admin.verifier !== undefined) return parseStoredSecret(admin.verifier.reveal())
+    return undefined
+  }
+
+  async #enter(login: ClientLogin): Promise<void> {
+    const { config, logger, cancelKeys } = this.options
+    if (this.isDraining) {
+      throw new PgSplitError({ sqlstate: '57P03', message: 'pgsplit is shutting down' })
+    }
+    if (login.database === config.admin.database) {
+      if (!config.admin.users.some(({ name }) => name === login.user)) {
+        throw new PgSplitError({
+          sqlstate: '42501',
+          message: `user "${login.user}" is not an administrator of pgsplit`,
+          hint: 'List the user under admin.users.',
+        })
+      }
+      this.#adminLinks.add(login.link)
+      this.options.openAdmin(this, login)
+      return
+    }
+    const cluster = this.clusterOf(login.database)
+    if (cluster === null) {
+      throw new PgSplitError({
+        sqlstate: '3D000',
+        message: `no cluster of pgsplit has a database "${login.database}"`,
+        hint: 'List it under clusters.<name>.databases.',
+      })
+    }
+    if (this.#clients >= config.limits.maxClients) {
+      throw new PgSplitError({
+        sqlstate: '53300',
+        message: `too many clients: ${this.#clients} are connected`,
+        hint: 'Raise limits.maxClients.',
+      })
+    }
+    this.#clients++
+    try {
+      await this.#startSession(cluster, login, cancelKeys, logger)
+    } catch (error) {
+      this.#clients--
+      throw error
+    }
+  }
+
+  async #startSession(
+    cluster: Cluster,
+    login: ClientLogin,
+    cancelKeys: CancelKeys,
+    logger: Logger,
+  ): Promise<void> {
+    const listed = cluster.config.auth.users.find(({ name }) => name === login.user)
+    const serverUser = listed?.serverUser ?? login.user
+    const own = listed?.serverPassword?.reveal() ?? listed?.password?.reveal()
+    const using =
+      own !== undefined
+        ? credential({ kind: 'password', password: own })
+        : serverUser === login.user
+          ? login.credential
+          : noCredential
+    const scope = cluster.scope(login.user, login.database, serverUser, using)
+    if (login.replication !== 'none') {
+      await openTunnel(cluster, scope, serverUser, login)
+      this.#clients--
+      return
+    }
+    // Until the session takes over, a client that leaves must be noticed.
+    let isGone = false
+    login.link.onClose = () => {
+      isGone = true
+    }
+    const session = await startSession(cluster, scope, login, cancelKeys, (closed) => {
+      this.#clients--
+      this.sessions.delete(closed)
+      logger.debug({ event: 'client_closed', client: closed.id, reason: 'closed' }, 'client closed')
+      if (this.sessions.size === 0) this.#onEmpty?.()
+    })
+    this.sessions.add(session)
+    if (isGone) session.close()
+    logger.debug(
+      { event: 'client_ready', client: session.id, user: login.user, database: login.database },
+      'client logged in',
+    )
+  }
+
+  /** Ends all sessions: idle ones at once, busy ones when they are done or after `timeoutMs`. */
+  async close(timeoutMs: number): Promise<void> {
+    this.isDraining = true
+    const endsAt = performance.now() + timeoutMs
+    for (const link of this.#adminLinks) link.end()
+    for (;;) {
+      for (const session of [...this.sessions]) {
+        if (session.isIdle || performance.now() >= endsAt) session.shutDown()
+      }
+      if (this.sessions.size === 0 || performance.now() >= endsAt) break
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 20)
+        this.#onEmpty = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+    for (const role of this.options.roles.values()) await role.stop()
+  }
+}
+
+function sqlstateOf(error: Error): string {
+  return error instanceof PgSplitError ? error.sqlstate : 'internal'
+}

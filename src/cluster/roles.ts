@@ -1,0 +1,107 @@
+import type pg from 'pg'
+import { authidSql, lookupFunctionSql } from '../auth/role-sql.ts'
+import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
+import { type RoleRecord, VerifierLookup } from '../auth/verifier-lookup.ts'
+import type { Authenticator } from '../client/login.ts'
+import type { AuthConfig } from '../config/config.ts'
+import { connectNode } from '../node-client.ts'
+import type { Cluster } from './cluster.ts'
+
+/**
+ * Who may log in at a cluster: the users of the configuration, and, unless the look-up is off, every
+ * role of the cluster, by the verifier that the monitor's own credential can read.
+ */
+export class Roles implements Authenticator {
+  readonly #auth: AuthConfig
+  readonly #listed = new Map<string, StoredSecret>()
+  readonly #lookup: VerifierLookup | null
+  readonly #cluster: Cluster
+  #client: Promise<pg.Client> | null = null
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+    this.#auth = cluster.config.auth
+    for (const user of this.#auth.users) {
+      const secret =
+        user.password !== undefined
+          ? passwordSecret(user.password.reveal())
+          : user.verifier === undefined
+            ? null
+            : parseStoredSecret(user.verifier.reveal())
+      if (secret !== null) this.#listed.set(user.name, secret)
+    }
+    this.#lookup =
+      this.#auth.lookup.kind === 'off'
+        ? null
+        : new VerifierLookup({ query: (user) => this.#ask(user) })
+  }
+
+  async find(user: string): Promise<StoredSecret | null> {
+    const listed = this.#listed.get(user)
+    if (listed !== undefined) return listed
+    return this.#lookup === null ? null : this.#lookup.find(user)
+  }
+
+  distrust(user: string): void {
+    this.#lookup?.distrust(user)
+  }
+
+  async #ask(user: string): Promise<RoleRecord | null> {
+    const { lookup } = this.#auth
+    const sql =
+      lookup.kind === 'function'
+        ? lookupFunctionSql.replace('pgsplit.role_secret', lookup.name)
+        : authidSql
+    const client = await this.#connect()
+    try {
+      const { rows } = await client.query<{
+        password: string | null
+        can_login: boolean
+        is_expired: boolean
+      }>(sql, [user])
+      const row = rows[0]
+      if (row === undefined) return null
+      return { password: row.password, canLogin: row.can_login, isExpired: row.is_expired }
+    } catch (error) {
+      this.#drop(client)
+      throw error
+    }
+  }
+
+  /** One connection for all look-ups, on the primary or, failing that, on any node that is up. */
+  #connect(): Promise<pg.Client> {
+    this.#client ??= this.#dial().catch((error: unknown) => {
+      this.#client = null
+      throw error
+    })
+    return this.#client
+  }
+
+  async #dial(): Promise<pg.Client> {
+    const { primary, nodes } = this.#cluster.snapshot
+    const chosen = primary ?? nodes.find(({ health }) => health === 'up')
+    if (chosen === undefined) throw new Error('no node is up')
+    const client = await connectNode(this.#cluster.node(chosen.index), {
+      connectTimeoutMs: this.#cluster.config.pool.connectTimeoutMs,
+      statementTimeoutMs: 5_000,
+    })
+    client.on('end', () => this.#forget())
+    client.on('error', () => this.#forget())
+    return client
+  }
+
+  #forget(): void {
+    this.#client = null
+  }
+
+  #drop(client: pg.Client): void {
+    this.#client = null
+    client.end().catch(() => {})
+  }
+
+  async stop(): Promise<void> {
+    const client = await this.#client?.catch(() => null)
+    this.#client = null
+    await client?.end().catch(() => {})
+  }
+}

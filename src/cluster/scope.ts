@@ -1,0 +1,139 @@
+import { type Credential, noCredential } from '../auth/credential.ts'
+import type { SessionScope } from '../client/cluster-access.ts'
+import { moveWaiting } from '../client/dispatch.ts'
+import { StatementRegistry } from '../client/prepared-statement.ts'
+import type { ClientSession } from '../client/session.ts'
+import { PgSplitError } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { NodePool } from '../pool/node-pool.ts'
+import type { PoolCounts, PoolOptions } from '../pool/pooled.ts'
+import type { ServerConnection, ServerConnectionEvents } from '../server/server-connection.ts'
+import type { Classifier } from '../sql/classifier.ts'
+import type { ErrorFields } from '../wire/error-fields.ts'
+import type { Cluster } from './cluster.ts'
+import type { DatabaseCatalog } from './database-catalog.ts'
+
+export interface ScopeOptions {
+  readonly cluster: Cluster
+  readonly user: string
+  readonly database: string
+  readonly catalog: DatabaseCatalog
+  readonly poolOptions: PoolOptions
+  readonly open: (
+    nodeIndex: number,
+    using: Credential,
+    events: ServerConnectionEvents,
+  ) => Promise<ServerConnection>
+  readonly log: Logger
+}
+
+/** A head of a shared queue that runs longer than this frees those behind it, ms. */
+const stallMs = 20
+
+/** The pools, statements and classifier of one user at one database. */
+export class Scope implements SessionScope, ServerConnectionEvents {
+  readonly user: string
+  readonly database: string
+  readonly classifier: Classifier
+  readonly statements = new StatementRegistry()
+  readonly reported = new WeakMap<object, ReadonlyMap<string, string>>()
+  readonly sessions = new Set<ClientSession>()
+  readonly pools = new Map<number, NodePool<ServerConnection>>()
+  credential: Credential = noCredential
+  readonly #options: ScopeOptions
+  readonly #stallTimer: NodeJS.Timeout
+
+  constructor(options: ScopeOptions) {
+    this.#options = options
+    this.user = options.user
+    this.database = options.database
+    this.classifier = options.catalog.classifier
+    this.#stallTimer = setInterval(() => this.#relieve(), stallMs / 2)
+    this.#stallTimer.unref()
+  }
+
+  pool(nodeIndex: number): NodePool<ServerConnection> {
+    let pool = this.pools.get(nodeIndex)
+    if (pool === undefined) {
+      pool = new NodePool<ServerConnection>(this.#options.poolOptions, {
+        open: () => this.#options.open(nodeIndex, this.credential, this),
+        timeoutError: (counts, waitedMs) => this.#noFree(nodeIndex, counts, waitedMs),
+        nowMs: () => performance.now(),
+      })
+      this.pools.set(nodeIndex, pool)
+    }
+    return pool
+  }
+
+  #noFree(nodeIndex: number, counts: PoolCounts, waitedMs: number): PgSplitError {
+    const { name } = this.#options.cluster.node(nodeIndex)
+    const inUse = counts.leased + counts.shared
+    return new PgSplitError({
+      sqlstate: '53300',
+      message: `no free server connection to node ${name} within ${Math.round(waitedMs)} ms (${inUse} in use, ${counts.waiting} waiting)`,
+      hint: 'Raise pool.size or pool.checkoutTimeout.',
+    })
+  }
+
+  /** Frees requests that wait behind a slow one, or behind a slow reader. */
+  #relieve(): void {
+    const now = performance.now()
+    for (const pool of this.pools.values()) {
+      for (const connection of pool.connections) {
+        if (connection.queue.size < 2 || pool.isLeased(connection)) continue
+        if (now - connection.headSinceMs < stallMs && !connection.isReaderSlow) continue
+        pool.stall(connection)
+        moveWaiting(connection)
+      }
+    }
+  }
+
+  onQuiet(connection: ServerConnection): void {
+    this.pools.get(connection.nodeIndex)?.quiet(connection)
+  }
+
+  onLost(connection: ServerConnection, error: Error, fatal: ErrorFields | null): void {
+    this.pools.get(connection.nodeIndex)?.remove(connection)
+    const isTimeout = fatal !== null && /^(57P05|25P03|57014)/.test(fatal.sqlstate)
+    this.#options.log.info(
+      {
+        event: 'server_lost',
+        server: connection.id,
+        node: connection.nodeId,
+        reason: fatal?.sqlstate ?? 'closed',
+        detail: fatal?.message ?? error.message,
+      },
+      'server connection lost',
+    )
+    if (isTimeout) return
+    if (fatal !== null && fatal.sqlstate.startsWith('57P')) {
+      // pg_terminate_backend says 57P01 as well: the probe tells whether the node is really going.
+      this.#options.cluster.reportFailure(connection.nodeIndex, 'shutdown', fatal.message)
+    } else this.#options.cluster.reportFailure(connection.nodeIndex, 'reset', error.message)
+  }
+
+  onStrayNotice(connection: ServerConnection, fields: ErrorFields): void {
+    this.#options.log.info(
+      {
+        event: 'server_notice',
+        server: connection.id,
+        node: connection.nodeId,
+        reason: fields.sqlstate,
+      },
+      'notice on an idle server connection',
+    )
+  }
+
+  prune(): void {
+    for (const pool of this.pools.values()) pool.prune()
+  }
+
+  recycle(): void {
+    for (const pool of this.pools.values()) pool.recycle()
+  }
+
+  close(error: Error): void {
+    clearInterval(this.#stallTimer)
+    for (const pool of this.pools.values()) pool.close(error)
+  }
+}

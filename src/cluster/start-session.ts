@@ -1,0 +1,148 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import { refreshFacts } from '../client/effects.ts'
+import { applyOwnSetting, isOwnSetting } from '../client/own-settings.ts'
+import { ClientSession } from '../client/session.ts'
+import type { ClientLogin } from '../client/startup.ts'
+import { PgSplitError } from '../errors.ts'
+import { initialFacts } from '../routing/requirement.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import { SessionState } from '../server/session-state.ts'
+import { isTrackableName } from '../server/state-sync.ts'
+import { hashText } from '../topology/node.ts'
+import { backendKeyData, parameterStatus, readyForQuery } from '../wire/backend-messages.ts'
+import { txStatus } from '../wire/message-types.ts'
+import type { Cluster } from './cluster.ts'
+import type { Scope } from './scope.ts'
+
+/** Sessions by the process id and key that they were given for CancelRequest. */
+export class CancelKeys {
+  #sessions = new Map<number, { readonly key: Buffer; readonly session: ClientSession }>()
+
+  /** Protocol 3.0 has 4-byte keys; 3.2 allows longer ones, and PostgreSQL 18 sends 32 bytes. */
+  add(session: ClientSession, minor: number): { processId: number; key: Buffer } {
+    let processId = randomInt(1, 0x7fffffff)
+    while (this.#sessions.has(processId)) processId = randomInt(1, 0x7fffffff)
+    const key = randomBytes(minor >= 2 ? 32 : 4)
+    this.#sessions.set(processId, { key, session })
+    return { processId, key }
+  }
+
+  remove(processId: number): void {
+    this.#sessions.delete(processId)
+  }
+
+  find(processId: number, key: Buffer): ClientSession | null {
+    const entry = this.#sessions.get(processId)
+    return entry !== undefined && entry.key.equals(key) ? entry.session : null
+  }
+}
+
+let nextSessionId = 1
+
+/** Parameters that say which node answers: the client is to see one read-write server. */
+const hidden = new Map([['in_hot_standby', 'off']])
+
+/** Makes the session of a client that has authenticated, and tells it that it may begin. */
+export async function startSession(
+  cluster: Cluster,
+  scope: Scope,
+  login: ClientLogin,
+  keys: CancelKeys,
+  onClose: (session: ClientSession) => void,
+): Promise<ClientSession> {
+  const own = login.settings.filter(({ name }) => isOwnSetting(name))
+  const state = stateOf(login)
+  const reported = scope.reported.get(state) ?? (await askParameters(cluster, scope, state))
+  const { routing } = cluster.config
+  const facts = initialFacts({
+    consistency: routing.consistency,
+    clientAddressHash: hashText(login.link.remoteAddress),
+  })
+  const cancelKey = { processId: 0, key: Buffer.alloc(0) }
+  const session = new ClientSession({
+    id: nextSessionId++,
+    link: login.link,
+    cluster,
+    scope,
+    startup: state,
+    facts,
+    applicationName: login.applicationName,
+    onClose: (closed) => {
+      scope.sessions.delete(closed)
+      keys.remove(cancelKey.processId)
+      onClose(closed)
+    },
+  })
+  for (const { name, value } of own) applyOwnSetting(session, name, value)
+  Object.assign(session.ownDefaults, {
+    routeSetting: facts.routeSetting,
+    consistency: facts.consistency,
+    maxLagMs: facts.maxLagMs,
+  })
+  Object.assign(cancelKey, keys.add(session, login.protocolMinor))
+  refreshFacts(session)
+  for (const [name, value] of reported) {
+    session.noteParameter(name, value)
+    session.say(parameterStatus(name, hidden.get(name) ?? value))
+  }
+  session.say(backendKeyData(cancelKey.processId, cancelKey.key))
+  session.say(readyForQuery(txStatus.idle))
+  scope.sessions.add(session)
+  session.start(login.leftover)
+  login.link.resume()
+  return session
+}
+
+function stateOf(login: ClientLogin): SessionState {
+  const entries: [string, string][] = []
+  for (const { name, value } of login.settings) {
+    const folded = name.toLowerCase()
+    if (isOwnSetting(folded)) continue
+    if (!isTrackableName(folded)) {
+      throw new PgSplitError({
+        sqlstate: '42704',
+        message: `unrecognized configuration parameter "${name.slice(0, 64)}"`,
+        severity: 'FATAL',
+      })
+    }
+    entries.push([folded, Buffer.from(value).toString('latin1')])
+  }
+  return SessionState.of(entries)
+}
+
+/** What a server reports for these settings; asked once for each combination of settings. */
+function askParameters(
+  cluster: Cluster,
+  scope: Scope,
+  state: SessionState,
+): Promise<ReadonlyMap<string, string>> {
+  const { primary, nodes } = cluster.snapshot
+  const node = primary ?? nodes.find(({ readable }) => readable)
+  if (node === undefined) {
+    throw new PgSplitError({
+      sqlstate: '57P03',
+      message: 'no node of the cluster can be reached now',
+      hint: 'SHOW NODES in the admin database tells what is wrong with each node.',
+      severity: 'FATAL',
+    })
+  }
+  const pool = scope.pool(node.index)
+  return new Promise((resolve, reject) => {
+    const ask = (connection: ServerConnection): void => {
+      connection.sync(state, (error) => {
+        if (error === null) {
+          const reported = new Map(connection.parameters)
+          scope.reported.set(state, reported)
+          resolve(reported)
+        } else {
+          const { sqlstate, message } = error
+          reject(new PgSplitError({ sqlstate, message, severity: 'FATAL' }))
+        }
+        if (!connection.isClosed) pool.release(connection)
+      })
+    }
+    const taken = pool.take('lease', state)
+    if (taken !== null) ask(taken)
+    else pool.wait({ mode: 'lease', stateKey: state, onConnection: ask, onError: reject })
+  })
+}

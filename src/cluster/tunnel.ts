@@ -1,0 +1,63 @@
+import type { ClientLogin } from '../client/startup.ts'
+import { PgSplitError } from '../errors.ts'
+import type { Link } from '../net/link.ts'
+import { connectServer } from '../server/connect.ts'
+import { backendKeyData, parameterStatus, readyForQuery } from '../wire/backend-messages.ts'
+import type { Cluster } from './cluster.ts'
+import type { Scope } from './scope.ts'
+
+const highWaterBytes = 256 * 1024
+
+/**
+ * Connects a replication client (`replication=true` or `database`) straight to the primary, on a
+ * connection of its own that no pool ever sees. Resolves when both sides are joined.
+ */
+export async function openTunnel(
+  cluster: Cluster,
+  scope: Scope,
+  serverUser: string,
+  login: ClientLogin,
+): Promise<void> {
+  const { primary } = cluster.snapshot
+  if (primary === null) {
+    throw new PgSplitError({
+      sqlstate: '57P03',
+      message: 'there is no primary now, and replication connections go nowhere else',
+      severity: 'FATAL',
+    })
+  }
+  const { host, port } = cluster.node(primary.index)
+  const skipped = new Set(['user', 'database', '_pq_'])
+  const server = await connectServer({
+    target: { host, port },
+    user: serverUser,
+    database: login.database,
+    credential: scope.credential,
+    tls: cluster.tls(primary.index),
+    timeoutMs: cluster.config.pool.connectTimeoutMs,
+    parameters: login.startupParameters.filter(
+      ([name]) => !skipped.has(name) && !name.startsWith('_pq_.'),
+    ),
+  })
+  const client = login.link
+  for (const [name, value] of server.parameters) client.write(parameterStatus(name, value))
+  const key = login.protocolMinor >= 2 ? server.secretKey : server.secretKey.subarray(0, 4)
+  client.write(backendKeyData(server.processId, key))
+  client.write(readyForQuery(server.txStatus))
+  join(client, server.link)
+  join(server.link, client)
+  if (login.leftover.length > 0) server.link.write(login.leftover)
+  if (server.leftover.length > 0) client.write(server.leftover)
+  client.resume()
+  server.link.resume()
+}
+
+/** Passes bytes of `from` on to `to`, no faster than `to` takes them. */
+function join(from: Link, to: Link): void {
+  from.onChunk = (chunk) => {
+    to.write(chunk)
+    if (to.pendingBytes > highWaterBytes) from.pause()
+  }
+  to.onDrain = () => from.resume()
+  from.onClose = () => to.end()
+}

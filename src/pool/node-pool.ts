@@ -1,0 +1,276 @@
+import type { PoolCounts, Pooled, PoolOptions, UseMode, Waiter } from './pooled.ts'
+
+interface Queued<C extends Pooled> {
+  readonly waiter: Waiter<C>
+  readonly sinceMs: number
+}
+
+export interface NodePoolHooks<C extends Pooled> {
+  /** Opens one connection; the pool never opens more than `size` at a time. */
+  open(): Promise<C>
+  /** What a waiter gets that waited too long; the pool fills in the numbers. */
+  timeoutError(counts: PoolCounts, waitedMs: number): Error
+  nowMs(): number
+}
+
+/**
+ * The connections to one node as one user to one database. A connection is leased (one user), shared
+ * (pipelined requests of several) or idle. Waiters are served first come, first served.
+ */
+export class NodePool<C extends Pooled> {
+  readonly options: PoolOptions
+  #hooks: NodePoolHooks<C>
+  #connections = new Set<C>()
+  #leased = new Set<C>()
+  /** In order of opening, so that the first ones are filled first and the last ones may go idle. */
+  #shared: C[] = []
+  #idle: C[] = []
+  /** Shared once, slow now: no new users until it is quiet. */
+  #stalled = new Set<C>()
+  #connecting = 0
+  #queue: Queued<C>[] = []
+  #timer: NodeJS.Timeout | null = null
+  #isClosed = false
+  /** Failed opens in a row, and when the next is allowed: a dead node is not hammered. */
+  lastOpenError: Error | null = null
+
+  constructor(options: PoolOptions, hooks: NodePoolHooks<C>) {
+    this.options = options
+    this.#hooks = hooks
+  }
+
+  get connections(): ReadonlySet<C> {
+    return this.#connections
+  }
+
+  isLeased(connection: C): boolean {
+    return this.#leased.has(connection)
+  }
+
+  /**
+   * A connection at once, or null: then call `wait`. A shared place is given on a connection that
+   * has the caller's state already; an idle connection of another state is given as a lease only.
+   */
+  take(mode: UseMode, stateKey: object): C | null {
+    // Who waits longer comes first.
+    if (this.#queue.length > 0) return null
+    return this.#find(mode, stateKey)
+  }
+
+  #find(mode: UseMode, stateKey: object): C | null {
+    if (mode === 'shared') {
+      const depth = this.options.sharedDepth
+      for (let i = 0; i < this.#shared.length; i++) {
+        const connection = this.#shared[i] as C
+        if (connection.depth < depth && connection.stateKey === stateKey) return connection
+      }
+    }
+    const idle = this.#takeIdle(stateKey)
+    if (idle === null) return null
+    if (mode === 'shared' && idle.stateKey === stateKey) this.#shared.push(idle)
+    else this.#leased.add(idle)
+    return idle
+  }
+
+  #takeIdle(stateKey: object): C | null {
+    const idle = this.#idle
+    for (let i = idle.length - 1; i >= 0; i--) {
+      const connection = idle[i] as C
+      if (connection.stateKey === stateKey) {
+        idle.splice(i, 1)
+        return connection
+      }
+    }
+    return idle.pop() ?? null
+  }
+
+  /** Queues for a connection, opening one if the size allows. */
+  wait(waiter: Waiter<C>): void {
+    if (this.#isClosed) {
+      waiter.onError(new Error('the pool is closed'))
+      return
+    }
+    this.#queue.push({ waiter, sinceMs: this.#hooks.nowMs() })
+    this.#openMore()
+    this.#armTimer()
+  }
+
+  /** Takes a waiter out again, for a client that went away. */
+  forget(waiter: Waiter<C>): void {
+    const index = this.#queue.findIndex((queued) => queued.waiter === waiter)
+    if (index >= 0) this.#queue.splice(index, 1)
+  }
+
+  /**
+   * Gives a lease back. A connection that is not clean is closed, never handed on. Throws if it was
+   * not leased: a second release would hand one connection to two clients.
+   */
+  release(connection: C): void {
+    if (!this.#leased.delete(connection)) throw new Error('connection released twice')
+    this.#settle(connection)
+  }
+
+  /** Tells that a shared connection has nothing in flight any more. */
+  quiet(connection: C): void {
+    const index = this.#shared.indexOf(connection)
+    if (index >= 0) this.#shared.splice(index, 1)
+    else if (!this.#stalled.delete(connection)) return
+    this.#settle(connection)
+  }
+
+  /** A shared connection had room again while others wait. */
+  roomy(connection: C): void {
+    if (this.#queue.length === 0) return
+    const first = this.#queue[0] as Queued<C>
+    if (first.waiter.mode !== 'shared' || first.waiter.stateKey !== connection.stateKey) return
+    this.#queue.shift()
+    first.waiter.onConnection(connection)
+  }
+
+  /** Nobody else is put on a shared connection whose head is slow; it goes idle when it is quiet. */
+  stall(connection: C): void {
+    const index = this.#shared.indexOf(connection)
+    if (index >= 0) {
+      this.#shared.splice(index, 1)
+      this.#stalled.add(connection)
+    }
+  }
+
+  /** The connection is gone. */
+  remove(connection: C): void {
+    this.#connections.delete(connection)
+    this.#leased.delete(connection)
+    this.#stalled.delete(connection)
+    const shared = this.#shared.indexOf(connection)
+    if (shared >= 0) this.#shared.splice(shared, 1)
+    const idle = this.#idle.indexOf(connection)
+    if (idle >= 0) this.#idle.splice(idle, 1)
+    this.#openMore()
+  }
+
+  #settle(connection: C): void {
+    if (!this.#connections.has(connection)) return
+    const age = this.#hooks.nowMs() - connection.createdAtMs
+    const isOld = this.options.maxLifetimeMs > 0 && age > this.options.maxLifetimeMs
+    if (this.#isClosed || isOld || !connection.isClean) {
+      this.#connections.delete(connection)
+      connection.close()
+      this.#openMore()
+      return
+    }
+    connection.idleSinceMs = this.#hooks.nowMs()
+    this.#idle.push(connection)
+    this.#serve()
+  }
+
+  #serve(): void {
+    while (this.#queue.length > 0) {
+      const { waiter } = this.#queue[0] as Queued<C>
+      const connection = this.#find(waiter.mode, waiter.stateKey)
+      if (connection === null) return
+      this.#queue.shift()
+      waiter.onConnection(connection)
+    }
+  }
+
+  #openMore(): void {
+    while (
+      !this.#isClosed &&
+      this.#connecting < this.#queue.length &&
+      this.#connections.size + this.#connecting < this.options.size
+    ) {
+      this.#connecting++
+      this.#hooks.open().then(
+        (connection) => {
+          this.#connecting--
+          this.lastOpenError = null
+          this.#connections.add(connection)
+          if (connection.isClosed) this.remove(connection)
+          else this.#settle(connection)
+        },
+        (error: unknown) => {
+          this.#connecting--
+          this.#failAll(error instanceof Error ? error : new Error(String(error)))
+        },
+      )
+    }
+  }
+
+  /** A node that can't be reached fails everybody who waits for it: they may go elsewhere. */
+  #failAll(error: Error): void {
+    this.lastOpenError = error
+    const queue = this.#queue
+    this.#queue = []
+    for (const { waiter } of queue) waiter.onError(error)
+  }
+
+  #armTimer(): void {
+    if (this.#timer !== null) return
+    const first = this.#queue[0]
+    if (first === undefined) return
+    const left = first.sinceMs + this.options.checkoutTimeoutMs - this.#hooks.nowMs()
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null
+        this.#expire()
+        this.#armTimer()
+      },
+      Math.max(1, left),
+    )
+    this.#timer.unref()
+  }
+
+  #expire(): void {
+    const now = this.#hooks.nowMs()
+    while (this.#queue.length > 0) {
+      const first = this.#queue[0] as Queued<C>
+      const waited = now - first.sinceMs
+      if (waited < this.options.checkoutTimeoutMs) return
+      const error = this.#hooks.timeoutError(this.counts(), waited)
+      this.#queue.shift()
+      first.waiter.onError(error)
+    }
+  }
+
+  /** Closes idle connections that are past their time; call it now and then. */
+  prune(): void {
+    const { idleTimeoutMs, maxLifetimeMs } = this.options
+    const now = this.#hooks.nowMs()
+    for (const connection of [...this.#idle]) {
+      const isIdleTooLong = idleTimeoutMs > 0 && now - connection.idleSinceMs > idleTimeoutMs
+      const isOld = maxLifetimeMs > 0 && now - connection.createdAtMs > maxLifetimeMs
+      if (isIdleTooLong || isOld) this.#drop(connection)
+    }
+  }
+
+  /** Closes every idle connection, and those in use when they come back, by making them old. */
+  recycle(): void {
+    for (const connection of [...this.#idle]) this.#drop(connection)
+  }
+
+  #drop(connection: C): void {
+    this.remove(connection)
+    connection.close()
+  }
+
+  counts(): PoolCounts {
+    const first = this.#queue[0]
+    return {
+      leased: this.#leased.size,
+      shared: this.#shared.length,
+      idle: this.#idle.length,
+      connecting: this.#connecting,
+      waiting: this.#queue.length,
+      maxWaitMs: first === undefined ? 0 : this.#hooks.nowMs() - first.sinceMs,
+    }
+  }
+
+  /** Fails the waiters and closes idle connections; those in use are closed when they come back. */
+  close(error: Error): void {
+    this.#isClosed = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#failAll(error)
+    for (const connection of [...this.#idle]) this.#drop(connection)
+  }
+}

@@ -1,0 +1,79 @@
+/** Who gets the server's answer to one Query, FunctionCall or Sync. */
+export interface ReplyReceiver {
+  /** A whole frame of the answer, `buffer[start, end)`; valid during the call. Not ReadyForQuery. */
+  onFrame(type: number, buffer: Buffer, start: number, end: number): void
+  /** A part of a long frame. */
+  onPart(
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    isFirst: boolean,
+    isLast: boolean,
+  ): void
+  /** ReadyForQuery: the answer is complete and this receiver has left the queue. */
+  onReady(status: number, buffer: Buffer, start: number, end: number): void
+  /** No more bytes of this chunk: what was collected by reference must be sent or copied now. */
+  onChunkEnd(): void
+  /** The connection is gone; nothing follows. */
+  onLost(error: Error): void
+}
+
+/** FIFO of expected replies: a ring that grows. What is in flight is in here and nowhere else. */
+export class ReplyQueue {
+  #ring: (ReplyReceiver | null)[] = new Array(8).fill(null)
+  #head = 0
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  push(receiver: ReplyReceiver): void {
+    if (this.#size === this.#ring.length) this.#grow()
+    this.#ring[(this.#head + this.#size) & (this.#ring.length - 1)] = receiver
+    this.#size++
+  }
+
+  peek(): ReplyReceiver | null {
+    return this.#size === 0 ? null : (this.#ring[this.#head] as ReplyReceiver)
+  }
+
+  shift(): ReplyReceiver | null {
+    if (this.#size === 0) return null
+    const receiver = this.#ring[this.#head] as ReplyReceiver
+    this.#ring[this.#head] = null
+    this.#head = (this.#head + 1) & (this.#ring.length - 1)
+    this.#size--
+    return receiver
+  }
+
+  /** The receiver `index` places behind the head. */
+  at(index: number): ReplyReceiver | null {
+    if (index >= this.#size) return null
+    return this.#ring[(this.#head + index) & (this.#ring.length - 1)] as ReplyReceiver
+  }
+
+  /** Puts another receiver in the place of one, which from then on gets nothing. */
+  replaceAt(index: number, receiver: ReplyReceiver): void {
+    if (index < this.#size) this.#ring[(this.#head + index) & (this.#ring.length - 1)] = receiver
+  }
+
+  /** Takes the second reply out: a Sync that COPY IN has swallowed gets no ReadyForQuery. */
+  removeSecond(): void {
+    if (this.#size < 2) return
+    const mask = this.#ring.length - 1
+    for (let i = 1; i < this.#size - 1; i++) {
+      this.#ring[(this.#head + i) & mask] = this.#ring[(this.#head + i + 1) & mask] as ReplyReceiver
+    }
+    this.#size--
+    this.#ring[(this.#head + this.#size) & mask] = null
+  }
+
+  #grow(): void {
+    const grown: (ReplyReceiver | null)[] = new Array(this.#ring.length * 2).fill(null)
+    for (let i = 0; i < this.#size; i++) grown[i] = this.at(i)
+    this.#ring = grown
+    this.#head = 0
+  }
+}

@@ -1,0 +1,330 @@
+import { ProtocolError } from '../errors.ts'
+import type { Link } from '../net/link.ts'
+import { Cursor } from '../wire/cursor.ts'
+import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
+import { Framer, type FrameSink } from '../wire/framer.ts'
+import { terminate } from '../wire/frontend-messages.ts'
+import { backend, txStatus } from '../wire/message-types.ts'
+import { ReplyQueue, type ReplyReceiver } from './reply-queue.ts'
+import { SessionState, stateChanges } from './session-state.ts'
+import { stateSyncMessages } from './state-sync.ts'
+
+/** What a log-in at a server has found out. */
+export interface ServerConnectionFacts {
+  readonly link: Link
+  readonly nodeIndex: number
+  readonly nodeId: string
+  readonly processId: number
+  readonly secretKey: Buffer
+  readonly parameters: Map<string, string>
+}
+
+/** Who has a connection for himself: gets what the server says unasked. */
+export interface ConnectionHolder {
+  say(message: Uint8Array): void
+  noteParameter(name: string, value: string): void
+}
+
+export interface ServerConnectionEvents {
+  /** After every ReadyForQuery that leaves nothing in flight. */
+  onQuiet(connection: ServerConnection): void
+  /** Once. `fatal` is the server's own last word, if it said one. */
+  onLost(connection: ServerConnection, error: Error, fatal: ErrorFields | null): void
+  /** A notice while nobody is being answered. */
+  onStrayNotice(connection: ServerConnection, fields: ErrorFields): void
+}
+
+let nextId = 1
+
+/** Largest control message of a server that is collected in memory (errors, notices, statuses). */
+const maxControlBytes = 1 << 20
+
+/**
+ * One connection to a PostgreSQL server. It knows what is in flight (the reply queue) and what state
+ * the server's session has; it does not know clients.
+ */
+export class ServerConnection implements FrameSink {
+  readonly id: number = nextId++
+  readonly nodeIndex: number
+  readonly nodeId: string
+  readonly processId: number
+  readonly secretKey: Buffer
+  readonly link: Link
+  /** Reported by ParameterStatus. */
+  readonly parameters: Map<string, string>
+  readonly queue = new ReplyQueue()
+  /** Settings the server's session will have when all that is queued has run. */
+  state: SessionState = SessionState.empty
+  /** Transaction status of the last ReadyForQuery. */
+  status: number = txStatus.idle
+  /** Server-side names of prepared statements that exist here, in order of use (oldest first). */
+  readonly prepared = new Map<string, true>()
+  /** Serial of what the unnamed statement holds now; 0 = unknown. */
+  unnamed = 0
+  isSyncing = false
+  holder: ConnectionHolder | null = null
+  /** Why this connection must not be reused; null = it may. */
+  dirty: string | null = null
+  /** Cancel requests on their way to this connection's server process. */
+  cancelsPending = 0
+  readonly createdAtMs: number
+  idleSinceMs = 0
+  /** The client that reads the current answer is slower than the server. */
+  isReaderSlow = false
+  /** A cancel meant for the current request may hit the next ones, which are run again then. */
+  isCancelNear = false
+  /** When the request at the head of the queue was sent or reached the head, ms. */
+  headSinceMs = 0
+  requests = 0
+  bytesReceived = 0
+
+  #events: ServerConnectionEvents
+  #framer: Framer
+  #isClosed = false
+  #fatal: ErrorFields | null = null
+  #touched: ReplyReceiver | null = null
+
+  constructor(facts: ServerConnectionFacts, events: ServerConnectionEvents, nowMs: number) {
+    this.nodeIndex = facts.nodeIndex
+    this.nodeId = facts.nodeId
+    this.processId = facts.processId
+    this.secretKey = facts.secretKey
+    this.parameters = facts.parameters
+    this.link = facts.link
+    this.createdAtMs = nowMs
+    this.idleSinceMs = nowMs
+    this.#events = events
+    this.#framer = new Framer(this, 0x7fffffff)
+    this.link.onChunk = this.#onChunk
+    this.link.onClose = (error) => this.#lose(error ?? new Error('server closed the connection'))
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  get depth(): number {
+    return this.queue.size
+  }
+
+  get stateKey(): object {
+    return this.state
+  }
+
+  /** Nothing in flight, no open transaction, nothing that forbids the next user. */
+  get isClean(): boolean {
+    return (
+      !this.#isClosed &&
+      this.queue.size === 0 &&
+      this.status === txStatus.idle &&
+      this.dirty === null &&
+      this.cancelsPending === 0
+    )
+  }
+
+  /** Sends bytes that complete one Query, FunctionCall or Sync, whose answer goes to `receiver`. */
+  request(bytes: Uint8Array, start: number, end: number, receiver: ReplyReceiver): void {
+    this.queue.push(receiver)
+    this.requests++
+    this.link.write(bytes, start, end)
+  }
+
+  /** Sends bytes that belong to an answer that is expected already (or to none). */
+  send(bytes: Uint8Array, start = 0, end = bytes.length): void {
+    this.link.write(bytes, start, end)
+  }
+
+  expect(receiver: ReplyReceiver): void {
+    this.queue.push(receiver)
+    this.requests++
+  }
+
+  /**
+   * Brings the server's settings to `target`. Calls `done(null)` when the server has confirmed them,
+   * or with its error; then the connection is dirty. Nothing may be sent before `done`: a request
+   * behind a refused setting would run with the wrong one.
+   */
+  sync(target: SessionState, done: (error: ErrorFields | null) => void): void {
+    const changes = stateChanges(this.state, target)
+    if (changes.length === 0) {
+      this.state = target
+      done(null)
+      return
+    }
+    this.state = target
+    this.unnamed = 0
+    const bytes = stateSyncMessages(changes)
+    this.isSyncing = true
+    this.request(bytes, 0, bytes.length, new SyncReceiver(this, done))
+  }
+
+  /** Closes in order; `onLost` does not follow. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.link.onClose = () => {}
+    this.link.onChunk = () => {}
+    this.link.write(terminate)
+    this.link.end()
+  }
+
+  /** Closes at once, as if the connection had been lost. */
+  destroy(error: Error): void {
+    this.#lose(error)
+  }
+
+  isWhole(type: number, frameBytes: number): boolean {
+    if (frameBytes <= 256) return true
+    return frameBytes <= maxControlBytes && (type === backend.errorResponse || isOwnMatter(type))
+  }
+
+  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    if (type === backend.readyForQuery) {
+      const receiver = this.queue.shift()
+      this.status = buffer[start + 5] as number
+      if (receiver === null) throw new ProtocolError('server is ready without having been asked')
+      if (this.#touched === receiver) this.#touched = null
+      receiver.onReady(this.status, buffer, start, end)
+      if (this.queue.size === 0 && !this.#isClosed) this.#events.onQuiet(this)
+      return
+    }
+    const receiver = this.queue.peek()
+    if (type === backend.parameterStatus) {
+      this.#noteParameter(buffer, start, end)
+    } else if (type === backend.notificationResponse) {
+      this.holder?.say(buffer.subarray(start, end))
+      return
+    } else if (receiver === null) {
+      this.#onStray(type, buffer, start, end)
+      return
+    } else if (type === backend.errorResponse) {
+      const fields = decodeErrorFields(buffer, start + 5, end)
+      if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatal = fields
+    }
+    if (receiver === null) return
+    this.#touched = receiver
+    receiver.onFrame(type, buffer, start, end)
+  }
+
+  onPart(
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    isFirst: boolean,
+    isLast: boolean,
+  ): void {
+    const receiver = this.queue.peek()
+    if (receiver === null) throw new ProtocolError('server sent data without having been asked')
+    this.#touched = receiver
+    receiver.onPart(type, buffer, start, end, isFirst, isLast)
+  }
+
+  #onChunk = (chunk: Buffer): void => {
+    if (this.#isClosed) return
+    this.bytesReceived += chunk.length
+    try {
+      this.#framer.push(chunk)
+    } catch (error) {
+      this.#lose(error instanceof Error ? error : new Error(String(error)))
+      return
+    }
+    const touched = this.#touched
+    if (touched !== null) {
+      this.#touched = null
+      touched.onChunkEnd()
+    }
+  }
+
+  #noteParameter(buffer: Buffer, start: number, end: number): void {
+    const cursor = new Cursor(buffer, start + 5, end)
+    const name = cursor.string()
+    const value = cursor.string()
+    this.parameters.set(name, value)
+    // While settings are being replayed the client knows them already.
+    if (!this.isSyncing) this.holder?.noteParameter(name, value)
+  }
+
+  #onStray(type: number, buffer: Buffer, start: number, end: number): void {
+    if (type !== backend.errorResponse && type !== backend.noticeResponse) {
+      throw new ProtocolError(`server sent a message of type ${type} without having been asked`)
+    }
+    const fields = decodeErrorFields(buffer, start + 5, end)
+    if (type === backend.errorResponse) {
+      this.#fatal = fields
+      this.dirty ??= `server said ${fields.sqlstate}`
+    } else this.#events.onStrayNotice(this, fields)
+  }
+
+  #lose(error: Error): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.dirty ??= 'connection lost'
+    const touched = this.#touched
+    this.#touched = null
+    touched?.onChunkEnd()
+    this.link.destroy()
+    this.#events.onLost(this, error, this.#fatal)
+    for (let receiver = this.queue.shift(); receiver !== null; receiver = this.queue.shift()) {
+      receiver.onLost(error)
+    }
+  }
+
+  /** The server's last FATAL, once the connection is lost. */
+  get fatal(): ErrorFields | null {
+    return this.#fatal
+  }
+}
+
+function isOwnMatter(type: number): boolean {
+  return (
+    type === backend.noticeResponse ||
+    type === backend.parameterStatus ||
+    type === backend.notificationResponse ||
+    type === backend.commandComplete
+  )
+}
+
+/** Swallows the answer to a batch of settings. */
+class SyncReceiver implements ReplyReceiver {
+  #connection: ServerConnection
+  #done: (error: ErrorFields | null) => void
+  #error: ErrorFields | null = null
+
+  constructor(connection: ServerConnection, done: (error: ErrorFields | null) => void) {
+    this.#connection = connection
+    this.#done = done
+  }
+
+  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    if (type === backend.errorResponse) this.#error = decodeErrorFields(buffer, start + 5, end)
+  }
+
+  onPart(): void {}
+  onChunkEnd(): void {}
+
+  onReady(): void {
+    this.#connection.isSyncing = false
+    if (this.#error !== null) this.#connection.dirty ??= `setting refused: ${this.#error.message}`
+    this.#done(this.#error)
+  }
+
+  onLost(error: Error): void {
+    this.#done({
+      severity: 'FATAL',
+      sqlstate: '08006',
+      message: error.message,
+      detail: '',
+      routine: '',
+    })
+  }
+}
+
+/** Swallows one answer that nobody waits for. */
+export const swallow: ReplyReceiver = {
+  onFrame(): void {},
+  onPart(): void {},
+  onReady(): void {},
+  onChunkEnd(): void {},
+  onLost(): void {},
+}
