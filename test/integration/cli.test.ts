@@ -1,14 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CliProcess, type Ended } from '../support/cli-process.ts'
 import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
 
 const root = new URL('../../', import.meta.url).pathname
 const directory = mkdtempSync(join(tmpdir(), 'pgsplit-cli-'))
-const children = new Set<ChildProcess>()
+const children = new Set<CliProcess>()
 let cluster: EmbeddedCluster
 
 beforeAll(async () => {
@@ -21,27 +22,12 @@ afterAll(async () => {
   await cluster?.stop()
 })
 
-interface Ended {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-function pgsplit(args: readonly string[], input = '', env = {}): Promise<Ended> {
-  const child = spawn(process.execPath, [join(root, 'src/cli.ts'), ...args], {
-    env: { ...process.env, ...env },
-  })
+async function pgsplit(args: readonly string[], input = '', env = {}): Promise<Ended> {
+  const child = new CliProcess(args, input, env)
   children.add(child)
-  const texts = { out: '', err: '' }
-  child.stdout.on('data', (chunk) => (texts.out += chunk))
-  child.stderr.on('data', (chunk) => (texts.err += chunk))
-  child.stdin.end(input)
-  return new Promise((resolve) => {
-    child.on('close', (code) => {
-      children.delete(child)
-      resolve({ code, ...texts })
-    })
-  })
+  const ended = await child.ended
+  children.delete(child)
+  return ended
 }
 
 function file(name: string, text: string): string {
