@@ -4,7 +4,7 @@ import type { Snapshot } from '../topology/snapshot.ts'
 import { PLAIN_REPLICA, type Requirement } from './requirement.ts'
 
 /** Whether this replica may serve a request with this requirement, whatever its zone. */
-export function isEligible(node: NodeView, requirement: Requirement): boolean {
+function isEligible(node: NodeView, requirement: Requirement): boolean {
   if (!node.readable || !(node.effectiveWeight > 0)) return false
   const { maxLagMs, minLsn } = requirement
   if (maxLagMs === null) {
@@ -32,7 +32,7 @@ export function eligibleReplicas(
   return near.length > 0 ? near : all
 }
 
-export function isExcluded(node: NodeView, exclude: number): boolean {
+function isExcluded(node: NodeView, exclude: number): boolean {
   return ((exclude >>> node.index) & 1) === 1
 }
 

@@ -1,7 +1,8 @@
+import { ConfigError } from '../errors.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { HealthOptions } from './health.ts'
 import type { MonitorEvent } from './monitor-event.ts'
-import type { NodeSpec } from './node.ts'
+import { MAX_NODES, type NodeSpec } from './node.ts'
 import type { OpenProbe } from './probe-connection.ts'
 
 export interface MonitorOptions {
@@ -63,4 +64,21 @@ export function monitorSettings(options: MonitorOptions): MonitorSettings {
     clock: options.clock ?? systemClock,
     onEvent: options.onEvent ?? (() => {}),
   }
+}
+
+/** Throws a ConfigError with the path of the first entry that can't be watched. */
+export function assertNodes(nodes: readonly NodeSpec[]): void {
+  if (nodes.length === 0 || nodes.length > MAX_NODES) {
+    throw new ConfigError('nodes', `${nodes.length} nodes; give 1 to ${MAX_NODES}`)
+  }
+  const ids = new Set<string>()
+  nodes.forEach(({ id, index, weight }, position) => {
+    const path = `nodes[${position}]`
+    if (index !== position) throw new ConfigError(path, `index ${index} at position ${position}`)
+    if (ids.has(id)) throw new ConfigError(path, `the name '${id}' is taken; give another one`)
+    if (!(weight >= 0 && weight < Number.POSITIVE_INFINITY)) {
+      throw new ConfigError(`${path}.weight`, `${weight} is no weight; give 0 or more`)
+    }
+    ids.add(id)
+  })
 }

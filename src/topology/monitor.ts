@@ -1,7 +1,10 @@
-import { ConfigError } from '../errors.ts'
 import { type HealthInput, isInTransition } from './health.ts'
-import { type MonitorOptions, type MonitorSettings, monitorSettings } from './monitor-options.ts'
-import { MAX_NODES, type NodeSpec } from './node.ts'
+import {
+  assertNodes,
+  type MonitorOptions,
+  type MonitorSettings,
+  monitorSettings,
+} from './monitor-options.ts'
 import type { NodeTrack } from './node-track.ts'
 import { Prober } from './prober.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -86,8 +89,9 @@ export class Monitor {
   }
 
   /**
-   * A session's bad experience. Refused, shutdown and read-only-primary take the node out until
-   * the probe that follows at once has answered; the others count towards `maxFails`.
+   * A session's bad experience. Refused, shutdown (57P01 to 57P03) and read-only-primary take the
+   * node out until the probe that follows at once has answered; the others count towards
+   * `maxFails`. Not for answers of a healthy server: 53300, a failed login, a query's own error.
    */
   reportFailure(nodeIndex: number, kind: PassiveFailure, detail: string): void {
     const watched = this.#watched[nodeIndex]
@@ -261,20 +265,4 @@ export class Monitor {
       }
     }
   }
-}
-
-function assertNodes(nodes: readonly NodeSpec[]): void {
-  if (nodes.length === 0 || nodes.length > MAX_NODES) {
-    throw new ConfigError('nodes', `${nodes.length} nodes; give 1 to ${MAX_NODES}`)
-  }
-  const ids = new Set<string>()
-  nodes.forEach(({ id, index, weight }, position) => {
-    const path = `nodes[${position}]`
-    if (index !== position) throw new ConfigError(path, `index ${index} at position ${position}`)
-    if (ids.has(id)) throw new ConfigError(path, `the name '${id}' is taken; give another one`)
-    if (!(weight >= 0 && weight < Number.POSITIVE_INFINITY)) {
-      throw new ConfigError(`${path}.weight`, `${weight} is no weight; give 0 or more`)
-    }
-    ids.add(id)
-  })
 }

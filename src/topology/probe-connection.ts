@@ -11,7 +11,7 @@ export interface ProbeConnection {
   close(): void
 }
 
-export interface OpenProbeCall {
+interface OpenProbeCall {
   /** Fires when nobody waits for the connection any more. */
   readonly signal: AbortSignal
   /** To be called once if the connection is lost after it was open. */

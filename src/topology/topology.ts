@@ -1,3 +1,4 @@
+import { commonIdentifier, fenceDetail } from './claims.ts'
 import { electPrimary, type FenceReason } from './election.ts'
 import { type HealthInput, nextHealth } from './health.ts'
 import { LagRing } from './lag.ts'
@@ -9,6 +10,9 @@ import { NodeTrack } from './node-track.ts'
 import type { ProbeOutcome } from './prober.ts'
 import { freezeSnapshot, type Snapshot } from './snapshot.ts'
 import { healthEvents, lagEvent } from './state-events.ts'
+
+/** A server that says this is alive; who is connected to it can go on. */
+const TOO_MANY_CONNECTIONS = '53300'
 
 /**
  * What is known of all nodes, and what follows from it: who is primary, who is fenced, who lags.
@@ -69,6 +73,10 @@ export class Topology {
         this.emit({ kind: 'probe-failed', node: track.spec.id, reason: kind, detail })
       }
       track.failing = kind
+      if (outcome.failure.sqlstate === TOO_MANY_CONNECTIONS && track.health.phase === 'up') {
+        this.settle()
+        return
+      }
       this.feed(track, { kind: 'failed-probe', hard, reason: detail }, kind)
       return
     }
@@ -82,10 +90,9 @@ export class Topology {
     track.observation = seen
     track.failing = null
     if (seen.replayLsn !== null) track.lastReplayLsn = seen.replayLsn
-    if (track.demotedAtMs !== null && seen.sentAtMs >= track.demotedAtMs) {
-      track.demotedAtMs = null
-      if (seen.role === 'primary') track.refutedAtMs = seen.atMs
-    }
+    const later = track.demotedAtMs !== null && seen.sentAtMs >= track.demotedAtMs
+    if (later && seen.role === 'primary') track.refutedAtMs = seen.atMs
+    if (later || seen.role === 'replica') track.demotedAtMs = null
     if (from !== seen.role) {
       const to = seen.role
       const detail = `was ${from}, answers as ${to} on timeline ${seen.timeline ?? 'unknown'}`
@@ -96,6 +103,7 @@ export class Topology {
 
   /** Takes the primary role away until a probe that is sent later has answered. */
   doubtPrimary(track: NodeTrack): void {
+    if (track.observation?.role !== 'primary') return
     track.demotedAtMs = this.#settings.clock.nowMs()
     this.settle()
   }
@@ -235,26 +243,4 @@ export class Topology {
       // A broken log must not stop the monitor.
     }
   }
-}
-
-/** Of the most nodes; a tie goes to the node that comes first in the configuration. */
-function commonIdentifier(tracks: readonly NodeTrack[]): string | null {
-  const votes = new Map<string, number>()
-  let common: string | null = null
-  for (const { observation } of tracks) {
-    const own = observation?.systemIdentifier ?? null
-    if (own !== null) votes.set(own, (votes.get(own) ?? 0) + 1)
-  }
-  for (const [identifier, count] of votes) {
-    if (common === null || count > (votes.get(common) ?? 0)) common = identifier
-  }
-  return common
-}
-
-function fenceDetail(track: NodeTrack, reason: FenceReason, timeline: number): string {
-  const own = track.observation?.timeline ?? 'unknown'
-  if (reason === 'second-primary') {
-    return `a second primary on timeline ${timeline}; rebuild it as a replica or drop it`
-  }
-  return `a former primary on timeline ${own}, the cluster is on ${timeline}; rebuild it`
 }

@@ -122,6 +122,23 @@ describe('the monitor', () => {
     expect(view(2)).toMatchObject({ health: 'up', fresh: true, lagMs: 0 })
   })
 
+  it('keeps a node that has no connection free for the monitor, and counts its lag on', async () => {
+    const setup = setUp({ maxLagMs: 5000 })
+    const { monitor, view, primary, r1, r2 } = setup
+    await monitor.start()
+    for (const node of [primary, r1]) {
+      node.dial = coded('53300', 'sorry, too many clients already')
+      node.cut()
+    }
+    for (let i = 0; i < 5; i++) await tick(setup, [r2])
+    expect(monitor.snapshot.primary).toBe(view(0))
+    expect(view(1)).toMatchObject({ health: 'up', fresh: true })
+    primary.dial = 'ok'
+    for (let i = 0; i < 7; i++) await tick(setup, [r2])
+    expect(view(1)).toMatchObject({ health: 'up', fresh: false })
+    expect(view(2)).toMatchObject({ fresh: true, lagMs: 0 })
+  })
+
   it('lets lag grow while a replica stands still, and takes it in only when it caught up', async () => {
     const setup = setUp({ maxLagMs: 3000, maxLagResumeMs: 1500 })
     const { monitor, view, r1, r2 } = setup
