@@ -1,0 +1,138 @@
+/**
+ * The SQL that reads one database's catalog, for PostgreSQL 13 to 18. Everything is cast to text,
+ * so that no driver's type parser matters. Constants only; search_path is pinned to pg_catalog, so
+ * that nobody's own operators or functions are called with the monitor's rights.
+ */
+
+/** First user-defined oid (FirstNormalObjectId). */
+export const FIRST_USER_OID = 16_384
+
+/** To be run once per connection. JIT would make the tree scan ten times slower. */
+export const SESSION_SETUP =
+  "SET jit = off; SET search_path = pg_catalog, pg_temp; SET statement_timeout = '60s'"
+
+/** A consistent view over all queries of one load. */
+export const BEGIN_LOAD = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
+export const END_LOAD = 'COMMIT'
+
+export const SERVER =
+  "SELECT current_setting('server_version_num') AS version, pg_is_in_recovery()::text AS standby"
+
+/**
+ * Changes with every DDL that can change the sets (0.5 ms). An updated row carries a later xid, so
+ * the sums grow; temporary relations and indexes are left out, they come and go all the time.
+ */
+export const CHANGE_PROBE = `
+SELECT pg_is_in_recovery()::text AS standby, concat_ws('/',
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_proc),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_class
+    WHERE relpersistence <> 't' AND relkind IN ('r', 'v', 'm', 'f', 'p', 'S', 'c')),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_rewrite),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_policy),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_cast),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_operator),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_aggregate),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_inherits),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_extension),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_constraint WHERE contypid <> 0),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_type
+    WHERE typtype IN ('b', 'd', 'r', 'm') AND oid >= ${FIRST_USER_OID}),
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_attribute
+    WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0)) AS state`
+
+/**
+ * What a stored expression tree calls, reads and converts to. `pg_depend` can't tell: it doesn't
+ * record built-in objects.
+ */
+function references(tree: string): string {
+  const fields = 'funcid|opfuncid|aggfnoid|winfnoid|tsmhandler|relid|resulttype|opno'
+  return `(SELECT string_agg(DISTINCT concat_ws(' ', m[1], m[2], m[3]), ',') FROM regexp_matches(
+    ${tree}, ':(${fields}) (\\d+)|\\{(ROWMARKCLAUSE|TABLEFUNC) ', 'g') AS m)`
+}
+
+/** Every function; the source only of user functions that aren't compiled. */
+export function functionsQuery(version: number): string {
+  const body =
+    version >= 140_000
+      ? "concat(p.proargdefaults::text, ' ', p.prosqlbody::text)"
+      : 'p.proargdefaults::text'
+  return `
+SELECT p.oid::text AS oid, p.proname::text AS name, p.provolatile::text AS volatility,
+  p.prokind::text AS kind, l.lanname::text AS language, e.extname::text AS extension,
+  p.pronargs::text AS args, p.pronargdefaults::text AS defaults,
+  (p.provariadic <> 0)::text AS variadic, p.prorettype::text AS returns,
+  array_to_string(coalesce(p.proallargtypes, p.proargtypes::oid[]), ' ') AS takes,
+  p.proconfig::text AS config,
+  CASE WHEN l.lanname = 'internal' OR (p.oid >= ${FIRST_USER_OID} AND l.lanname <> 'c')
+    THEN p.prosrc END AS source,
+  CASE WHEN p.oid >= ${FIRST_USER_OID} THEN ${references(body)} END AS tree
+FROM pg_proc p
+JOIN pg_language l ON l.oid = p.prolang
+LEFT JOIN pg_depend d
+  ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+LEFT JOIN pg_extension e ON e.oid = d.refobjid`
+}
+
+export const AGGREGATES = `
+SELECT aggfnoid::oid::text AS oid, concat_ws(' ', aggtransfn::oid, aggfinalfn::oid,
+  aggcombinefn::oid, aggserialfn::oid, aggdeserialfn::oid, aggmtransfn::oid, aggminvtransfn::oid,
+  aggmfinalfn::oid) AS parts
+FROM pg_aggregate WHERE aggfnoid::oid >= ${FIRST_USER_OID}`
+
+export const OPERATORS = `
+SELECT o.oid::text AS oid, oprname::text AS name, oprcode::oid::text AS function,
+  oprleft::text AS left_type, oprright::text AS right_type
+FROM pg_operator o WHERE o.oid >= ${FIRST_USER_OID} OR oprcode::oid >= ${FIRST_USER_OID}`
+
+export const CASTS = `
+SELECT castsource::text AS source, casttarget::text AS target, castfunc::text AS function,
+  castcontext::text AS context
+FROM pg_cast WHERE castfunc <> 0 AND (oid >= ${FIRST_USER_OID} OR castfunc >= ${FIRST_USER_OID})`
+
+export function typesQuery(version: number): string {
+  const multirange = version >= 140_000 ? 'r.rngmultitypid' : '0'
+  return `
+SELECT t.oid::text AS oid, t.typname::text AS name, t.typtype::text AS kind,
+  t.typrelid::text AS relation, t.typelem::text AS element, t.typbasetype::text AS base,
+  t.typarray::text AS array, concat_ws(' ', t.typinput::oid, t.typoutput::oid, t.typreceive::oid,
+    t.typsend::oid, t.typmodin::oid, t.typmodout::oid, r.rngcanonical::oid, r.rngsubdiff::oid)
+    AS functions,
+  r.rngsubtype::text AS subtype, ${multirange}::text AS multirange,
+  CASE WHEN t.typtype = 'd' THEN
+    (SELECT ${references("string_agg(c.conbin::text, ' ')")}
+      FROM pg_constraint c WHERE c.contypid = t.oid) END AS checks
+FROM pg_type t LEFT JOIN pg_range r ON r.rngtypid = t.oid
+WHERE t.oid < ${FIRST_USER_OID} OR NOT EXISTS (
+  SELECT FROM pg_class c WHERE c.reltype = t.oid AND c.relpersistence = 't')`
+}
+
+export const RELATIONS = `
+SELECT c.oid::text AS oid, c.relname::text AS name, c.relkind::text AS kind,
+  c.relpersistence::text AS persistence, c.reltype::text AS type
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S', 'c') AND c.relpersistence <> 't'
+  AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`
+
+/** Columns of user-defined types only: built-in types harm nobody. */
+export const COLUMNS = `
+SELECT attrelid::text AS relation, string_agg(DISTINCT atttypid::text, ' ') AS types
+FROM pg_attribute
+WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0 AND NOT attisdropped
+GROUP BY attrelid`
+
+/** Views and the policies of tables on which row security is enabled. */
+export const TREES = `
+SELECT ev_class::text AS relation, 'view' AS source, ${references('ev_action::text')} AS tree
+FROM pg_rewrite JOIN pg_class c ON c.oid = ev_class
+WHERE ev_type = '1' AND c.relkind <> 'm'
+UNION ALL
+SELECT polrelid::text, 'policy', ${references('polqual::text')}
+FROM pg_policy JOIN pg_class c ON c.oid = polrelid
+WHERE c.relrowsecurity AND polqual IS NOT NULL`
+
+export const INHERITANCE = `
+SELECT inhparent::text AS parent, inhrelid::text AS child FROM pg_inherits`
+
+/** Parameters that a session can't set: their values are the node's own. */
+export const NODE_PARAMETERS = `
+SELECT lower(name) AS name FROM pg_settings WHERE context NOT IN ('user', 'superuser')`

@@ -1,0 +1,151 @@
+/** Catalog rows → the sets of names that the classifier judges by. Pure. */
+import { createHash } from 'node:crypto'
+import type { CatalogSets } from '../sql/catalog-sets.ts'
+import { STANDBY_PARAMETERS } from '../sql/session-functions.ts'
+import { FIRST_USER_OID } from './catalog-queries.ts'
+import { type CatalogRows, flag, integer, type Row, text } from './catalog-rows.ts'
+import { Closure, type FunctionFacts } from './closure.ts'
+import { PURE_STABLE, PURE_VOLATILE, TYPE_SPELLINGS } from './function-lists.ts'
+
+/** How many names a warning lists. */
+const WARNING_NAMES = 5
+
+export function deriveSets(rows: CatalogRows): CatalogSets {
+  const closure = new Closure(rows)
+  const unsafeFunctions = byName(closure.functions, closure.unsafeFunctions)
+  const functions = new Set<string>()
+  const impure = new Set<string>()
+  for (const fn of closure.functions) {
+    if (!unsafeFunctions.has(fn.name)) functions.add(fn.name)
+    if (!isPure(fn)) impure.add(fn.name)
+  }
+  const types = new Set<string>()
+  const userTypes = new Set<string>()
+  const unsafeTypes = new Map<string, string>()
+  for (const row of rows.types) {
+    const why = closure.unsafeTypes.get(integer(row, 'oid'))
+    for (const name of spellings(text(row, 'name'))) {
+      types.add(name)
+      if (integer(row, 'oid') >= FIRST_USER_OID) userTypes.add(name)
+      if (why !== undefined) unsafeTypes.set(name, why)
+    }
+  }
+  const relations = new Set<string>()
+  const unsafeRelations = new Map<string, string>()
+  for (const row of rows.relations) {
+    // A composite type is no relation that could be read.
+    if (text(row, 'kind') === 'c') continue
+    const why = closure.unsafeRelations.get(integer(row, 'oid'))
+    relations.add(text(row, 'name'))
+    if (why !== undefined) unsafeRelations.set(text(row, 'name'), why)
+  }
+  for (const name of unsafeRelations.keys()) relations.delete(name)
+  const unsafeOperators = new Map<string, string>()
+  for (const row of rows.operators) {
+    const why = closure.unsafeOperators.get(integer(row, 'oid'))
+    if (why !== undefined) unsafeOperators.set(text(row, 'name'), why)
+  }
+  const parameters = rows.nodeParameters.map((row) => text(row, 'name'))
+  const sets = {
+    serverVersion: rows.serverVersion,
+    functions,
+    pureFunctions: new Set([...functions].filter((name) => !impure.has(name))),
+    unsafeFunctions,
+    attributeFunctions: attributeNames(closure),
+    sessionFunctions: closure.sessionFunctions,
+    ddlFunctions: closure.ddlFunctions,
+    unsafeOperators,
+    types,
+    userTypes,
+    unsafeTypes,
+    unsafeTypeOids: new Set(closure.unsafeTypes.keys()),
+    relations,
+    unsafeRelations,
+    nodeParameters: new Set([...parameters, ...STANDBY_PARAMETERS]),
+    everything: closure.everything === null ? null : `${closure.everything}, unseen in the text`,
+    warnings: warnings(closure),
+  }
+  return { digest: digestOf(sets), ...sets }
+}
+
+function byName(
+  functions: readonly FunctionFacts[],
+  unsafe: ReadonlyMap<number, string>,
+): Map<string, string> {
+  const names = new Map<string, string>()
+  for (const fn of functions) {
+    const why = unsafe.get(fn.oid)
+    if (why !== undefined) names.set(fn.name, why)
+  }
+  return names
+}
+
+/** Whether the result depends on arguments, settings and the clock only. */
+function isPure(fn: FunctionFacts): boolean {
+  if (!fn.builtIn) return false
+  if (fn.volatility === 'i') return true
+  return fn.volatility === 's' ? PURE_STABLE.has(fn.name) : PURE_VOLATILE.has(fn.name)
+}
+
+/** Unsafe functions that `x.f` may call: those which one argument satisfies. */
+function attributeNames(closure: Closure): Set<string> {
+  const names = new Set<string>()
+  for (const fn of closure.functions) {
+    if (!closure.unsafeFunctions.has(fn.oid) || fn.kind === 'p') continue
+    const args = integer(fn.row, 'args')
+    const required = args - integer(fn.row, 'defaults')
+    const variadic = flag(fn.row, 'variadic')
+    if (args >= 1 && (required <= 1 || (variadic && required <= 2))) names.add(fn.name)
+  }
+  return names
+}
+
+function spellings(name: string): readonly string[] {
+  return [name, ...(TYPE_SPELLINGS.get(name) ?? [])]
+}
+
+/** What keeps statements from the replicas although their author may not have meant it. */
+function warnings(closure: Closure): string[] {
+  const found: string[] = []
+  if (closure.everything !== null) {
+    found.push(
+      `no statement is read from a replica: ${closure.everything}; declare it STABLE or IMMUTABLE`,
+    )
+  }
+  const volatile: string[] = []
+  for (const fn of closure.functions) {
+    const why = closure.unsafeFunctions.get(fn.oid)
+    const callable = fn.kind === 'f' && text(fn.row, 'extension') === ''
+    if (!fn.builtIn && callable && why === 'is declared VOLATILE') volatile.push(fn.name)
+  }
+  if (volatile.length > 0) {
+    const shown = volatile.slice(0, WARNING_NAMES).join(', ')
+    const more = volatile.length > WARNING_NAMES ? ', …' : ''
+    found.push(
+      `${volatile.length} functions are declared VOLATILE, so statements that call them go to the ` +
+        `primary (${shown}${more}); declare STABLE or IMMUTABLE what only reads`,
+    )
+  }
+  return found
+}
+
+function digestOf(sets: Readonly<Record<string, unknown>>): string {
+  const hash = createHash('sha256')
+  for (const key of Object.keys(sets).sort()) {
+    const value = sets[key]
+    const items: unknown =
+      value instanceof Map
+        ? [...value].sort(compare)
+        : value instanceof Set
+          ? [...value].sort()
+          : value
+    hash.update(`${key}=${JSON.stringify(items)};`)
+  }
+  return hash.digest('hex').slice(0, 32)
+}
+
+function compare(a: readonly [string, string], b: readonly [string, string]): number {
+  return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0
+}
+
+export type { Row }

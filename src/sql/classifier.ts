@@ -1,0 +1,210 @@
+/**
+ * The door of this room: text → class, remembered by fingerprint. One per database; pure, knows no
+ * socket. Reads are proved against the catalog's sets; what can't be proved goes to the primary.
+ */
+import type { CatalogSets } from './catalog-sets.ts'
+import { ClassCache, type ClassCacheStats } from './class-cache.ts'
+import { classifyTokens, makeClass } from './classify-text.ts'
+import { Fingerprint } from './fingerprint.ts'
+import { parseHint } from './hints.ts'
+import { type LexMode, tokenize } from './lexer.ts'
+import { type JudgeContext, pinPart, plainPart } from './part.ts'
+import type { StatementClass } from './statement-class.ts'
+
+export interface ClassifierOptions {
+  /** Memory for remembered classes, bytes. Default 16 MiB. */
+  readonly cacheBytes?: number
+  /** A longer text isn't read: it pins its session to the primary. Default 16 MiB. */
+  readonly maxTextBytes?: number
+  /** A text of more tokens isn't read either. Default 500,000 (about 20 MB while it is judged). */
+  readonly maxTokens?: number
+}
+
+export interface ClassifierStats extends ClassCacheStats {
+  /** Statements that a standby refused, see `learnPrimary`. */
+  readonly learned: number
+  readonly catalogVersion: number
+}
+
+/** Estimated memory of a class without effects: objects, arrays and table slots. */
+const ENTRY_BYTES = 700
+const MAX_LEARNED = 4096
+
+/** Sets apart the modes in one cache. */
+const SALT: Readonly<Record<LexMode, number>> = {
+  standard: 0,
+  'foreign-encoding': 0x5bd1e995,
+  'unsafe-encoding': 0x1b873593,
+  escape: 0x2127599b,
+}
+
+/** What finds a class again in the cache. */
+interface Key {
+  readonly a: number
+  readonly b: number
+  readonly check: number
+}
+
+export class Classifier {
+  readonly #maxTextBytes: number
+  readonly #maxTokens: number
+  readonly #cacheBytes: number
+  readonly #fingerprint = new Fingerprint()
+  /** Classes judged with the catalog, and those judged while there is none. */
+  readonly #cache: ClassCache
+  readonly #uncertain: ClassCache
+  readonly #keys = new WeakMap<StatementClass, Key>()
+  /** Fingerprints that a standby refused → why; the oldest goes first. */
+  readonly #learned = new Map<string, string>()
+  #catalog: CatalogSets | null = null
+  #lastDigest = ''
+  #version = 0
+
+  constructor(options: ClassifierOptions = {}) {
+    this.#cacheBytes = options.cacheBytes ?? 16 * 1024 * 1024
+    this.#maxTextBytes = options.maxTextBytes ?? 16 * 1024 * 1024
+    this.#maxTokens = options.maxTokens ?? 500_000
+    this.#cache = new ClassCache(this.#cacheBytes)
+    this.#uncertain = new ClassCache(this.#cacheBytes / 8)
+  }
+
+  /**
+   * Judges by `catalog` from now on; null while it is unknown: then whatever reads goes to the
+   * primary. Classes handed out before are out of date when `catalogVersion` has changed.
+   */
+  setCatalog(catalog: CatalogSets | null): void {
+    if (catalog === this.#catalog) return
+    this.#catalog = catalog
+    this.#version++
+    if (catalog === null || catalog.digest === this.#lastDigest) return
+    // Other sets: nothing that was judged by the old ones may be found again.
+    this.#lastDigest = catalog.digest
+    this.#cache.clear()
+    this.#learned.clear()
+  }
+
+  /** Changes whenever a class may have. */
+  get catalogVersion(): number {
+    return this.#version
+  }
+
+  /** Why every read goes to the primary at the moment, or null. */
+  get noReads(): string | null {
+    return this.#catalog === null ? NO_CATALOG : this.#catalog.everything
+  }
+
+  /**
+   * The class of `text[start, end)`, which must be cut at its first NUL as the server cuts it.
+   * Never throws; linear in the length. Equal fingerprints get the identical object, and a hit
+   * allocates nothing.
+   */
+  classify(text: Uint8Array, start: number, end: number, mode: LexMode): StatementClass {
+    if (end - start > this.#maxTextBytes) return tooLong()
+    if (mode === 'unsafe-encoding' && !isReadable(text, start, end)) return unreadable()
+    const print = this.#fingerprint
+    if (!print.compute(text, start, end, mode === 'escape', SALT[mode])) return unterminated()
+    const cache = this.#catalog === null ? this.#uncertain : this.#cache
+    return cache.get(print.a, print.b, print.check) ?? this.#judge(text, start, end, mode)
+  }
+
+  /**
+   * From now on the statement goes to the primary: a standby refused it although it was judged to
+   * be a read. Holders of `cls` see `cls.learned`.
+   */
+  learnPrimary(cls: StatementClass, reason: string): void {
+    cls.learned = reason
+    const key = this.#keys.get(cls)
+    if (key === undefined) return
+    const name = `${key.a} ${key.b} ${key.check}`
+    this.#learned.delete(name)
+    this.#learned.set(name, reason)
+    if (this.#learned.size > MAX_LEARNED) {
+      const oldest = this.#learned.keys().next().value
+      if (oldest !== undefined) this.#learned.delete(oldest)
+    }
+    const verdict = cls.verdict === 'pin' ? 'pin' : 'primary'
+    const learned = { ...cls, verdict, reason, learned: reason } as const
+    this.#keys.set(learned, key)
+    this.#cache.set(key.a, key.b, key.check, learned, ENTRY_BYTES)
+  }
+
+  /** Whether a Parse's parameter of this type may write by being read in (a domain's check). */
+  isUnsafeType(oid: number): boolean {
+    return this.#catalog === null || this.#catalog.unsafeTypeOids.has(oid)
+  }
+
+  stats(): ClassifierStats {
+    const stats = this.#cache.stats()
+    return { ...stats, learned: this.#learned.size, catalogVersion: this.#version }
+  }
+
+  #judge(text: Uint8Array, start: number, end: number, mode: LexMode): StatementClass {
+    const { a, b, check } = this.#fingerprint
+    const tokens = tokenize(text, start, end, mode === 'escape', this.#maxTokens)
+    if (tokens === 'too many tokens') return tooLong()
+    if (typeof tokens === 'string') return unterminated()
+    const hint = tokens.hintFrom < 0 ? null : parseHint(text, tokens.hintFrom, tokens.hintTo)
+    const context = this.#context(mode)
+    const judged = classifyTokens(tokens, 0, tokens.length, context, hint)
+    const known = this.#learned.get(`${a} ${b} ${check}`)
+    const cls = known === undefined ? judged : relearned(judged, known)
+    this.#keys.set(cls, { a, b, check })
+    // Effects keep pieces of the text, as strings of up to two bytes per character.
+    const cost = ENTRY_BYTES * Math.max(1, cls.parts.length) + effectBytes(cls, end - start)
+    const cache = this.#catalog === null ? this.#uncertain : this.#cache
+    cache.set(a, b, check, cls, cost)
+    return cls
+  }
+
+  #context(mode: LexMode): JudgeContext {
+    const catalog = this.#catalog
+    return {
+      catalog,
+      noReads: NO_READS[mode] ?? (catalog === null ? NO_CATALOG : null),
+      asciiNamesOnly: mode === 'foreign-encoding',
+    }
+  }
+}
+
+const NO_CATALOG = 'the catalog is not loaded yet'
+
+const NO_READS: Readonly<Record<LexMode, string | null>> = {
+  standard: null,
+  'foreign-encoding': null,
+  'unsafe-encoding': 'client_encoding can hide quotes from a proxy',
+  escape: 'standard_conforming_strings is off',
+}
+
+function relearned(cls: StatementClass, reason: string): StatementClass {
+  return { ...cls, verdict: cls.verdict === 'pin' ? 'pin' : 'primary', reason, learned: reason }
+}
+
+function effectBytes(cls: StatementClass, textBytes: number): number {
+  return cls.effects.length === 0 && cls.pin === null ? 0 : cls.effects.length * 120 + textBytes * 2
+}
+
+/** In SJIS and its like no backslash may be in the text, and no `$` beside multi-byte letters. */
+function isReadable(text: Uint8Array, start: number, end: number): boolean {
+  let high = false
+  let dollar = false
+  for (let p = start; p < end; p++) {
+    const c = text[p] as number
+    if (c === 0x5c) return false
+    high ||= c >= 0x80
+    dollar ||= c === 0x24
+  }
+  return !(high && dollar)
+}
+
+// New objects each time: a class is mutable (learned, timing), and these stand for many texts.
+function tooLong(): StatementClass {
+  return makeClass([pinPart('a text too long to be read (sql.maxTextBytes)')], '', null)
+}
+
+function unreadable(): StatementClass {
+  return makeClass([pinPart('a text that client_encoding makes unreadable')], '', null)
+}
+
+function unterminated(): StatementClass {
+  return makeClass([plainPart('primary', 'an unterminated quote or comment')], '', null)
+}

@@ -1,0 +1,108 @@
+/** What changes the catalog, and DO, CALL and other statements that only the primary runs. */
+import { judgeWrite } from './judge-query.ts'
+import { effectPart, type JudgeContext } from './part.ts'
+import { isTemporarySchema } from './session-functions.ts'
+import { createsObjects, sessionUse } from './source-scan.ts'
+import type { Effect, StatementPart } from './statement-class.ts'
+import type { TokenCursor } from './token-cursor.ts'
+import { T_STRING } from './tokens.ts'
+
+/** CREATE …: temporary objects pin, everything else may change what the classifier knows. */
+export function judgeCreate(cursor: TokenCursor, context: JudgeContext): StatementPart {
+  const { tokens, i: from, to } = cursor
+  if (isTemporaryCreate(cursor)) {
+    return effectPart('pin', 'temporary objects', [{ kind: 'temp' }], 'temporary objects')
+  }
+  const what = tokens.keyword(from + 1).toUpperCase()
+  const body = judgeWrite(tokens, from, to, context, `CREATE ${what}`.trim())
+  // A function's body isn't run by its creation, but CREATE TABLE AS runs its query.
+  const runs = !isRoutine(cursor)
+  const temp = namesTemporarySchema(cursor)
+  const effects: Effect[] = runs ? [{ kind: 'ddl' }, ...body.effects] : [{ kind: 'ddl' }]
+  const execute = runs ? executedName(cursor) : null
+  if (execute !== null) effects.push({ kind: 'execute', name: execute })
+  const pin = execute !== null ? `prepared statement ${execute}` : runs || temp ? body.pin : null
+  if (temp && !effects.some((effect) => effect.kind === 'temp')) effects.push({ kind: 'temp' })
+  return effectPart(pin === null ? 'primary' : 'pin', pin ?? body.reason, effects, pin)
+}
+
+function isTemporaryCreate(cursor: TokenCursor): boolean {
+  for (let ahead = 1; ahead <= 5; ahead++) {
+    switch (cursor.keyword(ahead)) {
+      case 'temp':
+      case 'temporary':
+        return true
+      case 'or':
+      case 'replace':
+      case 'local':
+      case 'global':
+        break
+      default:
+        return false
+    }
+  }
+  return false
+}
+
+function isRoutine(cursor: TokenCursor): boolean {
+  const at = cursor.keyword(1) === 'or' ? 3 : 1
+  return ['function', 'procedure'].includes(cursor.keyword(at))
+}
+
+function namesTemporarySchema(cursor: TokenCursor): boolean {
+  for (let i = cursor.i; i < cursor.to; i++) {
+    if (isTemporarySchema(cursor.tokens.word(i))) return true
+  }
+  return false
+}
+
+/** `CREATE TABLE x AS EXECUTE p` → p. */
+function executedName(cursor: TokenCursor): string | null {
+  const { tokens } = cursor
+  for (let i = cursor.i; i + 2 < cursor.to; i++) {
+    if (tokens.keyword(i) === 'as' && tokens.keyword(i + 1) === 'execute') {
+      return tokens.isName(i + 2) ? tokens.word(i + 2) : null
+    }
+  }
+  return null
+}
+
+/** ALTER …; ALTER ROLE, DATABASE and SYSTEM … SET change what later sessions start with. */
+export function judgeAlter(cursor: TokenCursor): StatementPart {
+  const object = cursor.keyword(1)
+  const effects: Effect[] = [{ kind: 'ddl' }]
+  if (['role', 'user', 'database', 'system'].includes(object)) {
+    for (let i = cursor.i; i < cursor.to; i++) {
+      const word = cursor.tokens.keyword(i)
+      if (word !== 'set' && word !== 'reset') continue
+      effects.push({ kind: 'alter-defaults' })
+      break
+    }
+  }
+  return withTemporary(cursor, `ALTER ${object.toUpperCase()}`.trim(), effects)
+}
+
+/** DROP, GRANT, REFRESH …: the catalog changes. */
+export function judgeDdl(cursor: TokenCursor): StatementPart {
+  return withTemporary(cursor, cursor.keyword().toUpperCase(), [{ kind: 'ddl' }])
+}
+
+function withTemporary(cursor: TokenCursor, reason: string, effects: Effect[]): StatementPart {
+  if (!namesTemporarySchema(cursor)) return effectPart('primary', reason, effects)
+  effects.push({ kind: 'temp' })
+  return effectPart('pin', 'temporary objects', effects, 'temporary objects')
+}
+
+/** DO: its body is text, of which only words can be read. */
+export function judgeDo(cursor: TokenCursor): StatementPart {
+  const effects: Effect[] = []
+  let pin: string | null = null
+  for (let i = cursor.i; i < cursor.to; i++) {
+    if (cursor.tokens.kind(i) !== T_STRING) continue
+    const source = cursor.tokens.source(i, i + 1)
+    const use = sessionUse(source)
+    if (use !== null) pin ??= `a DO block that ${use}`
+    if (createsObjects(source)) effects.push({ kind: 'ddl' })
+  }
+  return effectPart(pin === null ? 'primary' : 'pin', pin ?? 'DO may write', effects, pin)
+}

@@ -1,0 +1,43 @@
+/** EXPLAIN, and our own EXPLAIN (ROUTE). */
+import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
+import { skipParentheses } from './prepared-statement.ts'
+import type { StatementClass, StatementPart } from './statement-class.ts'
+import type { TokenCursor } from './token-cursor.ts'
+import { T_OPEN } from './tokens.ts'
+
+export function judgeExplain(
+  cursor: TokenCursor,
+  context: JudgeContext,
+  inner: (cursor: TokenCursor, context: JudgeContext) => StatementClass,
+): StatementPart {
+  cursor.accept('explain')
+  let route = false
+  if (cursor.kind() === T_OPEN && !beginsQuery(cursor)) {
+    const from = cursor.i
+    skipParentheses(cursor)
+    for (let i = from; i < cursor.i; i++) route ||= cursor.tokens.keyword(i) === 'route'
+  } else {
+    cursor.accept('analyze', 'analyse')
+    cursor.accept('verbose')
+  }
+  if (cursor.atEnd()) return plainPart('primary', 'EXPLAIN is not understood')
+  const body = inner(cursor, context)
+  if (route) {
+    return effectPart('control', 'explains the route', [{ kind: 'explain-route', inner: body }])
+  }
+  if (body.verdict === 'replica' || body.verdict === 'either') {
+    return plainPart(body.verdict, body.reason)
+  }
+  // Whether ANALYZE runs it isn't looked at: options come in too many forms.
+  if (body.pin !== null) return pinPart(body.pin, body.effects)
+  const sets = body.effects.some((effect) => effect.kind === 'set')
+  if (sets) return pinPart('EXPLAIN of a statement that sets parameters')
+  return effectPart('primary', `explains: ${body.reason}`, body.effects)
+}
+
+/** `EXPLAIN (SELECT …)` explains a query in parentheses; options are other words. */
+function beginsQuery(cursor: TokenCursor): boolean {
+  let ahead = 0
+  while (cursor.tokens.kind(cursor.i + ahead) === T_OPEN) ahead++
+  return ['select', 'with', 'values', 'table'].includes(cursor.keyword(ahead))
+}

@@ -1,0 +1,33 @@
+/** Building blocks of the families: the context that a statement is judged in, and its result. */
+import type { CatalogSets } from './catalog-sets.ts'
+import type { Effect, StatementPart, Verdict } from './statement-class.ts'
+
+export interface JudgeContext {
+  readonly catalog: CatalogSets | null
+  /** Why no statement of this text may be read from a replica; null if one may. */
+  readonly noReads: string | null
+  /** Names with bytes beyond ASCII can't be compared with the catalog's. */
+  readonly asciiNamesOnly: boolean
+}
+
+const NO_EFFECTS: readonly Effect[] = []
+
+/** A part that does nothing to the session. */
+export function plainPart(verdict: Verdict, reason: string): StatementPart {
+  return { verdict, reason, pin: null, effects: NO_EFFECTS }
+}
+
+/** A part whose session effects are known; `pin` also pins with verdicts other than `pin`. */
+export function effectPart(
+  verdict: Verdict,
+  reason: string,
+  effects: readonly Effect[],
+  pin: string | null = null,
+): StatementPart {
+  return { verdict, reason, pin, effects }
+}
+
+/** A part that needs its server connection afterwards; the reason is the pin reason. */
+export function pinPart(reason: string, effects: readonly Effect[] = NO_EFFECTS): StatementPart {
+  return { verdict: 'pin', reason, pin: reason, effects }
+}

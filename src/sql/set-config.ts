@@ -1,0 +1,92 @@
+/** `set_config()` and `current_setting()` calls inside a query. */
+import { STANDBY_PARAMETERS } from './session-functions.ts'
+import type { Effect } from './statement-class.ts'
+import { quoteLiteral, stringValue } from './token-cursor.ts'
+import { T_CLOSE, T_COMMA, T_STRING, type TokenList } from './tokens.ts'
+
+/** Parameters that hold a list of names: SET takes the elements, set_config() the whole list. */
+const NAME_LISTS: ReadonlySet<string> = new Set(['search_path', 'temp_tablespaces'])
+
+/** What a call tells: an effect to track, or why the session has to be pinned. */
+export type SetConfigCall = { readonly effect: Effect } | { readonly pin: string }
+
+/**
+ * Reads the call whose opening parenthesis is token `open`. `once`: the statement's form shows
+ * that the call runs exactly once, so that its effect may be tracked.
+ */
+export function readSetConfig(tokens: TokenList, open: number, once: boolean): SetConfigCall {
+  const args = simpleArguments(tokens, open)
+  const [first, second, third] = args ?? []
+  const isCall = args?.length === 3
+  const local = isCall ? readBoolean(tokens, third ?? -1) : null
+  const name = isCall ? (stringValue(tokens, first ?? -1)?.toLowerCase() ?? '') : ''
+  const value = isCall ? stringValue(tokens, second ?? -1) : null
+  if (local === true) {
+    // Gone with the transaction, whatever it is.
+    const shown = name !== '' && value !== null
+    return { effect: setEffect(name, shown ? value : null, true, !shown) }
+  }
+  if (name === '' || value === null || local === null) {
+    return { pin: 'set_config with a value that the text does not show' }
+  }
+  if (!once) return { pin: 'set_config that may run more than once or not at all' }
+  return { effect: setEffect(name, value, false, false) }
+}
+
+function setEffect(name: string, value: string | null, local: boolean, opaque: boolean): Effect {
+  if (value === null) return { kind: 'set', name, value: null, local, opaque }
+  return { kind: 'set', name, value: setText(name, value), local, opaque, config: value }
+}
+
+function setText(name: string, value: string): string {
+  if (!NAME_LISTS.has(name)) return quoteLiteral(value)
+  const names = splitNames(value)
+  return names.length === 0 ? "''" : names.map(quoteLiteral).join(', ')
+}
+
+/** `a, "B c", $user` → its elements, as SplitIdentifierString reads them. */
+function splitNames(list: string): string[] {
+  const names: string[] = []
+  for (const match of list.matchAll(/"((?:[^"]|"")*)"|([^\s,"][^,"]*)/g)) {
+    const quoted = match[1]
+    if (quoted !== undefined) names.push(quoted.replaceAll('""', '"'))
+    else names.push((match[2] ?? '').trim().toLowerCase())
+  }
+  return names
+}
+
+/** Token indexes of the arguments when each is one token; null otherwise. */
+function simpleArguments(tokens: TokenList, open: number): number[] | null {
+  const args: number[] = []
+  for (let i = open + 1; ; i += 2) {
+    args.push(i)
+    const next = tokens.kind(i + 1)
+    if (next === T_CLOSE) return args
+    if (next !== T_COMMA || args.length >= 3) return null
+  }
+}
+
+function readBoolean(tokens: TokenList, i: number): boolean | null {
+  const word = tokens.keyword(i)
+  if (word === 'true' || word === 'false') return word === 'true'
+  const text = tokens.kind(i) === T_STRING ? stringValue(tokens, i)?.toLowerCase() : undefined
+  if (text === 'true' || text === 't' || text === 'on') return true
+  return text === 'false' || text === 'f' || text === 'off' ? false : null
+}
+
+/** Why this current_setting() call must run on the primary, or null. */
+export function refuseCurrentSetting(
+  tokens: TokenList,
+  open: number,
+  nodeParameters: ReadonlySet<string>,
+): string | null {
+  const name = stringValue(tokens, open + 1)?.toLowerCase()
+  const next = tokens.kind(open + 2)
+  if (name === undefined || (next !== T_CLOSE && next !== T_COMMA)) {
+    return 'calls current_setting() with a name that the text does not show'
+  }
+  if (STANDBY_PARAMETERS.has(name) || nodeParameters.has(name)) {
+    return `reads the parameter ${name}, which is the node's own`
+  }
+  return null
+}

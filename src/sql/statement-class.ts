@@ -1,0 +1,124 @@
+/**
+ * What the classifier says of one SQL text (a simple Query's string, or the text of a Parse).
+ * Immutable and shared: equal fingerprints get the same object, so identity is a cheap key.
+ */
+
+/** Strongest wins when a text has several statements: pin > primary > control > replica > either. */
+export type Verdict = 'either' | 'replica' | 'control' | 'primary' | 'pin'
+
+/** `null` = not said in the statement. */
+export interface TransactionModes {
+  readonly isolation:
+    | 'serializable'
+    | 'repeatable read'
+    | 'read committed'
+    | 'read uncommitted'
+    | null
+  readonly readOnly: boolean | null
+  readonly deferrable: boolean | null
+}
+
+/**
+ * What a statement does to the session, as far as its text says. Names are folded as PostgreSQL
+ * folds them (unquoted: lower case). Parameter names are lower case.
+ */
+export type Effect =
+  | { readonly kind: 'begin'; readonly modes: TransactionModes }
+  | { readonly kind: 'commit'; readonly chain: boolean }
+  | { readonly kind: 'rollback'; readonly chain: boolean }
+  | { readonly kind: 'savepoint'; readonly name: string }
+  | { readonly kind: 'rollback-to'; readonly name: string }
+  | { readonly kind: 'release'; readonly name: string }
+  | { readonly kind: 'prepare-transaction' }
+  /** SET [SESSION|LOCAL]; `value` is the SQL text behind TO/=, ready to be replayed as
+   * `SET name TO <value>`; null = DEFAULT. Also SET TIME ZONE, NAMES, SCHEMA, ROLE ('role'),
+   * SESSION AUTHORIZATION ('session_authorization'), SESSION CHARACTERISTICS
+   * ('default_transaction_…', several effects), XML OPTION, and constant
+   * set_config(name, value, local) (value as a quoted literal list item). */
+  | {
+      readonly kind: 'set'
+      readonly name: string
+      readonly value: string | null
+      readonly local: boolean
+      /** true for `SET x FROM CURRENT` and other values that the text does not show; the name is
+       * '' when a transaction-local set_config() does not show it either. */
+      readonly opaque: boolean
+      /** From set_config() only: the exact string, for `SELECT set_config(name, config, false)`.
+       * `SET search_path TO ''` shows as `""`, set_config's '' as nothing. */
+      readonly config?: string
+    }
+  | { readonly kind: 'reset'; readonly name: string }
+  | { readonly kind: 'reset-all' }
+  | {
+      readonly kind: 'set-transaction'
+      readonly modes: TransactionModes
+      readonly snapshot: boolean
+    }
+  | { readonly kind: 'show'; readonly name: string }
+  | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
+  /** SQL-level PREPARE; `body` is the class of the prepared statement. */
+  | { readonly kind: 'prepare'; readonly name: string; readonly body: StatementClass }
+  | { readonly kind: 'execute'; readonly name: string }
+  | { readonly kind: 'deallocate'; readonly name: string | null }
+  | { readonly kind: 'listen'; readonly channel: string }
+  | { readonly kind: 'unlisten'; readonly channel: string | null }
+  | { readonly kind: 'declare'; readonly name: string; readonly hold: boolean }
+  | { readonly kind: 'fetch'; readonly name: string }
+  | { readonly kind: 'close-cursor'; readonly name: string | null }
+  /** Creates or may create something in the temporary schema. */
+  | { readonly kind: 'temp' }
+  /** Takes (`advisory-lock`) or gives back (`advisory-unlock`, `all`) session advisory locks. */
+  | { readonly kind: 'advisory-lock' }
+  | { readonly kind: 'advisory-unlock'; readonly all: boolean }
+  | { readonly kind: 'load' }
+  /** The catalog may change: CREATE/ALTER/DROP/GRANT/COMMENT/REFRESH/IMPORT …, SELECT INTO too. */
+  | { readonly kind: 'ddl' }
+  /** ALTER ROLE/DATABASE/SYSTEM … SET: later sessions start differently. */
+  | { readonly kind: 'alter-defaults' }
+  /** `EXPLAIN (ROUTE) …`: `inner` is the class of the explained text, which must not run. */
+  | { readonly kind: 'explain-route'; readonly inner: StatementClass }
+  | { readonly kind: 'copy'; readonly direction: 'in' | 'out' | 'server-file' }
+
+/** From a leading comment `/* pgsplit: primary, maxLag=500ms *​/`. */
+export interface Hint {
+  readonly route: 'primary' | 'replica' | null
+  readonly maxLagMs: number | null
+  readonly consistency: 'session' | 'bounded' | 'eventual' | 'primary' | null
+}
+
+/** One statement of the text. */
+export interface StatementPart {
+  readonly verdict: Verdict
+  readonly reason: string
+  /** Why the session must keep its server connection after this statement; null = it need not.
+   * May be set with another verdict than `pin`: `SET search_path = pg_temp` is `control`. */
+  readonly pin: string | null
+  readonly effects: readonly Effect[]
+}
+
+export interface StatementClass {
+  readonly verdict: Verdict
+  /** One short clause for logs, EXPLAIN and SHOW: `calls nextval(), which may write`. */
+  readonly reason: string
+  readonly pin: string | null
+  /** Empty for an empty or comment-only text. */
+  readonly parts: readonly StatementPart[]
+  /** All parts' effects, in order; empty for plain reads and writes (the common case). */
+  readonly effects: readonly Effect[]
+  readonly hint: Hint | null
+  /** Leading keyword in lower case of the first part, '' if none: for logs and stats. */
+  readonly keyword: string
+  /** Set to the reason by `learnPrimary` after a standby refused the statement. Mutable on purpose. */
+  learned: string | null
+  /** Execution times seen, kept by the pool: decides who may share a server connection. */
+  readonly timing: ClassTiming
+}
+
+/** Mutable counters of one class, written by the session that ran it. Times in ms. */
+export interface ClassTiming {
+  runs: number
+  /** Peak, halved every 64 runs, of the time from send to the last byte of the answer. */
+  peakMs: number
+  /** Peak of the answer's size in bytes, decayed like `peakMs`. */
+  peakBytes: number
+}
