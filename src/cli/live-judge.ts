@@ -1,6 +1,8 @@
+import { loadCatalog, prepareConnection } from '../catalog/load-catalog.ts'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import { ConfigError } from '../errors.ts'
 import { connectNode } from '../node-client.ts'
+import { Classifier } from '../sql/classifier.ts'
 import { errorLine } from './error-line.ts'
 import type { Judgement } from './explain.ts'
 
@@ -12,13 +14,26 @@ export async function openLiveJudge(
   cluster: ClusterConfig,
   database: string,
 ): Promise<(sql: string) => Judgement> {
-  const { connectTimeoutMs } = cluster.pool
-  const options = { database, connectTimeoutMs, statementTimeoutMs }
-  const client = await connectNode(primary, options).catch((error: unknown) => {
-    throw new ConfigError('', `can't read the primary's catalog: ${errorLine(error)}`, error)
-  })
+  const classifier = new Classifier()
   try {
-    throw new ConfigError('', 'the classifier is not built yet')
+    classifier.setCatalog(await readCatalog(primary, cluster, database))
+  } catch (error) {
+    throw new ConfigError('', `can't read the primary's catalog: ${errorLine(error)}`, error)
+  }
+  return (sql) => {
+    const bytes = Buffer.from(sql)
+    // As a message would be: PostgreSQL reads a text up to its first zero byte.
+    const zero = bytes.indexOf(0)
+    return classifier.classify(bytes, 0, zero < 0 ? bytes.length : zero, 'standard')
+  }
+}
+
+async function readCatalog(primary: NodeConfig, cluster: ClusterConfig, database: string) {
+  const { connectTimeoutMs } = cluster.pool
+  const client = await connectNode(primary, { database, connectTimeoutMs, statementTimeoutMs })
+  try {
+    await prepareConnection(client)
+    return await loadCatalog(client)
   } finally {
     client.end().catch(() => {})
   }

@@ -29,12 +29,9 @@ export function serveCommand(io: CommandIo, start: Start): Command {
       logger.info({ event: 'listening' }, `pgsplit listens on ${where}`)
       await signals.first
       logger.info({ event: 'stopping', reason: 'signal' }, 'stopping; requests may finish')
-      const drained = proxy.stop({ drain: true }).then(() => 'drained')
-      const atOnce = signals.second.then(async () => {
-        await proxy.stop({ drain: false })
-        return 'second_signal'
-      })
-      const reason = await Promise.race([drained, atOnce])
+      const atOnce = signals.second.then(() => proxy.stop({ drain: false }))
+      await Promise.race([proxy.stop({ drain: true }), atOnce])
+      const reason = signals.count() > 1 ? 'second_signal' : 'drained'
       signals.forget()
       logger.info({ event: 'stopped', reason }, 'stopped')
     })
@@ -49,5 +46,5 @@ function stopSignals(io: CommandIo) {
     const one = heard === 1 ? first : second
     one.resolve(undefined)
   })
-  return { first: first.promise, second: second.promise, forget }
+  return { first: first.promise, second: second.promise, count: () => heard, forget }
 }
