@@ -306,8 +306,8 @@ function settle(session: ClientSession, connection: ServerConnection): void {
     return
   if (session.segment?.connection === connection) return
   connection.state = session.state
-  if (connection.status !== txStatus.idle || session.pins.reason !== null) {
-    session.facts.pinned = session.pins.reason
+  if (connection.status !== txStatus.idle || session.pinReason !== null) {
+    session.facts.pinned = session.pinReason
     return
   }
   session.facts.pinned = null
@@ -546,7 +546,7 @@ export function abandon(session: ClientSession): void {
       const isRunning = lease.queue.size > 0
       if (isRunning) void session.cluster.cancel(lease)
       lease.dirty ??= 'client left in mid-request'
-    } else if (session.pins.reason !== null) lease.dirty ??= 'client left while pinned'
+    } else if (session.pinReason !== null) lease.dirty ??= 'client left while pinned'
     else lease.state = session.state
     if (!lease.isClosed) leasePool?.release(lease)
   }

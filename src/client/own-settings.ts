@@ -59,7 +59,7 @@ export function showOwnSetting(session: ClientSession, name: string): string {
         ? session.lastReason
         : `${session.lastNode}: ${session.lastReason}`
     case 'pgsplit.pin':
-      return session.pins.reason ?? ''
+      return session.pinReason ?? ''
     case 'pgsplit.cluster':
       return session.cluster.name
     default:

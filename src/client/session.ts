@@ -69,7 +69,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   /** Settings now. */
   state: SessionState
   lexMode: LexMode = 'standard'
-  readonly pins = new Pins()
+  #pins: Pins | null = null
   transaction: Transaction | null = null
   deferred: DeferredBegin | null = null
   /** The transaction was lost with its server; 25P02 until it is ended. */
@@ -137,6 +137,16 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.link.onDrain = this.#onDrain
     this.link.onClose = () => this.close()
     if (leftover !== null && leftover.length > 0) this.#onChunk(leftover)
+  }
+
+  /** Made when first asked for: most sessions never pin. */
+  get pins(): Pins {
+    this.#pins ??= new Pins()
+    return this.#pins
+  }
+
+  get pinReason(): string | null {
+    return this.#pins === null ? null : this.#pins.reason
   }
 
   // ---- frames of the client
@@ -369,7 +379,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     return [
       node?.id ?? 'none',
       cls.verdict,
-      this.pins.reason === null ? reason : `pinned: ${this.pins.reason}`,
+      this.pinReason === null ? reason : `pinned: ${this.pinReason}`,
     ]
   }
 

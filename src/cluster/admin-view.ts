@@ -148,7 +148,7 @@ function clientRow(session: ClientSession): ClientRow {
     application_name: session.applicationName,
     prepared_statements: session.statements.size,
     id: session.id,
-    pin_reason: session.pins.reason,
+    pin_reason: session.pinReason,
     node: server?.nodeId ?? null,
     last_route: session.lastNode === '' ? null : `${session.lastNode}: ${session.lastReason}`,
   }
@@ -187,7 +187,7 @@ function serverRows(scope: Scope): ServerRow[] {
         id: connection.id,
         node: connection.nodeId,
         in_flight: connection.depth,
-        pin_reason: holder?.pins.reason ?? null,
+        pin_reason: holder?.pinReason ?? null,
       }
     }),
   )

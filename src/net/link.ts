@@ -211,6 +211,7 @@ export class Link {
   }
 
   #onDrained = (): void => {
+    this.#outlet.drained()
     if (!this.#closed) this.onDrain()
   }
 

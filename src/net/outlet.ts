@@ -2,12 +2,28 @@ import net from 'node:net'
 import type { Writable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 
-/** A block holds what one flush sends; larger writes go out on their own. */
+/** A block holds what one flush sends; a chunk of a socket fits a large one. */
 const blockBytes = 16 * 1024
+const largeBlockBytes = 64 * 1024
 
 /** Blocks that wait for their next user. Few are in use at a time: only between write and flush. */
 const freeBlocks: Buffer[] = []
+const freeLargeBlocks: Buffer[] = []
 const maxFreeBlocks = 64
+
+function takeBlock(size: number): Buffer {
+  if (size <= blockBytes) return freeBlocks.pop() ?? Buffer.allocUnsafeSlow(blockBytes)
+  if (size > largeBlockBytes) return Buffer.allocUnsafeSlow(size)
+  return freeLargeBlocks.pop() ?? Buffer.allocUnsafeSlow(largeBlockBytes)
+}
+
+function recycle(block: Buffer): void {
+  if (block.length === blockBytes) {
+    if (freeBlocks.length < maxFreeBlocks) freeBlocks.push(block)
+  } else if (block.length === largeBlockBytes) {
+    if (freeLargeBlocks.length < maxFreeBlocks) freeLargeBlocks.push(block)
+  }
+}
 
 const dirty: Outlet[] = []
 let isFlushScheduled = false
@@ -29,6 +45,8 @@ export class Outlet {
   #reuse: 'when-taken' | 'on-callback' | 'never'
   #block: Buffer | null = null
   #used = 0
+  /** Blocks that the sink still refers to. */
+  #lent: Buffer[] = []
   #isDirty = false
   #isClosed = false
 
@@ -67,10 +85,7 @@ export class Outlet {
       block = this.#block
     }
     if (block === null) {
-      block =
-        size > blockBytes
-          ? Buffer.allocUnsafeSlow(size)
-          : (freeBlocks.pop() ?? Buffer.allocUnsafeSlow(blockBytes))
+      block = takeBlock(size)
       this.#block = block
     }
     const at = this.#used
@@ -105,6 +120,7 @@ export class Outlet {
     this.#isClosed = true
     this.#used = 0
     this.#block = null
+    this.#lent.length = 0
   }
 
   #send(): void {
@@ -114,6 +130,7 @@ export class Outlet {
     if (block === null || used === 0) return
     if (this.#isClosed || this.#sink.destroyed || this.#sink.writableEnded) return
     this.#block = null
+    this.drained()
     const bytes = used === block.length ? block : block.subarray(0, used)
     if (this.#reuse === 'on-callback') {
       // TLS encrypts later: the block is free when the write is through.
@@ -121,12 +138,17 @@ export class Outlet {
       return
     }
     this.#sink.write(bytes)
+    if (this.#reuse === 'never') return
     // A plain socket with writableLength 0: the kernel has copied all of it. Otherwise the stream
-    // still refers to the block, and it is left to the collector.
-    if (this.#reuse === 'when-taken' && this.#sink.writableLength === 0) recycle(block)
+    // still refers to the block, and it is lent until everything has been taken.
+    if (this.#sink.writableLength === 0) recycle(block)
+    else this.#lent.push(block)
   }
-}
 
-function recycle(block: Buffer): void {
-  if (block.length === blockBytes && freeBlocks.length < maxFreeBlocks) freeBlocks.push(block)
+  /** The sink has taken everything: lent blocks are free again. */
+  drained(): void {
+    if (this.#lent.length === 0 || this.#sink.writableLength > 0) return
+    for (const block of this.#lent) recycle(block)
+    this.#lent.length = 0
+  }
 }
