@@ -80,7 +80,7 @@ export interface RoutingConfig {
   readonly transactions: 'primary' | 'optimistic'
 }
 
-export interface PoolConfig {
+interface PoolConfig {
   readonly mode: 'transaction' | 'session'
   /** Server connections per node, user and database. */
   readonly size: number
