@@ -3,7 +3,7 @@ import { endPointHash } from '../auth/end-point-hash.ts'
 import { PgSplitError, ProtocolError } from '../errors.ts'
 import { Link } from '../net/link.ts'
 import type { ClientTls, ClientTlsFiles } from '../net/tls-options.ts'
-import { acceptTls, type TlsInfo } from '../net/tls-upgrade.ts'
+import { acceptTls, type TlsInfo, tlsFailure } from '../net/tls-upgrade.ts'
 import { LoginChannel } from '../server/login-channel.ts'
 import { errorResponse, negotiateProtocolVersion } from '../wire/backend-messages.ts'
 import type { Setting } from '../wire/startup-options.ts'
@@ -185,7 +185,9 @@ class ClientStartup {
     if (hello.length > 0) duplex.unshift(hello)
     const { remotePort } = this.#channel.link
     const leftMs = Math.max(1, this.#deadline - performance.now())
-    const upgraded = await acceptTls(duplex, clientTls, files, leftMs)
+    const upgraded = await acceptTls(duplex, clientTls, files, leftMs).catch((error: unknown) => {
+      throw new ProtocolError(`TLS with the client failed: ${tlsFailure(error)}`)
+    })
     const link = Link.of(upgraded.socket)
     link.remoteAddress = this.#address
     link.remotePort = remotePort
@@ -208,6 +210,8 @@ class ClientStartup {
   /** What `tls.mode` asks of every client that wants to start. */
   #assertTls(user: string, certificateName: string | null): void {
     const { tls } = this.#options
+    const invalid = this.#tls?.certificateError ?? null
+    if (invalid !== null) throw refusal('28000', `client certificate is not valid (${invalid})`)
     if (tls === null || !tls.isRequired) return
     if (this.#tls === null) {
       throw refusal('28000', 'TLS is required', 'Connect with sslmode=require or stronger.')

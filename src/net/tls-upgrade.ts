@@ -15,6 +15,8 @@ export interface TlsInfo {
   readonly serverCertificate: Buffer | null
   /** As a server: the peer's certificate, if it verified; null otherwise. */
   readonly clientCertificate: ClientCertificate | null
+  /** As a server: why the certificate that the peer showed is not valid; null otherwise. */
+  readonly certificateError: string | null
 }
 
 export interface ClientCertificate {
@@ -31,7 +33,7 @@ export interface Upgraded {
 /**
  * The server's handshake over `duplex` (a client that sent SSLRequest, or began with TLS). Rejects
  * with ProtocolError within `timeoutMs`, and with the TLS error; the duplex is destroyed then.
- * A certificate that doesn't verify is refused; one that is missing is the caller's to judge.
+ * A certificate that is missing or not valid is the caller's to judge: it can still tell the peer.
  */
 export async function acceptTls(
   duplex: Duplex,
@@ -48,16 +50,15 @@ export async function acceptTls(
   })
   await handshake(socket, duplex, 'secure', timeoutMs)
   const certificate = clientTls.asksCertificate ? socket.getPeerX509Certificate() : undefined
-  if (certificate !== undefined && verifyError(socket) !== null) {
-    duplex.destroy()
-    throw new ProtocolError(`client certificate is not valid (${verifyError(socket)})`)
-  }
+  const certificateError = certificate === undefined ? null : verifyError(socket)
+  const isValid = certificate !== undefined && certificateError === null
   return {
     socket,
     tls: {
       ...sessionFacts(socket),
       serverCertificate: files.certificate,
-      clientCertificate: certificate === undefined ? null : clientCertificate(certificate),
+      clientCertificate: isValid ? clientCertificate(certificate) : null,
+      certificateError,
     },
   }
 }
@@ -76,7 +77,12 @@ export async function connectTls(
   const serverCertificate = socket.getPeerX509Certificate()?.raw ?? null
   return {
     socket,
-    tls: { ...sessionFacts(socket), serverCertificate, clientCertificate: null },
+    tls: {
+      ...sessionFacts(socket),
+      serverCertificate,
+      clientCertificate: null,
+      certificateError: null,
+    },
   }
 }
 
@@ -116,6 +122,13 @@ function sessionFacts(socket: TLSSocket): Pick<TlsInfo, 'version' | 'cipher' | '
     cipher: socket.getCipher().name,
     hasAlpn: socket.alpnProtocol === postgresqlAlpn,
   }
+}
+
+/** Why a handshake failed, in a word: OpenSSL's own texts are for debugging OpenSSL. */
+export function tlsFailure(error: unknown): string {
+  if (error instanceof ProtocolError) return error.message
+  const { reason, code, message } = error as NodeJS.ErrnoException & { reason?: string }
+  return reason ?? code ?? message
 }
 
 /**

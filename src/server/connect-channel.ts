@@ -1,7 +1,7 @@
 import { ProtocolError } from '../errors.ts'
 import { Link } from '../net/link.ts'
 import type { ServerTls } from '../net/tls-options.ts'
-import { connectTls, type TlsInfo } from '../net/tls-upgrade.ts'
+import { connectTls, type TlsInfo, tlsFailure } from '../net/tls-upgrade.ts'
 import { sslRequest } from '../wire/frontend-messages.ts'
 import { ConnectError } from './connect-error.ts'
 import { LoginChannel } from './login-channel.ts'
@@ -75,7 +75,11 @@ export async function openChannel(
       tls.connectOptions(target.host),
       leftMs(),
     ).catch((error: unknown) => {
-      throw new ConnectError('tls', { sqlstate: '08001', message: tlsReason(where, error) }, error)
+      throw new ConnectError(
+        'tls',
+        { sqlstate: '08001', message: `TLS with ${where} failed: ${tlsFailure(error)}` },
+        error,
+      )
     })
     channel.attach(Link.of(upgraded.socket))
     if (tls.isDirect && !upgraded.tls.hasAlpn) {
@@ -111,9 +115,4 @@ function unreachable(where: string, error: unknown): ConnectError {
     { sqlstate: '08001', message: `cannot connect to ${where}: ${code}` },
     error,
   )
-}
-
-function tlsReason(where: string, error: unknown): string {
-  const reason = error instanceof Error ? error.message : String(error)
-  return `TLS with ${where} failed: ${reason}`
 }
