@@ -18,12 +18,16 @@ export interface SessionScope {
   readonly statements: StatementRegistry
   /** Reported parameters by session state, as a first log-in found them. */
   readonly reported: WeakMap<object, ReadonlyMap<string, string>>
+  /** Requests share a server connection now: who waits behind a slow one is looked after. */
+  watchShared(): void
   pool(nodeIndex: number): NodePool<ServerConnection>
 }
 
 export interface SessionLimits {
   /** Longest frame that is collected whole (CopyData is streamed), bytes. */
   readonly maxRequestBytes: number
+  /** Longest frame at all, CopyData included, bytes. */
+  readonly maxFrameBytes: number
   /** Longest request that is kept to be run again elsewhere, bytes. */
   readonly retryMaxBytes: number
   /** Named prepared statements on one server connection. */
@@ -40,6 +44,8 @@ export interface ClusterAccess {
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route
   isReplica(nodeIndex: number): boolean
   reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void
+  /** The node has answered. */
+  reportSuccess(nodeIndex: number): void
   /** DDL passed through in `database`. */
   noteDdl(database: string): void
   /** ALTER ROLE/DATABASE … SET: idle server connections would keep the old defaults. */

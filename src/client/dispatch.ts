@@ -5,7 +5,6 @@ import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { applyEffects } from './effects.ts'
-import { transactionClass } from './fixed-class.ts'
 import { type Request, requestBit } from './request.ts'
 import { judgeError } from './retry.ts'
 import { sendSegment } from './segment.ts'
@@ -55,13 +54,7 @@ function route(session: ClientSession, request: Request): void {
   const { cluster, facts } = session
   facts.pendingBegin = session.deferred?.modes ?? null
   const { cls } = request
-  const chosen = cluster.route(
-    session.deferred !== null && request.effects.length > 0 && cls.verdict !== 'control'
-      ? transactionClass
-      : cls,
-    facts,
-    request.exclude,
-  )
+  const chosen = cluster.route(cls, facts, request.exclude)
   const { node } = chosen
   session.lastReason = chosen.reason
   if (node === null) {
@@ -144,6 +137,7 @@ function begin(session: ClientSession, request: Request, connection: ServerConne
     if (keeps(session)) session.kept.set(connection.nodeIndex, connection)
   } else {
     request.isShared = true
+    session.scope.watchShared()
   }
   prepare(session, request, connection)
 }
@@ -190,6 +184,10 @@ function sendOn(session: ClientSession, request: Request, connection: ServerConn
     request.startedAtMs = session.cluster.nowMs()
     session.lastNode = connection.nodeId
     if (connection.queue.size === 0) connection.headSinceMs = request.startedAtMs
+    // Until its own end DDL may become visible at any time: nothing is judged by the old catalog.
+    if (request.effects.length > 0 && request.effects.some(({ kind }) => kind === 'ddl')) {
+      session.cluster.noteDdl(session.scope.database)
+    }
     if (session.deferred !== null) {
       request.begin = session.deferred
       session.deferred = null
@@ -244,8 +242,9 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   const connection = request.connection as ServerConnection
   const nowMs = cluster.nowMs()
   cluster.load.finish(connection.nodeIndex, nowMs - request.startedAtMs)
+  cluster.reportSuccess(connection.nodeIndex)
   connection.headSinceMs = nowMs
-  session.inFlight.shift()
+  takeOut(session, request)
   if (request.isShared) {
     // The connection is quiet or has room for another: the pool serves whoever waits.
     if (connection.queue.size > 0) session.scope.pool(connection.nodeIndex).roomy(connection)
@@ -270,6 +269,14 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   applyEffects(session, request, status)
   if (!request.isShared) settle(session, connection)
   session.pump()
+}
+
+function takeOut(session: ClientSession, request: Request): void {
+  if (session.inFlight[0] === request) session.inFlight.shift()
+  else {
+    const index = session.inFlight.indexOf(request)
+    if (index >= 0) session.inFlight.splice(index, 1)
+  }
 }
 
 /** Names whose Parse failed do not exist for the client either. */
@@ -367,7 +374,7 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
   switch (verdict) {
     case 'node-down':
       request.exclude |= requestBit(connection.nodeIndex)
-      cluster.reportFailure(connection.nodeIndex, 'shutdown', fields.message)
+      cluster.reportFailure(connection.nodeIndex, 'reset', fields.message)
       break
     case 'other-node':
       request.exclude |= requestBit(connection.nodeIndex)
@@ -397,8 +404,7 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
   const { cluster } = session
   const connection = request.connection as ServerConnection
   cluster.load.finish(connection.nodeIndex, Number.NaN)
-  const index = session.inFlight.indexOf(request)
-  if (index >= 0) session.inFlight.splice(index, 1)
+  takeOut(session, request)
   if (session.lease === connection) {
     session.lease = null
     session.leasePool = null
@@ -450,6 +456,28 @@ function answerLost(
   session.isBroken = wasInBlock && !isCommit
   session.say(errorResponse(facts))
   session.say(readyForQuery(session.isBroken ? txStatus.failed : txStatus.idle))
+}
+
+/** The server connection of an open transaction or a pin went while nothing ran on it. */
+export function loseLease(session: ClientSession, connection: ServerConnection): void {
+  if (session.lease !== connection) return
+  session.lease = null
+  session.leasePool = null
+  session.kept.delete(connection.nodeIndex)
+  const { pinReason, transaction } = session
+  if (session.isGone || (transaction === null && pinReason === null)) return
+  const what = transaction === null ? `what pinned it (${pinReason})` : 'the open transaction'
+  session.pendingError = {
+    sqlstate: '08006',
+    message: `connection to node ${connection.nodeId} was lost, and ${what} with it`,
+    hint: 'Run it again from the start.',
+  }
+  if (pinReason !== null) session.pins.clear()
+  session.facts.pinned = null
+  if (transaction === null) return
+  session.state = transaction.before
+  session.transaction = null
+  session.isBroken = true
 }
 
 /** No connection could be had: another node for a read, a clear error otherwise. */
@@ -561,8 +589,7 @@ export function abandon(session: ClientSession): void {
 export function moved(session: ClientSession, request: Request): void {
   const connection = request.connection as ServerConnection
   session.cluster.load.finish(connection.nodeIndex, Number.NaN)
-  const index = session.inFlight.indexOf(request)
-  if (index >= 0) session.inFlight.splice(index, 1)
+  takeOut(session, request)
   rerun(session, request)
 }
 

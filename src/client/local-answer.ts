@@ -55,7 +55,8 @@ export function answerLocally(
   const isEmptySegment = segment !== null && segment.size === 0
   if (segment !== null && !isEmptySegment) {
     if (segment.executed.length !== 1 || segment.executed[0] !== cls) {
-      return session.isBroken ? finish(session, segment, { error: aborted }) : 'no'
+      if (!session.isBroken && session.pendingError === null) return 'no'
+      return finish(session, segment, { error: takeTrouble(session) })
     }
   }
   if (!isEmptySegment && cls === bareSyncClass) return 'no'
@@ -63,7 +64,7 @@ export function answerLocally(
     segment === null ? Buffer.from(buffer.subarray(start, end)) : textMessage(session, segment)
   const decide = (): Answer | null => {
     if (isEmptySegment) return {}
-    if (session.isBroken) return whileBroken(session, cls)
+    if (session.isBroken || session.pendingError !== null) return whileBroken(session, cls)
     if (cls.parts.length === 0) return session.lease === null || segment === null ? {} : null
     const [effect] = cls.effects
     if (cls.parts.length !== 1 || effect === undefined || cls.effects.length !== 1) return null
@@ -99,10 +100,22 @@ function whileBroken(session: ClientSession, cls: StatementClass): Answer {
   if (cls.parts.length === 0) return {}
   const [effect] = cls.effects
   if (cls.parts.length === 1 && (effect?.kind === 'rollback' || effect?.kind === 'commit')) {
-    session.isBroken = false
-    return { tag: 'ROLLBACK' }
+    // The end of a lost transaction: whoever only rolls back need not hear of the loss.
+    if (session.isBroken) {
+      session.isBroken = false
+      const lost = effect.kind === 'commit' ? session.pendingError : null
+      session.pendingError = null
+      return lost === null ? { tag: 'ROLLBACK' } : { error: lost }
+    }
   }
-  return { error: aborted }
+  return { error: takeTrouble(session) }
+}
+
+/** What a statement is told in a session that has lost something: the loss once, then 25P02. */
+export function takeTrouble(session: ClientSession): ErrorFacts {
+  const trouble = session.pendingError ?? aborted
+  session.pendingError = null
+  return trouble
 }
 
 function answerOf(session: ClientSession, effect: Effect, message: () => Buffer): Answer | null {

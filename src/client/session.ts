@@ -1,4 +1,4 @@
-import { PgSplitError, ProtocolError } from '../errors.ts'
+import { type ErrorFacts, PgSplitError, ProtocolError } from '../errors.ts'
 import type { Link } from '../net/link.ts'
 import type { NodePool } from '../pool/node-pool.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
@@ -16,6 +16,7 @@ import {
   cancelCurrent,
   dispatch,
   finishRequest,
+  loseLease,
   loseRequest,
   mayHeal,
   moved,
@@ -74,6 +75,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   deferred: DeferredBegin | null = null
   /** The transaction was lost with its server; 25P02 until it is ended. */
   isBroken = false
+  /** What the next statement is told: something was lost while the client was quiet. */
+  pendingError: ErrorFacts | null = null
   /** The server connection that is this session's alone, and the pool it goes back to. */
   lease: ServerConnection | null = null
   leasePool: NodePool<ServerConnection> | null = null
@@ -128,7 +131,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.state = setup.startup
     this.connectedAtMs = setup.cluster.nowMs()
     this.#onClose = setup.onClose
-    this.#framer = new Framer(this, setup.cluster.limits.maxRequestBytes)
+    this.#framer = new Framer(this, setup.cluster.limits.maxFrameBytes)
   }
 
   /** Starts to read; `leftover` is what came in behind the log-in. */
@@ -152,7 +155,15 @@ export class ClientSession implements FrameSink, RequestOwner {
   // ---- frames of the client
 
   isWhole(type: number, frameBytes: number): boolean {
-    return type !== frontend.copyData || frameBytes <= maxCopyFrameBytes
+    if (type === frontend.copyData) return frameBytes <= maxCopyFrameBytes
+    const { maxRequestBytes } = this.cluster.limits
+    if (frameBytes <= maxRequestBytes) return true
+    throw new PgSplitError({
+      sqlstate: '54000',
+      message: `a message of ${frameBytes} bytes is longer than this proxy takes (${maxRequestBytes})`,
+      hint: 'Raise limits.maxBufferedRequest, or send the data by COPY.',
+      severity: 'FATAL',
+    })
   }
 
   onFrame(type: number, buffer: Buffer, start: number, end: number): void {
@@ -251,7 +262,9 @@ export class ClientSession implements FrameSink, RequestOwner {
    */
   #mayStart(): boolean {
     if (this.waiting !== null) return false
-    return this.inFlight.length === 0 || this.lease !== null
+    if (this.inFlight.length === 0) return true
+    // Behind a COMMIT on a replica the next request may belong to the primary.
+    return this.lease !== null && !this.cluster.isReplica(this.lease.nodeIndex)
   }
 
   #handleSync(buffer: Buffer, start: number, end: number): boolean {
@@ -361,6 +374,10 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   onMoved(request: Request): void {
     moved(this, request)
+  }
+
+  onConnectionLost(connection: ServerConnection): void {
+    loseLease(this, connection)
   }
 
   /** Runs a request: routes it, gets a connection, sends it. */

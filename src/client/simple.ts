@@ -1,7 +1,7 @@
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { appendToSegment } from './extended.ts'
 import { functionCallClass } from './fixed-class.ts'
-import { answerLocally } from './local-answer.ts'
+import { answerLocally, takeTrouble } from './local-answer.ts'
 import { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 
@@ -31,7 +31,7 @@ export function handleQuery(
     session.run(segment)
     return true
   }
-  if (cls.effects.length > 0 || cls.parts.length === 0 || session.isBroken) {
+  if (cls.effects.length > 0 || cls.parts.length === 0 || session.isBroken || session.pendingError !== null) {
     const answered = answerLocally(session, cls, null, buffer, start, end)
     if (answered === 'later') return false
     if (answered === 'done') return true
@@ -68,6 +68,12 @@ export function handleFunctionCall(
   start: number,
   end: number,
 ): boolean {
+  if (session.isBroken || session.pendingError !== null) {
+    if (session.inFlight.length > 0) return false
+    session.say(errorResponse(takeTrouble(session)))
+    session.say(readyForQuery(session.localStatus))
+    return true
+  }
   const request = new Request(
     session,
     'function',

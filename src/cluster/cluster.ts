@@ -68,6 +68,7 @@ export class Cluster implements ClusterAccess {
     this.#log = log.child({ cluster: config.name })
     this.limits = {
       maxRequestBytes: limits.maxBufferedRequestBytes,
+      maxFrameBytes: limits.maxFrameBytes,
       retryMaxBytes: limits.retryMaxBytes,
       preparedStatements: config.pool.preparedStatements,
       poolMode: config.pool.mode,
@@ -139,6 +140,10 @@ export class Cluster implements ClusterAccess {
 
   reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void {
     this.monitor.reportFailure(nodeIndex, kind, detail)
+  }
+
+  reportSuccess(nodeIndex: number): void {
+    this.monitor.reportSuccess(nodeIndex)
   }
 
   noteDdl(database: string): void {

@@ -1,49 +1,66 @@
-import { fixedClass } from '../client/fixed-class.ts'
+import { loadCatalog, prepareConnection, probeChanges } from '../catalog/load-catalog.ts'
+import type { Queryable } from '../catalog/catalog-rows.ts'
 import type { Logger } from '../log.ts'
-import type { Classifier } from '../sql/classifier.ts'
+import { Classifier } from '../sql/classifier.ts'
 
-const cache = new Map<string, any>()
-class Fake {
-  catalogVersion = 1
-  classify(b: Buffer, s: number, e: number) {
-    const text = b.toString('latin1', s, e).trim().toLowerCase().replace(/;$/, '')
-    const key = text.replace(/\d+/g, '?')
-    let c = cache.get(key)
-    if (c === undefined) {
-      const isRead = /^select/.test(text) && !/nextval|for update|pg_backend_pid/.test(text)
-      c = {
-        ...fixedClass(isRead ? 'replica' : 'primary', 'fake'),
-        parts: text === '' ? [] : [{ verdict: 'replica', reason: '', pin: null, effects: [] }],
-        keyword: text.split(' ')[0],
-      }
-      const eff = (x: any) => {
-        c.effects = [x]
-        c.verdict = 'control'
-      }
-      let m
-      const modes = {
-        isolation: null,
-        readOnly: /read only/.test(text) ? true : null,
-        deferrable: null,
-      }
-      if (/^(begin|start transaction)/.test(text)) eff({ kind: 'begin', modes })
-      else if (/^(commit|end)/.test(text)) eff({ kind: 'commit', chain: false })
-      else if (/^rollback/.test(text)) eff({ kind: 'rollback', chain: false })
-      else if ((m = /^set (\S+) (?:=|to) (.*)$/.exec(text)))
-        eff({ kind: 'set', name: m[1], value: m[2], local: false, opaque: false })
-      else if ((m = /^show (pgsplit\.\S+)$/.exec(text))) eff({ kind: 'show', name: m[1] })
-      cache.set(key, c)
-    }
-    return c
-  }
-  learnPrimary(c: any, r: string) {
-    c.learned = r
-  }
-}
+type WatchedConnection = Queryable & { end(): Promise<void> }
 
+/** The classifier of one database, fed by the live catalog of the primary. */
 export class DatabaseCatalog {
-  readonly classifier: Classifier = new Fake() as any
-  constructor(_d: string, _l: Logger, _o: any) {}
-  invalidate(): void {}
-  stop(): void {}
+  readonly classifier = new Classifier()
+  #isStopped = false
+  #wake: (() => void) | null = null
+  #isStale = true
+
+  constructor(database: string, log: Logger, open: () => Promise<WatchedConnection>) {
+    void this.#run(database, log, open)
+  }
+
+  async #run(database: string, log: Logger, open: () => Promise<WatchedConnection>): Promise<void> {
+    let connection: WatchedConnection | null = null
+    let state = ''
+    while (!this.#isStopped) {
+      try {
+        if (connection === null) {
+          connection = await open()
+          await prepareConnection(connection)
+        }
+        const now = await probeChanges(connection)
+        if (now !== state || this.#isStale) {
+          this.#isStale = false
+          const sets = await loadCatalog(connection)
+          state = now
+          if (!this.#isStale) this.classifier.setCatalog(sets)
+        }
+      } catch (error) {
+        log.warn({ event: 'catalog_failed', database, reason: 'catalog', error }, 'catalog failed')
+        this.classifier.setCatalog(null)
+        this.#isStale = true
+        await connection?.end().catch(() => {})
+        connection = null
+      }
+      if (this.#isStale && connection !== null) continue
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 1000)
+        timer.unref()
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+    await connection?.end().catch(() => {})
+  }
+
+  /** DDL has passed or is about to: nothing is judged by the old sets any more. */
+  invalidate(): void {
+    this.#isStale = true
+    this.classifier.setCatalog(null)
+    this.#wake?.()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#wake?.()
+  }
 }

@@ -41,15 +41,13 @@ export class Scope implements SessionScope, ServerConnectionEvents {
   readonly pools = new Map<number, NodePool<ServerConnection>>()
   credential: Credential = noCredential
   readonly #options: ScopeOptions
-  readonly #stallTimer: NodeJS.Timeout
+  #stallTimer: NodeJS.Timeout | null = null
 
   constructor(options: ScopeOptions) {
     this.#options = options
     this.user = options.user
     this.database = options.database
     this.classifier = options.catalog.classifier
-    this.#stallTimer = setInterval(() => this.#relieve(), stallMs / 2)
-    this.#stallTimer.unref()
   }
 
   pool(nodeIndex: number): NodePool<ServerConnection> {
@@ -75,17 +73,32 @@ export class Scope implements SessionScope, ServerConnectionEvents {
     })
   }
 
+  watchShared(): void {
+    if (this.#stallTimer !== null) return
+    this.#stallTimer = setInterval(() => this.#relieve(), stallMs / 2)
+    this.#stallTimer.unref()
+  }
+
+  #stopWatching(): void {
+    if (this.#stallTimer !== null) clearInterval(this.#stallTimer)
+    this.#stallTimer = null
+  }
+
   /** Frees requests that wait behind a slow one, or behind a slow reader. */
   #relieve(): void {
     const now = performance.now()
+    let isShared = false
     for (const pool of this.pools.values()) {
       for (const connection of pool.connections) {
-        if (connection.queue.size < 2 || pool.isLeased(connection)) continue
+        if (connection.queue.size === 0 || pool.isLeased(connection)) continue
+        isShared = true
+        if (connection.queue.size < 2) continue
         if (now - connection.headSinceMs < stallMs && !connection.isReaderSlow) continue
         pool.stall(connection)
         moveWaiting(connection)
       }
     }
+    if (!isShared) this.#stopWatching()
   }
 
   onQuiet(connection: ServerConnection): void {
@@ -106,8 +119,8 @@ export class Scope implements SessionScope, ServerConnectionEvents {
       'server connection lost',
     )
     if (isTimeout) return
-    if (fatal !== null && fatal.sqlstate.startsWith('57P')) {
-      // pg_terminate_backend says 57P01 as well: the probe tells whether the node is really going.
+    // pg_terminate_backend says 57P01, too: the probe tells whether the node is really going.
+    if (fatal !== null && /^57P0[23]$/.test(fatal.sqlstate)) {
       this.#options.cluster.reportFailure(connection.nodeIndex, 'shutdown', fatal.message)
     } else this.#options.cluster.reportFailure(connection.nodeIndex, 'reset', error.message)
   }
@@ -133,7 +146,7 @@ export class Scope implements SessionScope, ServerConnectionEvents {
   }
 
   close(error: Error): void {
-    clearInterval(this.#stallTimer)
+    this.#stopWatching()
     for (const pool of this.pools.values()) pool.close(error)
   }
 }

@@ -31,6 +31,8 @@ export class NodePool<C extends Pooled> {
   #queue: Queued<C>[] = []
   #timer: NodeJS.Timeout | null = null
   #isClosed = false
+  /** Connections from before this time are not used again. */
+  #recycledAtMs = 0
   /** Failed opens in a row, and when the next is allowed: a dead node is not hammered. */
   lastOpenError: Error | null = null
 
@@ -151,7 +153,9 @@ export class NodePool<C extends Pooled> {
   #settle(connection: C): void {
     if (!this.#connections.has(connection)) return
     const age = this.#hooks.nowMs() - connection.createdAtMs
-    const isOld = this.options.maxLifetimeMs > 0 && age > this.options.maxLifetimeMs
+    const isOld =
+      (this.options.maxLifetimeMs > 0 && age > this.options.maxLifetimeMs) ||
+      connection.createdAtMs < this.#recycledAtMs
     if (this.#isClosed || isOld || !connection.isClean) {
       this.#connections.delete(connection)
       connection.close()
@@ -245,6 +249,7 @@ export class NodePool<C extends Pooled> {
 
   /** Closes every idle connection, and those in use when they come back, by making them old. */
   recycle(): void {
+    this.#recycledAtMs = this.#hooks.nowMs()
     for (const connection of [...this.#idle]) this.#drop(connection)
   }
 

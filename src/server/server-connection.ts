@@ -23,6 +23,8 @@ export interface ServerConnectionFacts {
 export interface ConnectionHolder {
   say(message: Uint8Array): void
   noteParameter(name: string, value: string): void
+  /** The connection went; called after those who wait for its answers were told. */
+  onConnectionLost(connection: ServerConnection): void
 }
 
 export interface ServerConnectionEvents {
@@ -268,6 +270,7 @@ export class ServerConnection implements FrameSink {
     for (let receiver = this.queue.shift(); receiver !== null; receiver = this.queue.shift()) {
       receiver.onLost(error)
     }
+    this.holder?.onConnectionLost(this)
   }
 
   /** The server's last FATAL, once the connection is lost. */
