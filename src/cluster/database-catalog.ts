@@ -8,11 +8,17 @@ type WatchedConnection = Queryable & { end(): Promise<void> }
 /** The classifier of one database, fed by the live catalog of the primary. */
 export class DatabaseCatalog {
   readonly classifier = new Classifier()
+  /** Resolves when the catalog was looked at for the first time, whatever came of it. */
+  readonly ready: Promise<void>
+  #isReady: () => void = () => {}
   #isStopped = false
   #wake: (() => void) | null = null
   #isStale = true
 
   constructor(database: string, log: Logger, open: () => Promise<WatchedConnection>) {
+    this.ready = new Promise((resolve) => {
+      this.#isReady = resolve
+    })
     void this.#run(database, log, open)
   }
 
@@ -39,6 +45,7 @@ export class DatabaseCatalog {
         await connection?.end().catch(() => {})
         connection = null
       }
+      this.#isReady()
       if (this.#isStale && connection !== null) continue
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 1000)

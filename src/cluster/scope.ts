@@ -50,6 +50,16 @@ export class Scope implements SessionScope, ServerConnectionEvents {
     this.classifier = options.catalog.classifier
   }
 
+  /** Resolves when reads can be proved, or after `timeoutMs`: then they go to the primary at first. */
+  async catalogReady(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs)
+    })
+    await Promise.race([this.#options.catalog.ready, timeout])
+    clearTimeout(timer)
+  }
+
   pool(nodeIndex: number): NodePool<ServerConnection> {
     let pool = this.pools.get(nodeIndex)
     if (pool === undefined) {

@@ -39,6 +39,9 @@ export class CancelKeys {
 
 let nextSessionId = 1
 
+/** How long the first clients of a database wait for its catalog. */
+const catalogWaitMs = 1_000
+
 /** Parameters that say which node answers: the client is to see one read-write server. */
 const hidden = new Map([['in_hot_standby', 'off']])
 
@@ -53,6 +56,7 @@ export async function startSession(
   const own = login.settings.filter(({ name }) => isOwnSetting(name))
   const state = stateOf(login)
   const reported = scope.reported.get(state) ?? (await askParameters(cluster, scope, state))
+  await scope.catalogReady(catalogWaitMs)
   const { routing } = cluster.config
   const facts = initialFacts({
     consistency: routing.consistency,
