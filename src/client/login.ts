@@ -63,11 +63,11 @@ export async function authenticate(
     throw refusal('28000', `certificate authentication failed for user "${user}"`)
   }
   if (method === 'trust' || method === 'cert') {
-    const secret = await authenticator.find(user, database).catch(() => null)
+    const secret = await channel.during(authenticator.find(user, database).catch(() => null))
     return secret === null ? noCredential : withoutProof(secret)
   }
   assertNotLimited(rateLimit, attempt)
-  const secret = await authenticator.find(user, database)
+  const secret = await channel.during(authenticator.find(user, database))
   let proved: Credential | null
   try {
     proved =
@@ -149,8 +149,9 @@ async function proveMd5(
 
 /** Every answer of a client to an authentication request is of this type. */
 async function readPassword(channel: LoginChannel): Promise<Buffer> {
-  const { type, body } = await channel.readMessage(maxAuthMessageBytes)
-  if (type === frontend.password) return body
+  // Judged before its length: a second StartupMessage has none where it would be looked for.
+  const type = await channel.peekByte()
+  if (type === frontend.password) return (await channel.readMessage(maxAuthMessageBytes)).body
   const hex = type.toString(16).padStart(2, '0')
   throw new ProtocolError(`expected a password message, got one of type 0x${hex}`)
 }

@@ -120,9 +120,7 @@ class ClientStartup {
           }
           break
         case 'cancel':
-          await this.#options.onCancel(packet.processId, packet.secretKey)
-          this.#close()
-          return { kind: 'cancel' }
+          return await this.#cancel(packet.processId, packet.secretKey)
         case 'refused':
           throw packet.error
         case 'startup':
@@ -131,6 +129,17 @@ class ClientStartup {
           packet satisfies never
       }
     }
+  }
+
+  /** Closes without a word whatever comes of it: this client is not authenticated. */
+  async #cancel(processId: number, secretKey: Buffer): Promise<AcceptOutcome> {
+    try {
+      await this.#channel.during(Promise.resolve(this.#options.onCancel(processId, secretKey)))
+    } catch {
+      // The callback has its own log; nobody here may learn whether the key was right.
+    }
+    this.#close()
+    return { kind: 'cancel' }
   }
 
   async #logIn(request: StartupRequest): Promise<ClientLogin> {
@@ -237,16 +246,7 @@ class ClientStartup {
       return { kind: 'gone' }
     }
     if (error instanceof PgSplitError && !isGone) {
-      const { sqlstate, message, detail, hint } = error
-      this.#channel.send(
-        errorResponse({
-          sqlstate,
-          message,
-          severity: 'FATAL',
-          ...(detail === undefined ? {} : { detail }),
-          ...(hint === undefined ? {} : { hint }),
-        }),
-      )
+      this.#channel.send(errorResponse(error.facts('FATAL')))
     } else if (!isGone) {
       const message = 'internal error during the log-in'
       this.#channel.send(errorResponse({ sqlstate: 'XX000', message, severity: 'FATAL' }))

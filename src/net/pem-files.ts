@@ -1,5 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 import { ConfigError } from '../errors.ts'
 
 const pemCertificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
@@ -30,7 +31,7 @@ export function readCertificates(path: string, file: string): { pem: string[]; f
 }
 
 /** A private key in PEM form. Throws ConfigError, which never quotes the file. */
-export function readPrivateKey(path: string, file: string, passphrase?: string): KeyObject {
+function readPrivateKey(path: string, file: string, passphrase?: string): KeyObject {
   const key = readConfigured(path, file)
   try {
     return createPrivateKey(passphrase === undefined ? { key } : { key, passphrase })
@@ -45,9 +46,34 @@ export function readPrivateKey(path: string, file: string, passphrase?: string):
   }
 }
 
-/** Throws ConfigError unless `key` belongs to the first certificate. */
-export function assertKeyPair(path: string, certificate: Buffer, key: KeyObject): void {
-  if (!new X509Certificate(certificate).checkPrivateKey(key)) {
-    throw new ConfigError(path, 'the private key does not belong to the certificate')
+/** A certificate (with those between it and its authority) and its private key. Throws ConfigError. */
+export function readKeyPair(
+  certPath: string,
+  certFile: string,
+  keyPath: string,
+  keyFile: string,
+  passphrase?: string,
+): { context: SecureContextOptions; certificate: Buffer } {
+  const { pem, first } = readCertificates(certPath, certFile)
+  const key = readPrivateKey(keyPath, keyFile, passphrase)
+  if (!new X509Certificate(first).checkPrivateKey(key)) {
+    throw new ConfigError(keyPath, 'the private key does not belong to the certificate')
+  }
+  return {
+    certificate: first,
+    context: {
+      cert: pem.join('\n'),
+      key: key.export({ type: 'pkcs8', format: 'pem' }) as string,
+    },
+  }
+}
+
+/** `createSecureContext`, with ConfigError for what only OpenSSL finds wrong. */
+export function secureContextOf(path: string, options: SecureContextOptions): SecureContext {
+  try {
+    return createSecureContext(options)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ConfigError(path, `TLS cannot be set up with these files (${reason})`, error)
   }
 }

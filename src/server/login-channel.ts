@@ -89,6 +89,20 @@ export class LoginChannel {
     return { type, body: this.take(length + 1).subarray(5) }
   }
 
+  /** What `work` gives, unless the log-in ends before: others' answers may never come. */
+  during<T>(work: Promise<T>): Promise<T> {
+    if (this.#failure !== null) return Promise.reject(this.#failure)
+    return new Promise((resolve, reject) => {
+      const waiter = { needed: Number.POSITIVE_INFINITY, resolve: () => {}, reject }
+      this.#waiter = waiter
+      const done = (): void => {
+        if (this.#waiter === waiter) this.#waiter = null
+      }
+      // Before the caller goes on: its next read sets a waiter of its own.
+      work.finally(done).then(resolve, reject)
+    })
+  }
+
   /** Removes `size` held bytes and returns a copy of them. */
   take(size: number): Buffer {
     const bytes = Buffer.from(this.#held.subarray(this.#from, this.#from + size))
@@ -157,7 +171,7 @@ export class LoginChannel {
     if (waiter !== null && this.heldBytes >= waiter.needed) {
       this.#waiter = null
       waiter.resolve()
-    } else if (waiter === null && this.heldBytes > maxHeldBytes) {
+    } else if (this.heldBytes > maxHeldBytes && !this.#isPaused) {
       this.#isPaused = true
       this.#link.pause()
     }

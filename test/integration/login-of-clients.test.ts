@@ -8,7 +8,7 @@ import { AuthRateLimit } from '../../src/auth/auth-rate-limit.ts'
 import { authidSql, lookupFunctionDdl, lookupFunctionSql } from '../../src/auth/role-sql.ts'
 import { VerifierLookup } from '../../src/auth/verifier-lookup.ts'
 import type { AcceptOptions } from '../../src/client/startup.ts'
-import { ClientTls } from '../../src/net/tls-options.ts'
+import { ClientTls } from '../../src/net/client-tls.ts'
 import { type Certificate, makeCertificate, writeCertificate } from '../support/certificates.ts'
 import {
   debianBinDir,
