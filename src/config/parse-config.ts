@@ -59,7 +59,6 @@ function resolve(input: ConfigInput, directory: string): Config {
       maxClients: limits.maxClients,
       maxUnauthenticated: limits.maxUnauthenticated,
       authTimeoutMs: limits.authTimeout,
-      clientIdleTimeoutMs: limits.clientIdleTimeout,
       maxFrameBytes: limits.maxFrameBytes,
       maxBufferedRequestBytes: limits.maxBufferedRequest,
       retryMaxBytes: limits.retryMaxBytes,

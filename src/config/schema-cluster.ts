@@ -106,10 +106,10 @@ const routing = section(
       description: 'Send reads to the primary when no replica is eligible.',
       limit: 'With false they fail with SQLSTATE 57P03 and the reason.',
     }).prefault(true),
-    consistency: choice(['session', 'bounded', 'eventual', 'primary'], {
+    consistency: choice(['eventual', 'primary'], {
       description:
-        '`session`: a client sees its own writes and never reads backwards; `bounded`: `maxLag` holds for each read; `eventual`: lag limits only; `primary`: no splitting.',
-    }).prefault('session'),
+        '`eventual`: a read may come from any replica within `maxLag`, also right after a write; `primary`: no splitting.',
+    }).prefault('eventual'),
     zone: text('a zone name', { description: 'Zone that this pgsplit runs in.' }).optional(),
     maxFails: integer(
       {
@@ -125,10 +125,6 @@ const routing = section(
       description:
         'Time in which a replica that came back is eased in; 0 gives it its full share at once.',
     }).prefault('10s'),
-    transactions: choice(['primary', 'optimistic'], {
-      description:
-        'Where a transaction that is not READ ONLY runs. `optimistic`: on a replica up to its first statement that is not a proved read.',
-    }).prefault('primary'),
   },
   'Which node may serve a statement.',
 )

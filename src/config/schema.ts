@@ -59,10 +59,6 @@ const limits = section(
       { description: 'Time to log in.', limit: 'The connection is closed with SQLSTATE 57014.' },
       { min: 100 },
     ).prefault('15s'),
-    clientIdleTimeout: duration({
-      description: 'How long a client may send nothing; 0 means for ever.',
-      limit: 'The connection is closed with SQLSTATE 57P05.',
-    }).prefault(0),
     maxFrameBytes: size(
       {
         description: 'Longest message of the protocol that is accepted.',
@@ -72,11 +68,12 @@ const limits = section(
     ).prefault('1GB'),
     maxBufferedRequest: size(
       {
-        description: 'How much of one request is collected before it is routed.',
-        limit: 'A longer request goes to the primary and is streamed.',
+        description:
+          'Longest message of a client that is collected to be judged; COPY data is streamed.',
+        limit: 'A longer message ends the connection with SQLSTATE 54000.',
       },
       { min: 1024, max: 1024 ** 3 },
-    ).prefault('1MB'),
+    ).prefault('256MB'),
     retryMaxBytes: size(
       {
         description: 'Longest read that is kept to be run again on another node.',

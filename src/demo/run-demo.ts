@@ -27,7 +27,7 @@ export interface RunDemoOptions {
   readonly signal?: AbortSignal
   /** Requests per second. Default 400. */
   readonly rate?: number
-  readonly binDir?: string
+  readonly binDir?: string | undefined
   /** Default: standard output. */
   readonly output?: Output
 }
@@ -119,13 +119,13 @@ function totals(
   before: ReadonlyMap<string, number>,
   after: ReadonlyMap<string, number>,
 ): Totals {
-  const { reads, writes, transactions, readBack, errors } = workload
+  const { reads, writes, transactions, readBack, readTooEarly, errors } = workload
   const nodes = cluster.nodes.map(({ name }) => ({
     name,
     role: name === cluster.primary.name ? 'primary' : 'replica',
     commits: (after.get(name) ?? 0) - (before.get(name) ?? 0),
   }))
-  return { seconds, reads, writes, transactions, readBack, errors, nodes }
+  return { seconds, reads, writes, transactions, readBack, readTooEarly, errors, nodes }
 }
 
 function sample(workload: Workload, proxy: DemoProxy): Sample {

@@ -63,7 +63,7 @@ describe('the demo', () => {
     expect(text).toMatch(/^ {2}primary {3}primary {2}\d{2,}$/m)
     expect(text).toMatch(/^ {2}replica1 {2}replica {4}0$/m)
     expect(text).toContain('share of the reads that replicas served: 0.0 %')
-    expect(text).toMatch(/of which stale: 0\nerrors: none\n$/)
+    expect(text).toMatch(/of which before the replica had it: 0\nerrors: none\n$/)
     expect(nothingLeft()).toBe(true)
   })
 

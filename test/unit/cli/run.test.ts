@@ -75,12 +75,23 @@ describe('the command line', () => {
 describe('demo', () => {
   it('passes on its flags and the exit code, and ends with a signal', async () => {
     const process = new FakeProcess({
-      demo: ({ signal, replicas, forMs, listen }) => {
-        expect([replicas, forMs, listen]).toEqual([3, 15_000, { host: '127.0.0.1', port: 7000 }])
+      demo: ({ signal, replicas, forMs, listen, binDir }) => {
+        expect([replicas, forMs, binDir]).toEqual([3, 15_000, '/opt/pg/bin'])
+        expect(listen).toEqual({ host: '127.0.0.1', port: 7000 })
         return new Promise((resolve) => signal.addEventListener('abort', () => resolve(7)))
       },
     })
-    const ended = process.run(['demo', '--replicas', '3', '--for', '15s', '--listen', '7000'])
+    const ended = process.run([
+      'demo',
+      '--replicas',
+      '3',
+      '--for',
+      '15s',
+      '--listen',
+      '7000',
+      '--bin-dir',
+      '/opt/pg/bin',
+    ])
     await expect.poll(() => process.listenerCount).toBe(1)
     process.interrupt()
     expect(await ended).toBe(7)
