@@ -20,7 +20,8 @@ interface Waiter {
 
 /**
  * Reads one message after the other from a link while a log-in is going on, on either side of
- * pgsplit. One read at a time; a closed link, or `fail`, rejects it and all later ones.
+ * pgsplit. One read at a time; `fail` rejects it and all later ones, a closed link
+ * those for which nothing is held.
  */
 export class LoginChannel {
   #link: Link
@@ -29,6 +30,8 @@ export class LoginChannel {
   #to = 0
   #waiter: Waiter | null = null
   #failure: Error | null = null
+  /** The peer has closed; what it sent before is still read. */
+  #closed: Error | null = null
   #isPaused = false
 
   constructor(link: Link) {
@@ -50,7 +53,8 @@ export class LoginChannel {
     link.onChunk = (chunk) => this.#onChunk(chunk)
     link.onClose = (error) => {
       const message = 'the connection was closed during the log-in'
-      this.fail(new PgSplitError({ sqlstate: '08006', message, severity: 'FATAL' }, error))
+      this.#closed = new PgSplitError({ sqlstate: '08006', message, severity: 'FATAL' }, error)
+      this.#reject(this.#closed)
     }
   }
 
@@ -91,7 +95,8 @@ export class LoginChannel {
 
   /** What `work` gives, unless the log-in ends before: others' answers may never come. */
   during<T>(work: Promise<T>): Promise<T> {
-    if (this.#failure !== null) return Promise.reject(this.#failure)
+    const ended = this.#failure ?? this.#closed
+    if (ended !== null) return Promise.reject(ended)
     return new Promise((resolve, reject) => {
       const waiter = { needed: Number.POSITIVE_INFINITY, resolve: () => {}, reject }
       this.#waiter = waiter
@@ -118,16 +123,22 @@ export class LoginChannel {
   /** Ends the log-in's reads with `error`; the first one counts. */
   fail(error: Error): void {
     this.#failure ??= error
+    this.#reject(this.#failure)
+  }
+
+  #reject(error: Error): void {
     const waiter = this.#waiter
     this.#waiter = null
-    waiter?.reject(this.#failure)
+    waiter?.reject(error)
   }
 
   /**
    * Ends the log-in: the link is paused and its handlers are free to be set. Returns the bytes that
-   * came behind the last message.
+   * came behind the last message. Throws when the link has closed already: nobody would be told.
    */
   release(): Buffer {
+    const ended = this.#failure ?? this.#closed
+    if (ended !== null) throw ended
     this.#link.onChunk = () => {}
     this.#link.onClose = () => {}
     if (!this.#isPaused) this.#link.pause()
@@ -145,6 +156,7 @@ export class LoginChannel {
   #need(needed: number): Promise<void> {
     if (this.#failure !== null) return Promise.reject(this.#failure)
     if (this.heldBytes >= needed) return Promise.resolve()
+    if (this.#closed !== null) return Promise.reject(this.#closed)
     if (this.#isPaused) {
       this.#isPaused = false
       this.#link.resume()
