@@ -12,7 +12,7 @@ const maxNonceChars = 1024
 const maxSaltBytes = 1024
 
 /** `n`: client can't bind, `y`: it could but saw no offer, `p`: it does. */
-export type Gs2Flag = 'n' | 'y' | 'p'
+type Gs2Flag = 'n' | 'y' | 'p'
 
 export interface ClientFirst {
   readonly flag: Gs2Flag

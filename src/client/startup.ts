@@ -11,6 +11,7 @@ import { decodeStartupPacket, type StartupRequest } from '../wire/startup-packet
 import { authenticationOk } from './authentication-messages.ts'
 import { authenticate, type ClientLoginOptions, refusal } from './login.ts'
 import type { LoginGate } from './login-gate.ts'
+import { assertTlsSuffices } from './tls-requirement.ts'
 
 export interface AcceptOptions extends ClientLoginOptions {
   /** TLS that clients are offered; null: none. */
@@ -147,7 +148,7 @@ class ClientStartup {
     const { user, database, negotiate } = request
     this.#user = user
     const name = this.#tls?.clientCertificate?.commonName ?? null
-    this.#assertTls(user, name)
+    assertTlsSuffices(this.#options.tls, this.#tls, user)
     if (negotiate !== null) {
       channel.send(negotiateProtocolVersion(negotiate.minor, negotiate.unrecognized))
     }
@@ -214,24 +215,6 @@ class ClientStartup {
       `received unencrypted data after ${request}`,
       'This is either a bug of the client or somebody in the middle who injects bytes.',
     )
-  }
-
-  /** What `tls.mode` asks of every client that wants to start. */
-  #assertTls(user: string, certificateName: string | null): void {
-    const { tls } = this.#options
-    const invalid = this.#tls?.certificateError ?? null
-    if (invalid !== null) throw refusal('28000', `client certificate is not valid (${invalid})`)
-    if (tls === null || !tls.isRequired) return
-    if (this.#tls === null) {
-      throw refusal('28000', 'TLS is required', 'Connect with sslmode=require or stronger.')
-    }
-    if (!tls.mustVerify) return
-    if (certificateName === null) {
-      throw refusal('28000', 'connection requires a valid client certificate')
-    }
-    if (tls.mode === 'verify-full' && certificateName !== user) {
-      throw refusal('28000', `certificate authentication failed for user "${user}"`)
-    }
   }
 
   #answer(letter: 'S' | 'N'): void {

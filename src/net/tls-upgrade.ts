@@ -19,7 +19,7 @@ export interface TlsInfo {
   readonly certificateError: string | null
 }
 
-export interface ClientCertificate {
+interface ClientCertificate {
   /** CN of the subject, the last one if there are several; '' without. */
   readonly commonName: string
   readonly subject: string

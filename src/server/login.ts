@@ -9,7 +9,7 @@ import { ConnectError, serverRefusal } from './connect-error.ts'
 import type { LoginChannel, LoginMessage } from './login-channel.ts'
 
 /** No message of a log-in comes near it (PostgreSQL: PG_MAX_AUTH_TOKEN_LENGTH is 65,535). */
-export const maxLoginMessageBytes = 65_536
+const maxLoginMessageBytes = 65_536
 
 export interface LoginOptions {
   readonly user: string

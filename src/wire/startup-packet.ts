@@ -2,7 +2,7 @@ import { PgSplitError, ProtocolError } from '../errors.ts'
 import { parseStartupOptions, type Setting } from './startup-options.ts'
 
 /** Of the whole packet, length word included (PostgreSQL: MAX_STARTUP_PACKET_LENGTH without it). */
-export const maxStartupPacketBytes = 10_004
+const maxStartupPacketBytes = 10_004
 export const maxCancelKeyBytes = 256
 
 /** The newest minor version of protocol 3 that pgsplit speaks. */
