@@ -36,7 +36,7 @@ SELECT pg_is_in_recovery()::text AS standby, concat_ws('/',
   (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_extension),
   (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_constraint WHERE contypid <> 0),
   (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_type
-    WHERE typtype IN ('b', 'd', 'r', 'm') AND oid >= ${FIRST_USER_OID}),
+    WHERE typtype <> 'c' AND typcategory <> 'A' AND oid >= ${FIRST_USER_OID}),
   (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_attribute
     WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0)) AS state`
 

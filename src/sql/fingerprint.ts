@@ -47,7 +47,7 @@ export class Fingerprint {
   a = 0
   /** Second half: proves the hit, together with `check`. */
   b = 0
-  /** Number of tokens, or of bytes when the whole text was hashed. */
+  /** Number of tokens without collapsed ones, or of bytes (negative) when the whole text was hashed. */
   check = 0
   readonly #seedA: number
   readonly #seedB: number
@@ -113,7 +113,7 @@ export class Fingerprint {
             a = beforeA
             b = beforeB
             if (statementStart) return this.#whole(text, start, end, backslash, salt)
-            tokens++
+            if (run !== 2) tokens++
             p = close
             if (text[from + 1] === 0x26 && text[from + 2] === 0x22) {
               // U&"…" may be any name, set_config too.
@@ -168,7 +168,7 @@ export class Fingerprint {
       if (close < 0) return false
       if (literal) {
         if (statementStart) return this.#whole(text, start, end, backslash, salt)
-        tokens++
+        if (run !== 2) tokens++
         if (this.#keep !== KEEP_NONE) {
           if (run === 2) {
             a = Math.imul(a ^ 0x2c, factorA)
@@ -203,7 +203,6 @@ export class Fingerprint {
       }
       if (c === 0x2c && run === 1 && this.#keep === KEEP_NONE) {
         run = 2
-        tokens++
         p++
         continue
       }

@@ -341,7 +341,7 @@ export class QueryWalk {
       if (!catalog.pureFunctions.has(word)) this.readsData = true
       return
     }
-    if (!label && (SYNTAX_BEFORE_PARENTHESIS.has(word) || TYPE_OR_FUNCTION.has(word))) return
+    if (!label && SYNTAX_BEFORE_PARENTHESIS.has(word)) return
     if (catalog.types.has(word)) return
     if (this.#isAlias(i, behindDot)) return
     this.#refuse(`calls ${word}(), which the catalog does not know`)

@@ -33,8 +33,7 @@ export const SYNTAX_BEFORE_PARENTHESIS = words(`
   by columns content cube document escape filter first key keys materialized name next of
   operator ordinality over partition passing path range recursive repeatable rollup rows groups
   sets value varying within without zone year month day hour minute second
-  collation current_schema full ilike inner is isnull join left like natural notnull outer
-  overlaps right similar cross`)
+  ilike join like overlaps`)
 
 /**
  * Unreserved words that could be taken for a table alias, so that `word f(x)` may be a call and
