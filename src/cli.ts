@@ -1,6 +1,15 @@
 #!/usr/bin/env node
-import { parts } from './cli/parts.ts'
-import { run } from './cli/run.ts'
+// Nothing is imported before the version is known: an older Node.js fails while it links modules.
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 22)) {
+  process.stderr.write(
+    `pgsplit: needs Node.js 22.22 or later, this is ${process.version}; install a current Node.js\n`,
+  )
+  process.exit(1)
+}
+
+const { parts } = await import('./cli/parts.ts')
+const { run } = await import('./cli/run.ts')
 
 // The reader went away (`pgsplit config | head`): nothing is left to say.
 process.stdout.on('error', () => process.exit(0))
@@ -21,3 +30,5 @@ const code = await run(
 )
 // Not only exitCode: a timer that somebody forgot must not keep a stopped proxy alive.
 process.exit(code)
+
+export {}

@@ -1,5 +1,4 @@
--- A tour for psql: where pgsplit sends what. Start `npm run demo`, then in another terminal
---   psql postgresql://demo:demo@127.0.0.1:6432/demo -f examples/psql/tour.sql
+-- A tour for psql: where pgsplit sends what, and why. `npm run example:psql` plays it.
 \set QUIET on
 \pset footer off
 
@@ -11,15 +10,17 @@ SHOW pgsplit.last_route;
 UPDATE accounts SET balance = balance + 1 WHERE id = 1;
 SHOW pgsplit.last_route;
 
-\echo 'The next read sees it, wherever it is served:'
+\echo 'A transaction stays on the primary and sees what it wrote:'
+BEGIN;
+UPDATE accounts SET balance = balance + 1 WHERE id = 1;
 SELECT owner, balance FROM accounts WHERE id = 1;
 SHOW pgsplit.last_route;
+COMMIT;
 
-\echo 'A SELECT that locks rows is no read:'
-BEGIN;
+\echo 'A SELECT that locks rows is no read, neither is one that calls nextval():'
 SELECT balance FROM accounts WHERE id = 1 FOR UPDATE;
 SHOW pgsplit.last_route;
-ROLLBACK;
+EXPLAIN (ROUTE) SELECT nextval('orders_id_seq');
 
 \echo 'A read-only transaction stays on one replica:'
 BEGIN READ ONLY;
@@ -30,3 +31,9 @@ COMMIT;
 \echo 'A hint is obeyed where it is safe:'
 /* pgsplit: primary */ SELECT count(*) AS accounts FROM accounts;
 SHOW pgsplit.last_route;
+
+\echo 'What belongs to one server pins the session to it, until it is gone:'
+LISTEN news;
+SHOW pgsplit.pin;
+UNLISTEN *;
+SHOW pgsplit.pin;
