@@ -152,9 +152,9 @@ async function readUntilReady(
   }
 }
 
-/** A server or pooler that doesn't negotiate refuses 3.2 as such. */
-function isUnknownVersion({ failure, sqlstate, message }: ConnectError): boolean {
-  return failure === 'server' && /^(0A000|08P01|XX000)$/.test(sqlstate) && /protocol/i.test(message)
+/** A server or pooler that doesn't negotiate refuses 3.2; PgBouncer 1.18 as a "bad packet header". */
+function isUnknownVersion({ failure, sqlstate }: ConnectError): boolean {
+  return failure === 'server' && (sqlstate === '0A000' || sqlstate === '08P01')
 }
 
 /** 28000: no entry in pg_hba.conf for this user with, or without, TLS. */

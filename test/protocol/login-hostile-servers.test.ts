@@ -83,7 +83,7 @@ describe('a server that is let in on', () => {
 
   it('is asked again for protocol 3.0 when it does not know 3.2', async () => {
     const says = [
-      errorResponse({ sqlstate: '08P01', message: 'unsupported protocol', severity: 'FATAL' }),
+      errorResponse({ sqlstate: '08P01', message: 'bad packet header', severity: 'FATAL' }),
       Buffer.concat([authOk, ready]),
     ]
     expect((await meet(says)).protocolMinor).toBe(0)
