@@ -81,7 +81,10 @@ export class RawClient {
   /** Types of the messages up to the next ReadyForQuery, without asynchronous ones. */
   async answer(): Promise<string> {
     const messages = await this.until('Z')
-    return messages.map(({ type }) => type).filter((type) => !'SNA'.includes(type)).join('')
+    return messages
+      .map(({ type }) => type)
+      .filter((type) => !'SNA'.includes(type))
+      .join('')
   }
 
   /** Sends a Query and gives its whole answer. */
@@ -179,5 +182,7 @@ function values(body: Buffer): (string | null)[] {
 /** SQLSTATE of the first ErrorResponse, or null. */
 export function sqlstate(messages: readonly RawMessage[]): string | null {
   const error = messages.find(({ type }) => type === 'E')
-  return error === undefined ? null : (/\0C([0-9A-Z]{5})\0/.exec(`\0${error.body.toString()}`)?.[1] ?? '')
+  return error === undefined
+    ? null
+    : (/\0C([0-9A-Z]{5})\0/.exec(`\0${error.body.toString()}`)?.[1] ?? '')
 }
