@@ -40,7 +40,10 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
       hint: 'Make it the first statement of the transaction, or BEGIN without READ ONLY; then it runs on the primary.',
     }
   }
-  sendOn(session, request, lease)
+  // After a RESET the connection has the server's default where the client has its startup value.
+  const canSync = session.inFlight.length === 0 && lease.status !== txStatus.failed
+  if (lease.state !== session.state && canSync) prepare(session, request, lease)
+  else sendOn(session, request, lease)
 }
 
 /** Refused by a standby with 25006 exactly as a primary refuses it in a READ ONLY transaction. */
@@ -267,6 +270,10 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     return
   }
   applyEffects(session, request, status)
+  if (session.lease === connection) {
+    connection.state = session.actual ?? session.state
+    session.actual = null
+  }
   if (!request.isShared) settle(session, connection)
   session.pump()
 }
@@ -312,7 +319,6 @@ function settle(session: ClientSession, connection: ServerConnection): void {
   if (session.lease !== connection || session.inFlight.length > 0 || session.waiting !== null)
     return
   if (session.segment?.connection === connection) return
-  connection.state = session.state
   if (connection.status !== txStatus.idle || session.pinReason !== null) {
     session.facts.pinned = session.pinReason
     return
@@ -332,7 +338,8 @@ function leave(session: ClientSession, connection: ServerConnection, isShared: b
   if (!connection.isClosed) pool?.release(connection)
 }
 
-function dropLease(session: ClientSession): void {
+/** Closes the connection that the session holds: nothing of it is handed on. */
+export function dropLease(session: ClientSession): void {
   const { lease, leasePool } = session
   if (lease === null) return
   session.lease = null
@@ -575,7 +582,6 @@ export function abandon(session: ClientSession): void {
       if (isRunning) void session.cluster.cancel(lease)
       lease.dirty ??= 'client left in mid-request'
     } else if (session.pinReason !== null) lease.dirty ??= 'client left while pinned'
-    else lease.state = session.state
     if (!lease.isClosed) leasePool?.release(lease)
   }
   for (const [node, connection] of session.kept) {

@@ -1,3 +1,4 @@
+import { SessionState } from '../server/session-state.ts'
 import { isTrackableName } from '../server/state-sync.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
@@ -31,7 +32,10 @@ function applyError(session: ClientSession, effects: readonly Effect[], status: 
 }
 
 function endTransaction(session: ClientSession, isRolledBack: boolean): void {
-  if (isRolledBack && session.transaction !== null) session.state = session.transaction.before
+  if (isRolledBack && session.transaction !== null) {
+    session.state = session.transaction.before
+    session.actual = null
+  }
   if (!isRolledBack && session.hasDdl) session.cluster.noteDdl(session.scope.database)
   session.hasDdl = false
   session.transaction = null
@@ -41,19 +45,20 @@ function applySuccess(session: ClientSession, request: Request): void {
   let isPinned = false
   for (const effect of request.effects) {
     if (session.pins.apply(effect)) isPinned = true
-    applyOne(session, effect, request.tag)
+    applyOne(session, effect, request)
+    if (effect.kind === 'deallocate' && effect.name === null) request.connection?.prepared.clear()
   }
   if (request.pin !== null && !isPinned) session.pins.add(request.pin)
 }
 
-function applyOne(session: ClientSession, effect: Effect, tag: string): void {
+function applyOne(session: ClientSession, effect: Effect, request: Request): void {
   const { transaction } = session
   switch (effect.kind) {
     case 'begin':
       session.transaction ??= new Transaction(session.state)
       break
     case 'commit':
-      endTransaction(session, tag === 'ROLLBACK')
+      endTransaction(session, request.tag === 'ROLLBACK')
       if (effect.chain) session.transaction = new Transaction(session.state)
       break
     case 'rollback':
@@ -82,7 +87,11 @@ function applyOne(session: ClientSession, effect: Effect, tag: string): void {
       resetAll(session)
       break
     case 'discard':
-      if (effect.what === 'all') discardAll(session)
+      if (effect.what === 'all') {
+        request.connection?.prepared.clear()
+        discardAll(session)
+        session.actual = SessionState.empty
+      }
       break
     case 'deallocate':
       forgetStatements(session, effect.name)
@@ -120,7 +129,10 @@ function applySet(
     session.pins.add(`setting ${name} whose value the statement does not show`)
     return
   }
-  session.state = session.state.with(name, value)
+  // A new session user has its own role (PostgreSQL: SET SESSION AUTHORIZATION).
+  const base = name === 'session_authorization' ? session.state.without('role') : session.state
+  session.state = base.with(name, value)
+  if (session.actual !== null) session.actual = session.actual.with(name, value)
 }
 
 function applyReset(session: ClientSession, name: string): void {
@@ -129,6 +141,9 @@ function applyReset(session: ClientSession, name: string): void {
     return
   }
   const initial = session.startup.get(name)
+  if (initial !== undefined || session.actual !== null) {
+    session.actual = (session.actual ?? session.state).without(name)
+  }
   session.state =
     initial === undefined ? session.state.without(name) : session.state.with(name, initial)
 }
@@ -138,6 +153,10 @@ function resetAll(session: ClientSession): void {
   const role = session.state.get('role')
   const user = session.state.get('session_authorization')
   let state = session.startup
+  let actual = SessionState.empty
+  if (role !== undefined) actual = actual.with('role', role)
+  if (user !== undefined) actual = actual.with('session_authorization', user)
+  session.actual = actual
   if (role !== undefined) state = state.with('role', role)
   if (user !== undefined) state = state.with('session_authorization', user)
   session.state = state

@@ -333,7 +333,10 @@ export function finishSegment(
   const segment = session.segment
   if (!segment.isFlushed) {
     const hasLocal =
-      segment.effects.length > 0 || session.isBroken || session.pendingError !== null || segment.executed[0]?.parts.length === 0
+      segment.effects.length > 0 ||
+      session.isBroken ||
+      session.pendingError !== null ||
+      segment.executed[0]?.parts.length === 0
     const isOnlyInvented = segment.size === 0
     if (hasLocal || isOnlyInvented) {
       const answered = answerLocally(session, segment.cls, segment, buffer, start, end)

@@ -16,6 +16,7 @@ import {
 } from '../wire/backend-messages.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
+import { dropLease } from './dispatch.ts'
 import { discardAll, forgetStatements, refreshFacts } from './effects.ts'
 import { describePortal, inventedClose } from './extended.ts'
 import { bareSyncClass } from './fixed-class.ts'
@@ -92,7 +93,8 @@ function maybeLocal(session: ClientSession, cls: StatementClass): boolean {
   return (
     effect.kind === 'explain-route' ||
     ((effect.kind === 'show' || effect.kind === 'set') && isOwnSetting(effect.name)) ||
-    effect.kind === 'deallocate'
+    effect.kind === 'deallocate' ||
+    (effect.kind === 'discard' && effect.what === 'all')
   )
 }
 
@@ -144,6 +146,12 @@ function answerOf(session: ClientSession, effect: Effect, message: () => Buffer)
     forgetStatements(session, effect.name)
     return { tag: 'DEALLOCATE' }
   }
+  if (effect.kind === 'discard' && effect.what === 'all' && session.localStatus === txStatus.idle) {
+    // What a pinned connection holds goes with it, whatever it is.
+    dropLease(session)
+    discardAll(session)
+    return { tag: 'DISCARD ALL' }
+  }
   return session.lease === null ? withoutLease(session, effect, message) : null
 }
 
@@ -185,10 +193,6 @@ function withoutLease(
       session.transaction = null
       return { tag }
     }
-    case 'discard':
-      if (effect.what !== 'all' || deferred !== null) return null
-      discardAll(session)
-      return { tag: 'DISCARD ALL' }
     case 'deallocate':
       if (effect.name !== null) return null
       forgetStatements(session, null)

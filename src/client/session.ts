@@ -101,6 +101,11 @@ export class ClientSession implements FrameSink, RequestOwner {
   unnamedPortalClass: Request['cls'] | null = null
   /** A statement of the open transaction may have changed the catalog. */
   hasDdl = false
+  /**
+   * Settings that the leased connection really has, while they differ from `state`: RESET goes back
+   * to the server's defaults there, and to the startup packet's values for the client.
+   */
+  actual: SessionState | null = null
   /** The state that `facts` were read from. */
   factsState: SessionState | null = null
   /** `pgsplit.*` settings as they were at log-in: what RESET goes back to. */

@@ -31,7 +31,12 @@ export function handleQuery(
     session.run(segment)
     return true
   }
-  if (cls.effects.length > 0 || cls.parts.length === 0 || session.isBroken || session.pendingError !== null) {
+  if (
+    cls.effects.length > 0 ||
+    cls.parts.length === 0 ||
+    session.isBroken ||
+    session.pendingError !== null
+  ) {
     const answered = answerLocally(session, cls, null, buffer, start, end)
     if (answered === 'later') return false
     if (answered === 'done') return true
