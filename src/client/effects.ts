@@ -124,7 +124,7 @@ function applySet(
     applyReset(session, name)
     return
   }
-  const value = sqlText === null || isOpaque ? null : settingValue(name, sqlText)
+  const value = sqlText === null || isOpaque ? null : byteText(settingValue(name, sqlText))
   if (value === null || !isTrackableName(name)) {
     session.pins.add(`setting ${name} whose value the statement does not show`)
     return
@@ -133,6 +133,15 @@ function applySet(
   const base = name === 'session_authorization' ? session.state.without('role') : session.state
   session.state = base.with(name, value)
   if (session.actual !== null) session.actual = session.actual.with(name, value)
+}
+
+/**
+ * The value's bytes as the client sent them, one character each: states are replayed byte for byte,
+ * under the client's own encoding. null for text that was not valid UTF-8 and so can't be told.
+ */
+function byteText(value: string | null): string | null {
+  if (value === null || value.includes('\ufffd')) return null
+  return Buffer.from(value).toString('latin1')
 }
 
 function applyReset(session: ClientSession, name: string): void {

@@ -1,7 +1,7 @@
 import type { StatementClass, Verdict } from '../sql/statement-class.ts'
 
 /** A class for what is routed without being SQL text of the client. */
-export function fixedClass(verdict: Verdict, reason: string): StatementClass {
+function fixedClass(verdict: Verdict, reason: string): StatementClass {
   return {
     verdict,
     reason,
@@ -15,8 +15,5 @@ export function fixedClass(verdict: Verdict, reason: string): StatementClass {
   }
 }
 
-export const transactionClass: StatementClass = fixedClass('primary', 'transaction')
 export const functionCallClass: StatementClass = fixedClass('primary', 'function call message')
 export const bareSyncClass: StatementClass = fixedClass('either', 'nothing to run')
-export const loginClass: StatementClass = fixedClass('primary', 'log-in')
-export const pinnedClass: StatementClass = fixedClass('primary', 'pinned session')

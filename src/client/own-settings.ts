@@ -9,7 +9,7 @@ export function isOwnSetting(name: string): boolean {
 }
 
 /** `500ms`, `2s`, `1min`, or a bare number of milliseconds. null: none of these. */
-export function parseLag(text: string): number | null {
+function parseLag(text: string): number | null {
   const match = /^\s*(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|min|m)?\s*$/.exec(text)
   if (match === null) return null
   const unit = match[2] === 's' ? 1000 : match[2] === 'm' || match[2] === 'min' ? 60_000 : 1

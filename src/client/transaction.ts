@@ -43,8 +43,6 @@ export interface DeferredBegin {
   readonly modes: TransactionModes
 }
 
-export const noModes: TransactionModes = { isolation: null, readOnly: null, deferrable: null }
-
 /** Later statements override what earlier ones said. */
 export function mergeModes(first: TransactionModes, second: TransactionModes): TransactionModes {
   return {

@@ -54,9 +54,14 @@ export interface StateChange {
   readonly value: string | null
 }
 
-/** Identity first: a role may be set only by a session user that may, and settings follow both. */
+/**
+ * Identity first: a role may be set only by a session user that may, and settings follow both. Then
+ * the encoding, which the bytes of all other values are in.
+ */
 function rank(name: string): number {
-  return name === 'session_authorization' ? 0 : name === 'role' ? 1 : 2
+  if (name === 'session_authorization') return 0
+  if (name === 'role') return 1
+  return name === 'client_encoding' ? 2 : 3
 }
 
 /** What turns a connection in state `from` into one in state `to`, in the order to send it. */
