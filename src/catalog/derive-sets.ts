@@ -147,5 +147,3 @@ function digestOf(sets: Readonly<Record<string, unknown>>): string {
 function compare(a: readonly [string, string], b: readonly [string, string]): number {
   return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0
 }
-
-export type { Row }

@@ -1,7 +1,7 @@
 import type { StatementClass, TransactionModes } from '../sql/statement-class.ts'
 import type { Lsn } from '../topology/lsn.ts'
 
-export type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
+type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
 
 /** What routing must know of a session. The session keeps one such object and updates it. */
 export interface SessionFacts {

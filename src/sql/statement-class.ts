@@ -115,7 +115,7 @@ export interface StatementClass {
 }
 
 /** Mutable counters of one class, written by the session that ran it. Times in ms. */
-export interface ClassTiming {
+interface ClassTiming {
   runs: number
   /** Peak, halved every 64 runs, of the time from send to the last byte of the answer. */
   peakMs: number

@@ -35,17 +35,3 @@ export function decodeErrorFields(buffer: Buffer, start: number, end: number): E
   }
   return { severity: severity || fallback, sqlstate, message, detail, routine }
 }
-
-/** Five-character SQLSTATE only, without decoding the rest. */
-export function sqlstateOf(buffer: Buffer, start: number, end: number): string {
-  let at = start
-  while (at < end) {
-    const code = buffer[at] as number
-    if (code === 0) break
-    let zero = buffer.indexOf(0, at + 1)
-    if (zero < 0 || zero > end) zero = end
-    if (code === 0x43 && zero - at === 6) return buffer.toString('latin1', at + 1, zero)
-    at = zero + 1
-  }
-  return 'XX000'
-}

@@ -5,8 +5,6 @@ import { Writer } from './writer.ts'
 
 const writer = new Writer(1024)
 
-export const sync: Buffer = writer.begin(frontend.sync).end().take()
-export const flush: Buffer = writer.begin(frontend.flush).end().take()
 export const terminate: Buffer = writer.begin(frontend.terminate).end().take()
 
 export function query(text: string): Buffer {
@@ -16,10 +14,6 @@ export function query(text: string): Buffer {
 /** Close of a prepared statement (`S`) or portal (`P`). */
 export function close(kind: 'S' | 'P', name: string): Buffer {
   return writer.begin(frontend.close).byte(kind.charCodeAt(0)).string(name).end().take()
-}
-
-export function copyFail(reason: string): Buffer {
-  return writer.begin(frontend.copyFail).string(reason).end().take()
 }
 
 /** PasswordMessage, SASLResponse (`bytes` as they are). */

@@ -26,7 +26,7 @@ export interface Cell extends Workload {
   readonly id: string
 }
 
-export const contestantNames = ['direct', 'pgsplit', 'pgbouncer', 'pgpool'] as const
+const contestantNames = ['direct', 'pgsplit', 'pgbouncer', 'pgpool'] as const
 
 const protocols = ['simple', 'extended', 'prepared'] as const
 const everyCell: readonly Cell[] = [

@@ -27,7 +27,7 @@ export const primary: NodeRow = {
   errors: 0,
 }
 
-export const replica: NodeRow = {
+const replica: NodeRow = {
   ...primary,
   node: 'r1',
   role: 'replica',
@@ -38,7 +38,7 @@ export const replica: NodeRow = {
   replay_lsn: '0/3000148',
 }
 
-export const pool: PoolRow = {
+const pool: PoolRow = {
   database: 'app',
   user: 'web',
   cl_active: 3,
@@ -80,14 +80,14 @@ const connection = {
   id: 7,
 }
 
-export const client: ClientRow = {
+const client: ClientRow = {
   ...connection,
   pin_reason: 'LISTEN orders',
   node: 'p1',
   last_route: 'p1: pinned by LISTEN',
 }
 
-export const server: ServerRow = { ...connection, node: 'r1', in_flight: 2, pin_reason: null }
+const server: ServerRow = { ...connection, node: 'r1', in_flight: 2, pin_reason: null }
 
 /** A source of constant rows; `rows` replaces some of its answers. */
 export function sampleSource(rows: Partial<AdminSource> = {}): AdminSource {
