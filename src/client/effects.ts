@@ -174,6 +174,7 @@ function resetAll(session: ClientSession): void {
 export function discardAll(session: ClientSession): void {
   session.state = session.startup
   session.pins.clear()
+  session.facts.pinned = null
   forgetStatements(session, null)
   session.portals.clear()
   session.unnamed = null

@@ -3,7 +3,7 @@ import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
-import { bareSyncClass } from './fixed-class.ts'
+import { bareSyncClass, parameterTypeClass } from './fixed-class.ts'
 import { answerLocally } from './local-answer.ts'
 import { PreparedStatement } from './prepared-statement.ts'
 import { Request } from './request.ts'
@@ -89,10 +89,9 @@ function collectParse(
   cursor.bytes(count * 4)
   cursor.assertEnd()
   const { buffer, end } = cursor
-  const { classifier } = session.scope
   session.queries++
   if (name === '') {
-    const cls = classifier.classify(buffer, bodyStart, textEnd, session.lexMode)
+    const cls = judge(session, buffer, bodyStart, textEnd, end)
     const serial = nextUnnamed++
     const size = end - bodyStart
     const old = session.unnamed?.body
@@ -132,6 +131,27 @@ function collectParse(
   segment.kinds.push(frontend.parse)
 }
 
+/**
+ * The class of a Parse's text. A parameter of a type whose input may run a writing function (a
+ * domain's CHECK …) takes a read to the primary, though the text shows nothing of it.
+ */
+function judge(
+  session: ClientSession,
+  buffer: Buffer,
+  textStart: number,
+  textEnd: number,
+  end: number,
+): StatementClass {
+  const { classifier } = session.scope
+  const cls = classifier.classify(buffer, textStart, textEnd, session.lexMode)
+  if (cls.verdict !== 'replica' && cls.verdict !== 'either') return cls
+  for (let at = textEnd + 3; at + 4 <= end; at += 4) {
+    const oid = buffer.readUInt32BE(at)
+    if (oid !== 0 && classifier.isUnsafeType(oid)) return parameterTypeClass
+  }
+  return cls
+}
+
 function intern(
   session: ClientSession,
   buffer: Buffer,
@@ -144,7 +164,7 @@ function intern(
   let statement = statements.find(key)
   if (statement === undefined) {
     const body = Buffer.from(buffer.subarray(bodyStart, end))
-    const cls = classifier.classify(buffer, bodyStart, textEnd, session.lexMode)
+    const cls = judge(session, buffer, bodyStart, textEnd, end)
     statement = new PreparedStatement(
       key,
       body,
@@ -162,7 +182,8 @@ function intern(
 function classOf(session: ClientSession, statement: PreparedStatement): StatementClass {
   const { classifier } = session.scope
   if (statement.catalogVersion !== classifier.catalogVersion || statement.cls.learned !== null) {
-    statement.cls = classifier.classify(statement.body, 0, statement.textBytes, session.lexMode)
+    const { body, textBytes } = statement
+    statement.cls = judge(session, body, 0, textBytes, body.length)
     statement.catalogVersion = classifier.catalogVersion
   }
   return statement.cls
@@ -185,7 +206,7 @@ function useUnnamed(session: ClientSession, segment: Request): StatementClass {
   if (segment.unnamedSerial === 0) {
     // Judged anew: the catalog may have changed since its Parse.
     const zero = unnamed.body.indexOf(0)
-    session.unnamedClass = session.scope.classifier.classify(unnamed.body, 0, zero, session.lexMode)
+    session.unnamedClass = judge(session, unnamed.body, 0, zero, unnamed.bodyBytes)
   }
   return session.unnamedClass ?? bareSyncClass
 }

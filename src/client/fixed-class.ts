@@ -17,3 +17,7 @@ function fixedClass(verdict: Verdict, reason: string): StatementClass {
 
 export const functionCallClass: StatementClass = fixedClass('primary', 'function call message')
 export const bareSyncClass: StatementClass = fixedClass('either', 'nothing to run')
+export const parameterTypeClass: StatementClass = fixedClass(
+  'primary',
+  'a parameter of a type whose input may write',
+)
