@@ -6,10 +6,10 @@ import { showCommands } from './show-commands.ts'
 
 /** PgBouncer's commands that people try here, and where the same thing is in pgsplit. */
 const elsewhere: ReadonlyMap<string, string> = new Map([
-  ['reload', 'send SIGHUP to pgsplit to read its configuration again'],
+  ['reload', 'restart pgsplit to read its configuration again'],
   ['shutdown', 'send SIGTERM to pgsplit: it drains and ends'],
-  ['pause', 'pgsplit holds writes by itself while there is no primary'],
-  ['resume', 'pgsplit holds writes by itself while there is no primary'],
+  ['pause', 'send SIGTERM to pgsplit: it drains and ends'],
+  ['resume', 'pgsplit is never paused'],
   ['reconnect', 'server connections are renewed by their lifetime'],
 ])
 
