@@ -248,6 +248,10 @@ export class Fingerprint {
         return this.#whole(text, start, end, backslash, salt)
       }
     }
+    if (run === 2) {
+      a = Math.imul(a ^ 0x2c, factorA)
+      b = Math.imul(b + 0x2c, factorB)
+    }
     this.a = (a ^ (a >>> 16)) | 0
     this.b = (b ^ (b >>> 15)) | 0
     this.check = tokens

@@ -18,11 +18,12 @@ import {
 import { isHintComment } from './hints.ts'
 import {
   isDigit,
+  operatorEnd,
   scanBlockComment,
   scanDollarQuote,
   scanLineComment,
   scanNumber,
-  scanOperator,
+  scanOperatorRun,
   scanQuotedName,
   scanString,
 } from './scan.ts'
@@ -208,9 +209,18 @@ function dollarToken(
 }
 
 function operatorToken(list: TokenList, text: Uint8Array, p: number, end: number): number {
-  const q = scanOperator(text, p, end)
-  let name = ''
-  for (let i = p; i < q; i++) name += String.fromCharCode(text[i] as number)
+  const runEnd = scanOperatorRun(text, p, end)
+  const q = operatorEnd(text, p, runEnd)
+  const name = latin1(text, p, q)
   list.push(T_OPERATOR, p, q, name === '!=' ? '<>' : name)
-  return q
+  for (let i = q; i < runEnd; i++) list.push(T_OPERATOR, i, i + 1, latin1(text, i, i + 1))
+  return runEnd
+}
+
+function latin1(text: Uint8Array, from: number, to: number): string {
+  // Names end at 63 bytes, operators too; a longer one is an error.
+  const stop = Math.min(to, from + 64)
+  let name = ''
+  for (let i = from; i < stop; i++) name += String.fromCharCode(text[i] as number)
+  return name
 }

@@ -197,23 +197,30 @@ export function isDigit(c: number | undefined): boolean {
 }
 
 /**
- * The end of an operator that begins at `from`. A comment that starts inside ends it; a trailing
- * `+` or `-` belongs to it only if it holds one of `~!@#%^&|`?` as well (scan.l, "operator").
+ * The end of the run of operator characters that begins at `from`; a comment that starts inside
+ * ends it. Not every run is one operator, see `operatorEnd`.
  */
-export function scanOperator(buf: Uint8Array, from: number, end: number): number {
+export function scanOperatorRun(buf: Uint8Array, from: number, end: number): number {
   let p = from
-  let special = false
   while (p < end) {
     const c = buf[p] as number
     if (BYTE_CLASS[c] !== BYTE_OPERATOR) break
     const next = p + 1 < end ? buf[p + 1] : 0
     if ((c === DASH && next === DASH) || (c === SLASH && next === STAR)) break
-    special ||= isSpecialOperator(c)
     p++
   }
-  if (!special) {
-    while (p > from + 1 && (buf[p - 1] === DASH || buf[p - 1] === 0x2b)) p--
-  }
+  return p
+}
+
+/**
+ * The end of the operator that a run begins with: a trailing `+` or `-` belongs to it only if it
+ * holds one of `~!@#%^&|`?` as well (scan.l, "operator"). Each character behind it is an operator
+ * of its own; PostgreSQL scans the rest again for each of them, which makes it quadratic.
+ */
+export function operatorEnd(buf: Uint8Array, from: number, runEnd: number): number {
+  for (let p = from; p < runEnd; p++) if (isSpecialOperator(buf[p] as number)) return runEnd
+  let p = runEnd
+  while (p > from + 1 && (buf[p - 1] === DASH || buf[p - 1] === 0x2b)) p--
   return p
 }
 

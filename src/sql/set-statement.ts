@@ -38,6 +38,10 @@ export function judgeSet(cursor: TokenCursor, context: JudgeContext): StatementP
         return setNamed(cursor, 'role', local)
       case 'catalog':
         return NOT_UNDERSTOOD
+      case 'authorization':
+        // SET SESSION AUTHORIZATION, whose SESSION was taken for the scope.
+        if (scope !== 'session') return NOT_UNDERSTOOD
+        return setNamed(cursor, 'session_authorization', false)
       case 'session':
         if (cursor.keyword(1) !== 'authorization') return NOT_UNDERSTOOD
         cursor.i++
