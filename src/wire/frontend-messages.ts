@@ -5,6 +5,8 @@ import { Writer } from './writer.ts'
 
 const writer = new Writer(1024)
 
+export const sync: Buffer = writer.begin(frontend.sync).end().take()
+export const flush: Buffer = writer.begin(frontend.flush).end().take()
 export const terminate: Buffer = writer.begin(frontend.terminate).end().take()
 
 export function query(text: string): Buffer {
