@@ -34,7 +34,7 @@ export async function loadCatalog(connection: Queryable): Promise<CatalogSets> {
 }
 
 /** What `loadCatalog` derives the sets from. */
-export async function loadRows(connection: Queryable): Promise<CatalogRows> {
+async function loadRows(connection: Queryable): Promise<CatalogRows> {
   const all = async (sql: string): Promise<readonly Row[]> => (await connection.query(sql)).rows
   await connection.query(BEGIN_LOAD)
   try {

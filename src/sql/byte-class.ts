@@ -4,7 +4,7 @@
  */
 
 /** What a byte begins when it stands at the start of a token. */
-export const BYTE_JUNK = 0
+const BYTE_JUNK = 0
 export const BYTE_SPACE = 1
 export const BYTE_WORD = 2
 export const BYTE_DIGIT = 3
@@ -22,7 +22,7 @@ export const BYTE_CLASS: Uint8Array = buildClasses()
 export const WORD_FOLD: Uint8Array = buildFold()
 
 function buildClasses(): Uint8Array {
-  const table = new Uint8Array(256)
+  const table = new Uint8Array(256).fill(BYTE_JUNK)
   // \v is white space from PostgreSQL 16 on and an error before.
   for (const c of ' \t\n\r\f\v') table[c.charCodeAt(0)] = BYTE_SPACE
   for (let c = 0; c < 256; c++) {

@@ -141,7 +141,7 @@ export function scanDollarQuote(buf: Uint8Array, from: number, end: number): num
 }
 
 /** The position behind `$tag$`, or -1; a tag is a name without `$` that starts with no digit. */
-export function dollarTagEnd(buf: Uint8Array, from: number, end: number): number {
+function dollarTagEnd(buf: Uint8Array, from: number, end: number): number {
   let p = from + 1
   if (p < end && isDigit(buf[p])) return -1
   while (p < end && buf[p] !== DOLLAR && WORD_FOLD[buf[p] as number] !== 0) p++

@@ -21,7 +21,7 @@ export const T_COLON = 16
 /** A byte that begins no token of PostgreSQL's. */
 export const T_JUNK = 17
 /** Behind the last token. */
-export const T_END = 0
+const T_END = 0
 
 /** PostgreSQL cuts names at 63 bytes (NAMEDATALEN - 1), never within a character. */
 const MAX_NAME_BYTES = 63
@@ -102,7 +102,7 @@ export class TokenList {
 }
 
 /** Bytes as text: ASCII cheaply, the rest as UTF-8 with U+FFFD for what isn't. */
-export function decodeBytes(text: Uint8Array, start: number, end: number): string {
+function decodeBytes(text: Uint8Array, start: number, end: number): string {
   if (end - start < 64) {
     let ascii = ''
     for (let p = start; p < end; p++) {

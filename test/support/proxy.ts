@@ -28,7 +28,7 @@ export interface Login {
 }
 
 /** What a configuration file for this cluster would contain; the nodes are `primary`, `r1`, `r2`. */
-export function proxySettings(
+function proxySettings(
   cluster: EmbeddedCluster,
   overrides: ProxyOverrides = {},
   port = 0,
