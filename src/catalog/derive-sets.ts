@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto'
 import type { CatalogSets } from '../sql/catalog-sets.ts'
 import { STANDBY_PARAMETERS } from '../sql/session-functions.ts'
 import { FIRST_USER_OID } from './catalog-queries.ts'
-import { type CatalogRows, flag, integer, type Row, text } from './catalog-rows.ts'
-import { Closure, type FunctionFacts } from './closure.ts'
+import { type CatalogRows, flag, integer, text } from './catalog-rows.ts'
+import { Closure } from './closure.ts'
+import type { FunctionFacts } from './function-facts.ts'
 import { PURE_STABLE, PURE_VOLATILE, TYPE_SPELLINGS } from './function-lists.ts'
 
 /** How many names a warning lists. */
@@ -42,7 +43,8 @@ export function deriveSets(rows: CatalogRows): CatalogSets {
   for (const name of unsafeRelations.keys()) relations.delete(name)
   const unsafeOperators = new Map<string, string>()
   for (const row of rows.operators) {
-    const why = closure.unsafeOperators.get(integer(row, 'oid'))
+    const oid = integer(row, 'oid')
+    const why = closure.hiddenOperators.has(oid) ? undefined : closure.unsafeOperators.get(oid)
     if (why !== undefined) unsafeOperators.set(text(row, 'name'), why)
   }
   const parameters = rows.nodeParameters.map((row) => text(row, 'name'))

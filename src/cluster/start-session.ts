@@ -33,7 +33,7 @@ export class CancelKeys {
 
   find(processId: number, key: Buffer): ClientSession | null {
     const entry = this.#sessions.get(processId)
-    return entry !== undefined && entry.key.equals(key) ? entry.session : null
+    return entry?.key.equals(key) ? entry.session : null
   }
 }
 
