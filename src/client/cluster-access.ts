@@ -5,6 +5,7 @@ import type { Route } from '../routing/route.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
+import type { PrimaryPosition } from '../topology/position-sampler.ts'
 import type { StatementRegistry } from './prepared-statement.ts'
 
 /** What a node has done wrong, seen while using it. */
@@ -44,6 +45,8 @@ export interface ClusterAccess {
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route
   isReplica(nodeIndex: number): boolean
   reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void
+  /** Calls back with a position of the primary that was asked for after this moment. */
+  positionAfterNow(callback: (position: PrimaryPosition) => void): void
   /** The node has answered. */
   reportSuccess(nodeIndex: number): void
   /** DDL passed through in `database`. */

@@ -3,6 +3,7 @@ import { isTrackableName } from '../server/state-sync.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
+import { noteWrite } from './own-writes.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 import { settingValue } from './setting-value.ts'
@@ -21,6 +22,7 @@ export function applyEffects(session: ClientSession, request: Request, status: n
   }
   if (status !== txStatus.idle) session.transaction ??= new Transaction(session.state)
   refreshFacts(session)
+  noteWrite(session, request, status)
 }
 
 function applyError(session: ClientSession, effects: readonly Effect[], status: number): void {

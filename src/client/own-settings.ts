@@ -2,7 +2,7 @@ import { PgSplitError } from '../errors.ts'
 import type { ClientSession } from './session.ts'
 
 const routes = ['auto', 'primary', 'replica'] as const
-const levels = ['eventual', 'primary'] as const
+const levels = ['session', 'eventual', 'primary'] as const
 
 export function isOwnSetting(name: string): boolean {
   return name.startsWith('pgsplit.')

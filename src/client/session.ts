@@ -21,7 +21,7 @@ import {
   mayHeal,
   moved,
 } from './dispatch.ts'
-import { collect, finishSegment, flushSegment } from './extended.ts'
+import { collect, finishSegment, flushSegment, reopen } from './extended.ts'
 import { Pins } from './pins.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import type { Request, RequestOwner } from './request.ts'
@@ -110,6 +110,12 @@ export class ClientSession implements FrameSink, RequestOwner {
   factsState: SessionState | null = null
   /** `pgsplit.*` settings as they were at log-in: what RESET goes back to. */
   readonly ownDefaults: Pick<SessionFacts, 'routeSetting' | 'consistency' | 'maxLagMs'>
+  /** Something of the open transaction may have written. */
+  hasWritten = false
+  /** Counts transactions that may have written: an answer for an older one is of no use. */
+  writes = 0
+  /** SET LOCAL synchronous_commit was seen: this session's commits may not be flushed yet. */
+  isAsynchronous = false
   lastNode = ''
   lastReason = 'nothing has run yet'
   requestStartedAtMs = 0
@@ -161,6 +167,8 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   isWhole(type: number, frameBytes: number): boolean {
     if (type === frontend.copyData) return frameBytes <= maxCopyFrameBytes
+    // Not only when it is complete: a second StartupMessage looks like a long frame of type 0.
+    if (!requestTypes.has(type)) throw new ProtocolError(`invalid frontend message type ${type}`)
     const { maxRequestBytes } = this.cluster.limits
     if (frameBytes <= maxRequestBytes) return true
     throw new PgSplitError({
@@ -172,6 +180,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   }
 
   onFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    // Behind Terminate, or behind what broke the session, nothing is looked at.
+    if (this.isGone) return
     if (this.#input.length > 0 || !this.#handle(type, buffer, start, end)) {
       this.#hold(type, buffer, start, end)
     }
@@ -252,7 +262,7 @@ export class ClientSession implements FrameSink, RequestOwner {
       case frontend.functionCall:
         return this.isSkipping || (this.#mayStart() && handleFunctionCall(this, buffer, start, end))
       case frontend.terminate:
-        if (this.waiting !== null || this.inFlight.length > 0) return false
+        if (this.waiting !== null || (this.inFlight.length > 0 && !this.isCopyIn)) return false
         this.link.end()
         this.close()
         return true
@@ -267,21 +277,33 @@ export class ClientSession implements FrameSink, RequestOwner {
    */
   #mayStart(): boolean {
     if (this.waiting !== null) return false
+    // A client that sends requests and reads no answers: it goes on when it has read.
+    if (this.link.pendingBytes > highWaterBytes) return false
     if (this.inFlight.length === 0) return true
     // Behind a COMMIT on a replica the next request may belong to the primary.
-    return this.lease !== null && !this.cluster.isReplica(this.lease.nodeIndex)
+    if (this.lease === null || this.cluster.isReplica(this.lease.nodeIndex)) return false
+    // Which part of a segment with a Query in it gets ReadyForQuery is known when it has run.
+    if (this.inFlight.at(-1)?.queryAt !== -1) return false
+    if (this.lease.link.pendingBytes <= highWaterBytes) return true
+    this.#pauseForServer(this.lease)
+    return false
   }
 
   #handleSync(buffer: Buffer, start: number, end: number): boolean {
     if (this.isSkipping) {
       this.isSkipping = false
+      // The server skips, too: this Sync is its.
+      if (this.segment !== null && this.segment.connection !== null) {
+        return finishSegment(this, buffer, start, end)
+      }
       this.segment = null
       this.say(readyForQuery(this.localStatus))
       return true
     }
     if (this.isCopyIn && this.lease !== null) {
-      // COPY IN swallowed the Sync behind Execute; this one gets its ReadyForQuery.
-      this.lease.send(buffer, start, end)
+      // The server ignores it while it copies (protocol-flow, "COPY Operations"); after an error
+      // that is still on its way it ends the segment.
+      if (this.inFlight[0]?.kind === 'extended') this.lease.send(buffer, start, end)
       return true
     }
     if (this.segment === null && !this.#mayStart()) return false
@@ -293,7 +315,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     // Outside COPY the server ignores these, and so do we (protocol-flow, "COPY Operations").
     if (this.lease === null || this.inFlight.length === 0) return true
     this.lease.send(buffer, start, end)
-    if (type !== frontend.copyData && this.inFlight[0]?.kind === 'simple') this.isCopyIn = false
+    if (type !== frontend.copyData) this.isCopyIn = false
     if (this.lease.link.pendingBytes > highWaterBytes) this.#pauseForServer(this.lease)
     return true
   }
@@ -306,9 +328,16 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.link.pause()
     connection.link.onDrain = () => {
       connection.link.onDrain = () => {}
-      this.#pausedForServer = false
-      if (this.#inputBytes <= maxInputBytes) this.link.resume()
+      this.#goOnReading()
+      this.pump()
     }
+  }
+
+  /** The server connection has room again, or is gone. */
+  #goOnReading(): void {
+    if (!this.#pausedForServer) return
+    this.#pausedForServer = false
+    if (this.#inputBytes <= maxInputBytes) this.link.resume()
   }
 
   // ---- answers to the client
@@ -342,6 +371,12 @@ export class ClientSession implements FrameSink, RequestOwner {
   }
 
   #onDrain = (): void => {
+    this.#resumeServer()
+    this.pump()
+  }
+
+  /** The client has read, or its answer is complete: the next user's must not wait for it. */
+  #resumeServer(): void {
     const connection = this.#pausedServer
     if (connection === null) return
     this.#pausedServer = null
@@ -359,21 +394,34 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.isCopyIn = true
     const connection = request.connection
     if (request.kind !== 'extended' || connection === null) return
-    // A bare Sync that was sent before the server entered COPY IN has been swallowed by it.
-    const next = connection.queue.at(1)
-    if (next !== null && this.inFlight[1] === next && this.inFlight[1].kinds.length === 0) {
+    // Bare Syncs that were sent before the server entered COPY IN have been swallowed by it …
+    for (;;) {
+      const next = connection.queue.at(1)
+      if (next === null || this.inFlight[1] !== next || this.inFlight[1].kinds.length > 0) break
       connection.queue.removeSecond()
       this.inFlight.splice(1, 1)
     }
+    // … and so has the segment's own: it goes on behind the data, up to the next Sync.
+    if (request.isComplete && this.segment === null) reopen(this, request)
+  }
+
+  onSkipped(request: Request): void {
+    this.isSkipping = true
+    reopen(this, request)
+    this.pump()
   }
 
   onDone(request: Request, status: number): void {
     this.isCopyIn = false
+    if (this.segment === request) this.segment = null
+    this.#resumeServer()
     finishRequest(this, request, status)
   }
 
   onRequestLost(request: Request, error: Error): void {
     this.isCopyIn = false
+    this.#resumeServer()
+    this.#goOnReading()
     loseRequest(this, request, error)
   }
 
@@ -457,6 +505,8 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.#onClose(this)
   }
 }
+
+const requestTypes: ReadonlySet<number> = new Set(Object.values(frontend))
 
 /** Encodings whose second byte may be a backslash or a quote: the server converts before lexing. */
 const unsafeEncodings = new Set([

@@ -21,6 +21,7 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
 import { Monitor } from '../topology/monitor.ts'
 import type { NodeSpec } from '../topology/node.ts'
+import { PositionSampler, type PrimaryPosition } from '../topology/position-sampler.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
 import { probeOpener } from './open-probe.ts'
@@ -59,6 +60,7 @@ export class Cluster implements ClusterAccess {
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   readonly #router: Router
   readonly #tls: readonly ServerTls[]
+  readonly #sampler: PositionSampler
   readonly #log: Logger
   readonly #pruner: NodeJS.Timeout
 
@@ -75,9 +77,10 @@ export class Cluster implements ClusterAccess {
     }
     this.#tls = config.nodes.map((node) => loadServerTls(node.tls, `clusters.${config.name}.tls`))
     const { routing } = config
+    const openProbe = probeOpener(config.nodes, this.#tls)
     this.monitor = new Monitor({
       nodes: config.nodes.map(specOf),
-      openProbe: probeOpener(config.nodes, this.#tls),
+      openProbe,
       probeIntervalMs: config.monitor.probeIntervalMs,
       probeTimeoutMs: config.monitor.probeTimeoutMs,
       rise: config.monitor.rise,
@@ -101,6 +104,12 @@ export class Cluster implements ClusterAccess {
       load: this.load,
       zone: routing.zone ?? null,
       fallbackToPrimary: routing.fallbackToPrimary,
+      replayed: (nodeIndex) => this.#sampler.replayed(nodeIndex),
+    })
+    this.#sampler = new PositionSampler({
+      openProbe,
+      snapshot: () => this.monitor.snapshot,
+      nowMs: () => this.nowMs(),
     })
     this.#pruner = setInterval(() => this.#prune(), pruneEveryMs)
     this.#pruner.unref()
@@ -124,6 +133,7 @@ export class Cluster implements ClusterAccess {
 
   async stop(): Promise<void> {
     clearInterval(this.#pruner)
+    this.#sampler.stop()
     const error = new PgSplitError({ sqlstate: '57P01', message: 'pgsplit is shutting down' })
     for (const scope of this.scopes.values()) scope.close(error)
     for (const catalog of this.#catalogs.values()) catalog.stop()
@@ -131,7 +141,12 @@ export class Cluster implements ClusterAccess {
   }
 
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route {
-    return this.#router.route(cls, facts, this.monitor.snapshot, exclude)
+    const route = this.#router.route(cls, facts, this.monitor.snapshot, exclude)
+    // A read that had to go to the primary for its watermark: the replicas are asked where they are.
+    if (facts.watermark !== null && route.node !== null && route.node.role === 'primary') {
+      this.#sampler.wish(facts.watermark)
+    }
+    return route
   }
 
   isReplica(nodeIndex: number): boolean {
@@ -140,6 +155,10 @@ export class Cluster implements ClusterAccess {
 
   reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void {
     this.monitor.reportFailure(nodeIndex, kind, detail)
+  }
+
+  positionAfterNow(callback: (position: PrimaryPosition) => void): void {
+    this.#sampler.afterNow(callback)
   }
 
   reportSuccess(nodeIndex: number): void {

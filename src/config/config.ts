@@ -69,7 +69,7 @@ export interface RoutingConfig {
   readonly maxLagMs: number
   readonly maxLagResumeMs: number
   readonly fallbackToPrimary: boolean
-  readonly consistency: 'eventual' | 'primary'
+  readonly consistency: 'session' | 'eventual' | 'primary'
   /** The zone that pgsplit itself is in. */
   readonly zone: string | undefined
   readonly maxFails: number

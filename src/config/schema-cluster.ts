@@ -35,7 +35,7 @@ const nodeObject = section(
         unit: '1 to 1000',
       },
       { min: 1, max: 1000 },
-    ).prefault(1),
+    ).prefault(3),
   },
   'A node with its options.',
 )
@@ -106,10 +106,10 @@ const routing = section(
       description: 'Send reads to the primary when no replica is eligible.',
       limit: 'With false they fail with SQLSTATE 57P03 and the reason.',
     }).prefault(true),
-    consistency: choice(['eventual', 'primary'], {
+    consistency: choice(['session', 'eventual', 'primary'], {
       description:
-        '`eventual`: a read may come from any replica within `maxLag`, also right after a write; `primary`: no splitting.',
-    }).prefault('eventual'),
+        "`session`: a client's reads see its own writes, from the primary until a replica has replayed them; `eventual`: a read may come from any replica within `maxLag`, also right after a write; `primary`: no splitting.",
+    }).prefault('session'),
     zone: text('a zone name', { description: 'Zone that this pgsplit runs in.' }).optional(),
     maxFails: integer(
       {

@@ -3,14 +3,20 @@ import type { NodeView } from '../topology/node.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
 import { PLAIN_REPLICA, type Requirement } from './requirement.ts'
 
+/** Replay position of a node by a source that is newer than the snapshot; 0 = it has none. */
+export type Replayed = (nodeIndex: number) => Lsn
+
+const noNewer: Replayed = () => 0n
+
 /** Whether this replica may serve a request with this requirement, whatever its zone. */
-function isEligible(node: NodeView, requirement: Requirement): boolean {
+function isEligible(node: NodeView, requirement: Requirement, replayed: Replayed): boolean {
   if (!node.readable || !(node.effectiveWeight > 0)) return false
   const { maxLagMs, minLsn } = requirement
   if (maxLagMs === null) {
     if (!node.fresh) return false
   } else if (node.lagMs === null || node.lagMs > maxLagMs) return false
-  return minLsn === null || (node.replayLsn !== null && node.replayLsn >= minLsn)
+  if (minLsn === null || (node.replayLsn !== null && node.replayLsn >= minLsn)) return true
+  return replayed(node.index) >= minLsn
 }
 
 /**
@@ -23,9 +29,10 @@ export function eligibleReplicas(
   requirement: Requirement,
   zone: string | null,
   exclude = 0,
+  replayed: Replayed = noNewer,
 ): readonly NodeView[] {
   const all = snapshot.nodes.filter(
-    (node) => !isExcluded(node, exclude) && isEligible(node, requirement),
+    (node) => !isExcluded(node, exclude) && isEligible(node, requirement, replayed),
   )
   if (zone === null) return all
   const near = all.filter((node) => node.spec.zone === zone)
@@ -45,7 +52,7 @@ export function whyNone(snapshot: Snapshot, requirement: Requirement, exclude = 
   const untried = up.filter((node) => !isExcluded(node, exclude))
   if (untried.length === 0) return 'every replica was tried'
   const unlimited = { ...requirement, minLsn: null }
-  if (untried.some((node) => isEligible(node, unlimited))) {
+  if (untried.some((node) => isEligible(node, unlimited, noNewer))) {
     return "no replica has reached the session's watermark"
   }
   return 'every replica lags too far behind'

@@ -2,7 +2,7 @@ import type { StatementClass } from '../sql/statement-class.ts'
 import type { NodeView } from '../topology/node.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
 import type { Balancer } from './balancers/balancer.ts'
-import { eligibleReplicas, PlainCandidates, whyNone } from './eligible.ts'
+import { eligibleReplicas, PlainCandidates, type Replayed, whyNone } from './eligible.ts'
 import type { LoadTable } from './load.ts'
 import { PLAIN_REPLICA, type Requirement, requirementOf, type SessionFacts } from './requirement.ts'
 import type { Route } from './route.ts'
@@ -14,6 +14,8 @@ export interface RouterOptions {
   readonly zone?: string | null
   /** Default true: reads go to the primary when no replica may serve them. */
   readonly fallbackToPrimary?: boolean
+  /** Replay positions newer than the snapshot's, for sessions that wait for their own writes. */
+  readonly replayed?: Replayed
 }
 
 /**
@@ -25,6 +27,7 @@ export class Router {
   readonly #load: LoadTable
   readonly #zone: string | null
   readonly #fallbackToPrimary: boolean
+  readonly #replayed: Replayed | undefined
   readonly #plain: PlainCandidates
   /** Routes of plain reads by node index, valid for `#cachedFor`. */
   #cached: (Route | undefined)[] = []
@@ -35,6 +38,7 @@ export class Router {
     this.#load = options.load
     this.#zone = options.zone ?? null
     this.#fallbackToPrimary = options.fallbackToPrimary ?? true
+    this.#replayed = options.replayed
     this.#plain = new PlainCandidates(this.#zone)
   }
 
@@ -61,7 +65,8 @@ export class Router {
     if (facts.heldNode !== null) return held(requirement, facts.heldNode, snapshot)
     if (requirement.target === 'primary') return onPrimary(requirement, snapshot)
     const plain = exclude === 0 ? this.#plain.of(snapshot, requirement) : null
-    const candidates = plain ?? eligibleReplicas(snapshot, requirement, this.#zone, exclude)
+    const candidates =
+      plain ?? eligibleReplicas(snapshot, requirement, this.#zone, exclude, this.#replayed)
     if (candidates.length === 0) {
       const why = plain === null ? whyNone(snapshot, requirement, exclude) : this.#plain.whyNone
       return this.#fallBack(requirement, snapshot, why)
