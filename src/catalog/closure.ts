@@ -6,43 +6,27 @@ import { createsObjects, sessionUse } from '../sql/source-scan.ts'
 import { FIRST_USER_OID } from './catalog-queries.ts'
 import {
   type CatalogRows,
-  flag,
   integer,
   oids,
   parseTree,
-  type Row,
   type TreeReferences,
   text,
 } from './catalog-rows.ts'
+import { type FunctionFacts, functionFacts, seedReason } from './function-facts.ts'
 import {
+  COMPARABLE_TYPES,
+  COMPARISONS,
   FILLS_RECORDS,
-  HARMLESS_EXTENSION,
-  HARMLESS_VOLATILE,
   IMPLICIT_OPERATORS,
-  UNSAFE_WHATEVER_VOLATILITY,
-  VETTED_STABLE,
 } from './function-lists.ts'
-
-export interface FunctionFacts {
-  readonly oid: number
-  readonly name: string
-  readonly builtIn: boolean
-  readonly volatility: string
-  readonly kind: string
-  readonly row: Row
-  /** Argument and result types. */
-  readonly types: readonly number[]
-  readonly tree: TreeReferences
-  /** Words of the source, as written and in lower case; empty for compiled functions. */
-  readonly words: ReadonlySet<string>
-  readonly source: string
-}
 
 export class Closure {
   readonly functions: readonly FunctionFacts[]
   readonly unsafeFunctions = new Map<number, string>()
   readonly unsafeTypes = new Map<number, string>()
   readonly unsafeOperators = new Map<number, string>()
+  /** Those that only values of an unsafe type can reach: `=` of a user type needn't taint all `=`. */
+  readonly hiddenOperators = new Set<number>()
   readonly unsafeRelations = new Map<number, string>()
   /** User functions and procedures by name → what they do to the session. */
   readonly sessionFunctions = new Map<string, string>()
@@ -208,17 +192,26 @@ export class Closure {
       const oid = integer(row, 'oid')
       const fn = integer(row, 'function')
       const sides = [integer(row, 'left_type'), integer(row, 'right_type')]
-      const type = sides.find((id) => this.unsafeTypes.has(id))
       const name = text(row, 'name')
-      if (type !== undefined) this.#operator(oid, name, `takes ${this.#type(type)}`)
-      if (!this.unsafeFunctions.has(fn)) continue
-      this.#operator(oid, name, `calls ${this.#fn(fn)}`)
-      if (!IMPLICIT_OPERATORS.has(name)) continue
-      // IN, BETWEEN, LIKE … use it without its name: whatever has the type is unsafe then.
+      const unsafe = this.unsafeFunctions.has(fn)
       const users = sides.filter((id) => id >= FIRST_USER_OID)
-      for (const user of users) this.#addType(user, `is compared by ${this.#fn(fn)}`)
-      if (users.length === 0) this.#all(`the operator ${name} calls ${this.#fn(fn)}`)
+      if (unsafe && IMPLICIT_OPERATORS.has(name)) {
+        // IN, BETWEEN, LIKE … use it without its name: whatever has the type is unsafe then.
+        for (const user of users) this.#addType(user, `is compared by ${this.#fn(fn)}`)
+        if (users.length === 0) this.#all(`the operator ${name} calls ${this.#fn(fn)}`)
+      }
+      const type = sides.find((id) => this.unsafeTypes.has(id))
+      if (!unsafe && type === undefined) continue
+      const hidden = COMPARISONS.has(name) && sides.every((id) => this.#comparesAlone(id))
+      if (hidden && users.length > 0) this.hiddenOperators.add(oid)
+      const why = unsafe ? `calls ${this.#fn(fn)}` : `takes ${this.#type(type ?? 0)}`
+      this.#operator(oid, name, why)
     }
+  }
+
+  /** Whether an untyped literal beside this type is compared as that type, or is of an unsafe one. */
+  #comparesAlone(type: number): boolean {
+    return this.unsafeTypes.has(type) || COMPARABLE_TYPES.has(this.#typeNames.get(type) ?? '')
   }
 
   #relations(): void {
@@ -286,7 +279,7 @@ export class Closure {
     if (this.unsafeOperators.has(oid)) return
     this.unsafeOperators.set(oid, why)
     this.#grown = true
-    this.#unsafeTexts.set(name, `uses the operator ${name}`)
+    if (!this.hiddenOperators.has(oid)) this.#unsafeTexts.set(name, `uses the operator ${name}`)
   }
 
   #relation(oid: number, why: string): void {
@@ -314,67 +307,6 @@ export class Closure {
   #type(oid: number): string {
     return this.#typeNames.get(oid) ?? String(oid)
   }
-}
-
-function functionFacts(row: Row): FunctionFacts {
-  const oid = integer(row, 'oid')
-  const source = text(row, 'source')
-  const builtIn = oid < FIRST_USER_OID
-  const scanned = !builtIn && text(row, 'language') !== 'internal'
-  return {
-    oid,
-    name: text(row, 'name'),
-    builtIn,
-    volatility: text(row, 'volatility'),
-    kind: text(row, 'kind'),
-    row,
-    types: [integer(row, 'returns'), ...oids(row, 'takes')],
-    tree: parseTree(row),
-    words: scanned ? sourceWords(source) : new Set(),
-    source,
-  }
-}
-
-/** Words as written and in lower case: a quoted name keeps its case, any other is folded. */
-function sourceWords(source: string): ReadonlySet<string> {
-  const words = new Set<string>()
-  for (const [word] of source.matchAll(/[\p{L}_][\p{L}\p{N}_$]*/gu)) {
-    words.add(word)
-    words.add(word.toLowerCase())
-  }
-  return words
-}
-
-/** Built-ins that are SQL functions; any other in SQL has been replaced by somebody. */
-const SQL_WRAPPERS: ReadonlySet<string> = new Set([
-  'pg_relation_size',
-  'pg_sleep_for',
-  'pg_sleep_until',
-])
-
-/** Why a function is unsafe by itself, whatever it calls; null when nothing shows it. */
-function seedReason(fn: FunctionFacts): string | null {
-  const { name, row } = fn
-  const language = text(row, 'language')
-  const listed = UNSAFE_WHATEVER_VOLATILITY.get(name)
-  if (listed !== undefined) return listed
-  if (fn.volatility === 'v') {
-    const extension = HARMLESS_EXTENSION.get(text(row, 'extension'))
-    const compiled = language === 'internal' || language === 'c'
-    const wrapper = language === 'sql' && SQL_WRAPPERS.has(name)
-    if (fn.builtIn && HARMLESS_VOLATILE.has(name) && (compiled || wrapper)) return null
-    if (extension?.has(name) === true && compiled) return null
-    return 'is declared VOLATILE'
-  }
-  if (fn.builtIn) {
-    const own = name.startsWith('pg_stat_get_')
-    const unknown = fn.volatility === 's' && name.startsWith('pg_') && !VETTED_STABLE.has(name)
-    return own || unknown ? 'answers for the node that runs it' : null
-  }
-  if (flag(row, 'variadic') && language === 'internal') return null
-  if (text(row, 'config').includes('transaction_')) return 'sets transaction parameters'
-  const dynamic = fn.words.has('execute') || fn.source.includes('U&"') || fn.source.includes('u&"')
-  return dynamic && language !== 'c' ? 'runs SQL that its source does not show' : null
 }
 
 function relationReason(kind: string, persistence: string): string | null {

@@ -108,6 +108,14 @@ export const PURE_VOLATILE = names(`
 /** Operators that SQL uses without spelling them: IN, BETWEEN, LIKE, DISTINCT, ORDER BY … */
 export const IMPLICIT_OPERATORS = names('= <> < <= > >= ~~ !~~ ~~* !~~* ~')
 
+/** Those of them with which an untyped literal is compared as the other side's type … */
+export const COMPARISONS = names('= <> < <= > >=')
+
+/** … if that side is one of these, which have each of them for themselves. */
+export const COMPARABLE_TYPES = names(`
+  int2 int4 int8 float4 float8 numeric text varchar bpchar name bool date time timetz timestamp
+  timestamptz interval uuid bytea oid jsonb inet cidr`)
+
 /** Type → the names by which SQL spells it as well. */
 export const TYPE_SPELLINGS: ReadonlyMap<string, readonly string[]> = new Map([
   ['int2', ['smallint']],

@@ -18,6 +18,16 @@ import {
   BYTE_WORD,
   WORD_FOLD,
 } from './byte-class.ts'
+import {
+  beginsComment,
+  hashBytes,
+  hashBytesPlus,
+  isPrefix,
+  isStrippable,
+  isWord,
+  mayGoOn,
+  prefixedEnd,
+} from './fingerprint-parts.ts'
 import { isHintComment } from './hints.ts'
 import {
   isDigit,
@@ -151,7 +161,9 @@ export class Fingerprint {
       let close = 0
       let literal = false
       if (kind === BYTE_DIGIT) {
-        close = scanNumber(text, p, end)
+        close = p + 1
+        while (close < end && BYTE_CLASS[text[close] as number] === BYTE_DIGIT) close++
+        if (close < end && mayGoOn(text[close] as number)) close = scanNumber(text, p, end)
         literal = true
       } else if (kind === BYTE_QUOTE) {
         close = scanString(text, p + 1, end, backslash)
@@ -275,92 +287,4 @@ export class Fingerprint {
     this.check = ~(end - start)
     return true
   }
-}
-
-function hashBytes(
-  seed: number,
-  factor: number,
-  mark: number,
-  text: Uint8Array,
-  from: number,
-  to: number,
-): number {
-  let h = Math.imul(seed ^ mark, factor)
-  for (let p = from; p < to; p++) h = Math.imul(h ^ (text[p] as number), factor)
-  h = Math.imul(h ^ mark, factor)
-  return h ^ (h >>> 15)
-}
-
-function hashBytesPlus(
-  seed: number,
-  factor: number,
-  mark: number,
-  text: Uint8Array,
-  from: number,
-  to: number,
-): number {
-  let h = Math.imul(seed + mark, factor)
-  for (let p = from; p < to; p++) h = Math.imul(h + (text[p] as number), factor)
-  h = Math.imul(h + mark, factor)
-  return h ^ (h >>> 13)
-}
-
-function beginsComment(text: Uint8Array, p: number, end: number): boolean {
-  if (p + 1 >= end) return false
-  const c = text[p]
-  const next = text[p + 1]
-  return (c === 0x2d && next === 0x2d) || (c === 0x2f && next === 0x2a)
-}
-
-/** Whether a quote or `&` follows a one-letter word. */
-function isPrefix(text: Uint8Array, p: number, end: number): boolean {
-  const c = text[p]
-  return c === 0x27 || (c === 0x26 && p + 1 < end)
-}
-
-/** End of the prefixed literal that begins at `from`; 0 when it is a plain word, -1 unterminated. */
-function prefixedEnd(text: Uint8Array, from: number, end: number, backslash: boolean): number {
-  const letter = (text[from] as number) | 0x20
-  const next = text[from + 1]
-  if (next === 0x27) {
-    if (letter === 0x65) return scanString(text, from + 2, end, true)
-    if (letter === 0x62 || letter === 0x78) return scanString(text, from + 2, end, false)
-    if (letter === 0x6e) return scanString(text, from + 2, end, backslash)
-    return 0
-  }
-  if (letter !== 0x75) return 0
-  if (text[from + 2] === 0x27) return scanString(text, from + 3, end, false)
-  if (text[from + 2] === 0x22) return scanQuotedName(text, from + 3, end)
-  return 0
-}
-
-/**
- * The leading keywords whose class can't depend on a literal (CLASSIFY §2); an opening
- * parenthesis in front of them leads a query as well.
- */
-function isStrippable(text: Uint8Array, from: number, length: number): boolean {
-  switch (length) {
-    case 4:
-      return isWord(text, from, 'with')
-    case 5:
-      return isWord(text, from, 'table') || isWord(text, from, 'merge')
-    case 6:
-      return (
-        isWord(text, from, 'select') ||
-        isWord(text, from, 'insert') ||
-        isWord(text, from, 'update') ||
-        isWord(text, from, 'delete') ||
-        isWord(text, from, 'values')
-      )
-    default:
-      return false
-  }
-}
-
-/** Compares in lower case; `word` is ASCII and as long as the text's word. */
-function isWord(text: Uint8Array, from: number, word: string): boolean {
-  for (let i = 0; i < word.length; i++) {
-    if (WORD_FOLD[text[from + i] as number] !== word.charCodeAt(i)) return false
-  }
-  return true
 }

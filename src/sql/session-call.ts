@@ -1,6 +1,6 @@
 /** Calls that leave something in the session, wherever they stand in a statement. */
 import type { CatalogSets } from './catalog-sets.ts'
-import type { QueryWalk } from './judge-query.ts'
+import type { QueryWalk } from './query-walk.ts'
 import {
   ADVISORY_LOCK_FUNCTIONS,
   ADVISORY_UNLOCK_FUNCTIONS,

@@ -1,0 +1,212 @@
+import { describe, expect, it } from 'vitest'
+import { CHANGE_PROBE, SERVER } from '../../../src/catalog/catalog-queries.ts'
+import type { Row } from '../../../src/catalog/catalog-rows.ts'
+import { CatalogWatch, type CatalogWatchOptions } from '../../../src/catalog/catalog-watch.ts'
+import type { CatalogSets } from '../../../src/sql/catalog-sets.ts'
+
+/** A primary whose catalog is one function; timers fire by hand. */
+class FakePrimary {
+  state = 'one'
+  volatility = 's'
+  standby = 'false'
+  loads = 0
+  probes = 0
+  opened = 0
+  ended = 0
+  /** Set to let queries hang. */
+  hang = false
+  refuse = false
+  onLoad: (() => void) | null = null
+
+  readonly open = async () => {
+    this.opened++
+    if (this.refuse) throw new Error('connection refused')
+    return {
+      query: (sql: string) => this.#query(sql),
+      end: async () => {
+        this.ended++
+      },
+    }
+  }
+
+  async #query(sql: string): Promise<{ rows: Row[] }> {
+    if (this.hang) return new Promise(() => undefined)
+    if (sql === CHANGE_PROBE) {
+      this.probes++
+      return { rows: [{ standby: this.standby, state: this.state }] }
+    }
+    if (sql === SERVER) return { rows: [{ version: '150000', standby: this.standby }] }
+    if (!sql.includes('FROM pg_proc p')) return { rows: [] }
+    this.loads++
+    const { volatility } = this
+    this.onLoad?.()
+    return { rows: [{ oid: '20000', name: 'f', volatility, kind: 'f', language: 'c', args: '0' }] }
+  }
+}
+
+class FakeTimers {
+  readonly #pending = new Map<number, { callback: () => void; ms: number }>()
+  #next = 1
+
+  setTimeout(callback: () => void, ms: number): unknown {
+    this.#pending.set(this.#next, { callback, ms })
+    return this.#next++
+  }
+
+  clearTimeout(handle: unknown): void {
+    this.#pending.delete(handle as number)
+  }
+
+  /** The pauses that are running, ms. */
+  get pauses(): number[] {
+    return [...this.#pending.values()].map(({ ms }) => ms)
+  }
+
+  fire(ms: number): void {
+    for (const [handle, timer] of this.#pending) {
+      if (timer.ms !== ms) continue
+      this.#pending.delete(handle)
+      timer.callback()
+    }
+  }
+}
+
+const POLL = 1000
+const TIMEOUT = 15_000
+const SETTLE = 20
+
+function watching(more: Partial<CatalogWatchOptions> = {}) {
+  const primary = new FakePrimary()
+  const timers = new FakeTimers()
+  const given: (CatalogSets | null)[] = []
+  const errors: string[] = []
+  const watch = new CatalogWatch({
+    open: primary.open,
+    onCatalog: (sets) => given.push(sets),
+    onError: (error) => errors.push(error.message),
+    timers,
+    ...more,
+  })
+  return { primary, timers, given, errors, watch }
+}
+
+/** Lets everything run that waits for no timer. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 100; i++) await Promise.resolve()
+}
+
+describe('the catalog watch', () => {
+  it('loads once, polls, and tells only of changes', async () => {
+    const { primary, timers, given, watch } = watching()
+    watch.start()
+    await settled()
+    expect(given).toHaveLength(1)
+    expect(given[0]?.functions.has('f')).toBe(true)
+    timers.fire(POLL)
+    await settled()
+    expect([primary.probes, primary.loads, given.length]).toEqual([2, 1, 1])
+    primary.state = 'two'
+    timers.fire(POLL)
+    await settled()
+    // Something changed that doesn't matter.
+    expect([primary.loads, given.length]).toEqual([2, 1])
+    primary.state = 'three'
+    primary.volatility = 'v'
+    timers.fire(POLL)
+    await settled()
+    expect(given).toHaveLength(2)
+    expect(given[1]?.unsafeFunctions.has('f')).toBe(true)
+    await watch.stop()
+    expect(primary.ended).toBe(1)
+  })
+
+  it('withdraws the sets at once when DDL passed, and gives them again when read anew', async () => {
+    const { primary, timers, given, watch } = watching()
+    watch.start()
+    await settled()
+    primary.state = 'two'
+    primary.volatility = 'v'
+    watch.invalidate()
+    expect(given.at(-1)).toBeNull()
+    await settled()
+    expect(given.at(-1)?.unsafeFunctions.has('f')).toBe(true)
+    // Without a change the old sets come back after a probe.
+    const { loads } = primary
+    watch.invalidate()
+    watch.invalidate()
+    expect(given.at(-1)).toBeNull()
+    await settled()
+    timers.fire(SETTLE)
+    await settled()
+    expect(given.at(-1)?.unsafeFunctions.has('f')).toBe(true)
+    expect(primary.loads).toBe(loads)
+    await watch.stop()
+  })
+
+  it('does not give sets whose loading began before the last DDL', async () => {
+    const { primary, timers, given, watch } = watching()
+    primary.onLoad = () => {
+      // DDL that this load's snapshot doesn't see.
+      primary.onLoad = null
+      primary.state = 'two'
+      primary.volatility = 'v'
+      watch.invalidate()
+    }
+    watch.start()
+    await settled()
+    expect(given).toEqual([])
+    timers.fire(SETTLE)
+    await settled()
+    expect(given).toHaveLength(1)
+    expect(given[0]?.unsafeFunctions.has('f')).toBe(true)
+    await watch.stop()
+  })
+
+  it('reconnects after an error, with growing pauses, and keeps what it has given', async () => {
+    const { primary, timers, given, errors, watch } = watching()
+    watch.start()
+    await settled()
+    primary.hang = true
+    timers.fire(POLL)
+    await settled()
+    timers.fire(TIMEOUT)
+    await settled()
+    expect(errors).toEqual([`the change probe did not come within ${TIMEOUT} ms`])
+    expect(primary.ended).toBe(1)
+    primary.refuse = true
+    timers.fire(POLL)
+    await settled()
+    expect(errors.at(-1)).toBe('connection refused')
+    expect(timers.pauses).toEqual([2 * POLL])
+    timers.fire(2 * POLL)
+    await settled()
+    expect(timers.pauses).toEqual([4 * POLL])
+    primary.refuse = false
+    primary.hang = false
+    timers.fire(4 * POLL)
+    await settled()
+    expect(given).toHaveLength(1)
+    expect(timers.pauses).toEqual([POLL])
+    await watch.stop()
+  })
+
+  it('believes no standby', async () => {
+    const { primary, given, errors, watch } = watching()
+    primary.standby = 'true'
+    watch.start()
+    await settled()
+    expect(given).toEqual([])
+    expect(errors).toEqual(['the catalog was asked of a standby'])
+    await watch.stop()
+  })
+
+  it('calls nobody after stop, also in the middle of a load', async () => {
+    const { primary, given, errors, watch } = watching()
+    primary.onLoad = () => void watch.stop()
+    watch.start()
+    await settled()
+    expect(given).toEqual([])
+    expect(errors).toEqual([])
+    expect(primary.ended).toBe(1)
+  })
+})
