@@ -381,7 +381,7 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
   switch (verdict) {
     case 'node-down':
       request.exclude |= requestBit(connection.nodeIndex)
-      cluster.reportFailure(connection.nodeIndex, 'reset', fields.message)
+      cluster.reportFailure(connection.nodeIndex, 'shutdown', fields.message)
       break
     case 'other-node':
       request.exclude |= requestBit(connection.nodeIndex)
