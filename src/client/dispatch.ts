@@ -3,8 +3,13 @@ import type { UseMode, Waiter } from '../pool/pooled.ts'
 import { type ServerConnection, swallow } from '../server/server-connection.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
+import { flush, sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { applyEffects } from './effects.ts'
+import { openSegmentClass } from './fixed-class.ts'
+import { takeTrouble } from './local-answer.ts'
+import { followOwnWrites } from './own-writes.ts'
+import type { PreparedStatement } from './prepared-statement.ts'
 import { type Request, requestBit } from './request.ts'
 import { judgeError } from './retry.ts'
 import { sendSegment } from './segment.ts'
@@ -17,7 +22,7 @@ const maxAttempts = 8
 export function dispatch(session: ClientSession, request: Request): void {
   if (session.waiting === request) return
   if (request.connection !== null) {
-    sendOn(session, request, request.connection)
+    goOn(session, request, request.connection)
     return
   }
   session.requestStartedAtMs = session.cluster.nowMs()
@@ -28,18 +33,39 @@ export function dispatch(session: ClientSession, request: Request): void {
   route(session, request)
 }
 
-/** In a transaction or pinned: the node is given. */
-function runOnLease(session: ClientSession, request: Request, lease: ServerConnection): void {
+/** More of a segment that was flushed. */
+function goOn(session: ClientSession, request: Request, connection: ServerConnection): void {
+  if (request.refusal === null) request.refusal = refusalOf(session, request, connection)
+  else if (request.refusal !== null) {
+    // Refused already: the server skips up to Sync.
+    if (request.isComplete) connection.send(sync)
+    return
+  }
+  sendOn(session, request, connection)
+}
+
+/** Why the request must not run on the connection that the session has, or null. */
+function refusalOf(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+): ErrorFacts | null {
   const { verdict } = request.cls
   const isRead = verdict === 'replica' || verdict === 'either' || verdict === 'control'
-  if (!isRead && session.cluster.isReplica(lease.nodeIndex) && !isPlainWrite(request)) {
-    // On a standby such a statement may succeed silently and mean nothing (advisory locks …).
-    request.refusal = {
-      sqlstate: '25006',
-      message: `cannot run this in a READ ONLY transaction on replica ${lease.nodeId}: ${request.cls.reason}`,
-      hint: 'Make it the first statement of the transaction, or BEGIN without READ ONLY; then it runs on the primary.',
-    }
+  if (isRead || !session.cluster.isReplica(connection.nodeIndex) || isPlainWrite(request)) {
+    return null
   }
+  // On a standby such a statement may succeed silently and mean nothing (advisory locks …).
+  return {
+    sqlstate: '25006',
+    message: `cannot run this in a READ ONLY transaction on replica ${connection.nodeId}: ${request.cls.reason}`,
+    hint: 'Make it the first statement of the transaction, or BEGIN without READ ONLY; then it runs on the primary.',
+  }
+}
+
+/** In a transaction or pinned: the node is given. */
+function runOnLease(session: ClientSession, request: Request, lease: ServerConnection): void {
+  request.refusal = refusalOf(session, request, lease)
   // After a RESET the connection has the server's default where the client has its startup value.
   const canSync = session.inFlight.length === 0 && lease.status !== txStatus.failed
   if (lease.state !== session.state && canSync) prepare(session, request, lease)
@@ -56,7 +82,9 @@ function isPlainWrite(request: Request): boolean {
 function route(session: ClientSession, request: Request): void {
   const { cluster, facts } = session
   facts.pendingBegin = session.deferred?.modes ?? null
-  const { cls } = request
+  // After a Flush the rest of the segment must run on the same node, whatever it will be.
+  const isOpen = request.isFlushed && !request.isComplete && request.executed.length > 0
+  const cls = isOpen && session.deferred === null ? openSegmentClass : request.cls
   const chosen = cluster.route(cls, facts, request.exclude)
   const { node } = chosen
   session.lastReason = chosen.reason
@@ -204,6 +232,13 @@ function sendOn(session: ClientSession, request: Request, connection: ServerConn
   }
   if (request.refusal !== null) {
     request.override = errorResponse(request.refusal)
+    if (request.kind === 'extended') {
+      if (isFirst) connection.expect(request)
+      connection.unnamed = 0
+      connection.send(refusedParse)
+      connection.send(request.isComplete ? sync : flush)
+      return
+    }
     const failing = refusedQuery
     request.bytes = failing
     request.size = failing.length
@@ -212,7 +247,7 @@ function sendOn(session: ClientSession, request: Request, connection: ServerConn
     return
   }
   if (request.kind === 'extended') {
-    sendSegment(request, connection, session.unnamed, session.cluster.limits.preparedStatements)
+    sendSegment(request, connection, session.cluster.limits.preparedStatements)
     if (request.isFlushed) request.inventPending()
     return
   }
@@ -223,6 +258,10 @@ function sendOn(session: ClientSession, request: Request, connection: ServerConn
 /** Fails with 3B001 in a transaction block, and so aborts it; the client sees our own error. */
 const refusedQuery = Buffer.from('Q\0\0\0\0ROLLBACK TO SAVEPOINT pgsplit_refused\0')
 refusedQuery.writeInt32BE(refusedQuery.length - 1, 1)
+
+/** The same for a segment, which ends with the client's Sync. */
+const refusedParse = Buffer.from('P\0\0\0\x17\0pgsplit_refused\0\0\0')
+refusedParse.writeInt32BE(refusedParse.length - 1, 1)
 
 /** The deferred BEGIN can only fail with the connection; if it fails, nothing behind it may count. */
 class BeginReceiver {
@@ -252,6 +291,8 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     // The connection is quiet or has room for another: the pool serves whoever waits.
     if (connection.queue.size > 0) session.scope.pool(connection.nodeIndex).roomy(connection)
   }
+  // The failure may have come before the segment's Parse.
+  if (request.error !== null) connection.unnamed = 0
   if (request.error !== null && request.scriptStatements.length > 0) {
     for (const statement of request.unconfirmedStatements()) {
       connection.prepared.delete(statement.serverName)
@@ -274,6 +315,10 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     connection.state = session.actual ?? session.state
     session.actual = null
   }
+  // Portals die with their transaction.
+  if (status === txStatus.idle && session.segment === null && session.inFlight.length === 0) {
+    session.portals.clear()
+  }
   if (!request.isShared) settle(session, connection)
   session.pump()
 }
@@ -291,11 +336,14 @@ function forgetNames(session: ClientSession, request: Request): void {
   if (request.parses.length === 0) return
   const failed = request.script === null ? [] : request.unconfirmedStatements()
   for (const { name, statement } of request.parses) {
-    if (failed.includes(statement) && session.statements.get(name) === statement) {
-      session.statements.delete(name)
-      session.scope.statements.release(statement)
-    }
+    if (failed.includes(statement)) forgetName(session, name, statement)
   }
+}
+
+function forgetName(session: ClientSession, name: string, statement: PreparedStatement): void {
+  if (session.statements.get(name) !== statement) return
+  session.statements.delete(name)
+  session.scope.statements.release(statement)
 }
 
 function count(session: ClientSession, request: Request, connection: ServerConnection): void {
@@ -435,34 +483,54 @@ function answerLost(
   connection: ServerConnection,
   error: Error,
 ): void {
-  const isCommit = request.effects.some(({ kind }) => kind === 'commit')
-  const fatal = connection.fatal
-  const facts: ErrorFacts = isCommit
-    ? {
-        sqlstate: '08007',
-        message: `connection to node ${connection.nodeId} was lost during COMMIT: transaction resolution unknown`,
-        hint: 'Read back whether the transaction took effect before you run it again.',
-      }
-    : {
-        sqlstate: '08006',
-        message: `connection to node ${connection.nodeId} was lost: ${fatal?.message ?? error.message}`,
-        hint: 'Nothing of an open transaction was kept; run it again.',
-      }
-  if (request.isMidFrame || (request.kind === 'extended' && !request.isComplete)) {
-    // Half a row is out, or the client is still sending: no message can be placed any more.
-    session.say(
-      request.isMidFrame ? Buffer.alloc(0) : errorResponse({ ...facts, severity: 'FATAL' }),
-    )
+  if (request.isMidFrame) {
+    // Half a row is out: no message can be placed any more.
     session.link.end()
     session.close()
     return
   }
-  const wasInBlock = session.transaction !== null
+  const facts = session.isBroken
+    ? takeTrouble(session)
+    : lossOf(session, request, connection, error)
+  const ends = request.effects.some(({ kind }) => kind === 'commit' || kind === 'rollback')
+  const wasInBlock = session.transaction !== null || session.isBroken
   if (session.transaction !== null) session.state = session.transaction.before
   session.transaction = null
-  session.isBroken = wasInBlock && !isCommit
+  session.isBroken = wasInBlock && !ends
+  for (const { name, statement } of request.parses) forgetName(session, name, statement)
   session.say(errorResponse(facts))
-  session.say(readyForQuery(session.isBroken ? txStatus.failed : txStatus.idle))
+  if (request.isComplete) session.say(readyForQuery(session.localStatus))
+  else {
+    session.isSkipping = true
+    session.segment = null
+  }
+}
+
+/** What the client of a lost request is told. */
+function lossOf(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+  error: Error,
+): ErrorFacts {
+  const { verdict } = request.cls
+  const isCommit = request.effects.some(({ kind }) => kind === 'commit')
+  const isRead = verdict === 'replica' || verdict === 'either'
+  const why = connection.fatal?.message ?? error.message
+  // Without BEGIN, PostgreSQL commits on its own before it answers.
+  if (isCommit || (!isRead && session.transaction === null && request.begin === null)) {
+    followOwnWrites(session)
+    return {
+      sqlstate: '08007',
+      message: `connection to node ${connection.nodeId} was lost (${why}): transaction resolution unknown`,
+      hint: 'Read back whether the statement took effect before you run it again.',
+    }
+  }
+  return {
+    sqlstate: '08006',
+    message: `connection to node ${connection.nodeId} was lost: ${why}`,
+    hint: 'Nothing of an open transaction was kept; run it again.',
+  }
 }
 
 /** The server connection of an open transaction or a pin went while nothing ran on it. */
@@ -520,6 +588,7 @@ export function refuse(session: ClientSession, request: Request, facts: ErrorFac
     if (session.transaction !== null) session.state = session.transaction.before
     session.transaction = null
   }
+  for (const { name, statement } of request.parses) forgetName(session, name, statement)
   session.say(errorResponse({ ...facts, severity: 'ERROR' }))
   if (request.isComplete) session.say(readyForQuery(session.localStatus))
   else {

@@ -4,7 +4,7 @@ import { Cursor } from '../wire/cursor.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
 import { bareSyncClass, parameterTypeClass } from './fixed-class.ts'
-import { answerLocally } from './local-answer.ts'
+import { answerLocally, takeTrouble } from './local-answer.ts'
 import { PreparedStatement } from './prepared-statement.ts'
 import { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
@@ -71,7 +71,7 @@ function appendWriter(segment: Request): void {
 }
 
 /** The strongest class of the segment decides where it goes. */
-function mergeClass(segment: Request, cls: StatementClass): void {
+export function mergeClass(segment: Request, cls: StatementClass): void {
   if (segment.kinds.length === 0 || segment.cls === bareSyncClass) segment.cls = cls
   else if (strength[cls.verdict] > strength[segment.cls.verdict]) segment.cls = cls
 }
@@ -96,7 +96,10 @@ function collectParse(
     const size = end - bodyStart
     const old = session.unnamed?.body
     const body =
-      old !== undefined && old.length >= size && old.length < 4096 + size * 2
+      segment.earlierUnnamed === null &&
+      old !== undefined &&
+      old.length >= size &&
+      old.length < 4096 + size * 2
         ? old
         : Buffer.allocUnsafe(Math.max(128, size))
     buffer.copy(body, 0, bodyStart, end)
@@ -200,7 +203,9 @@ function need(segment: Request, statement: PreparedStatement): void {
 }
 
 function useUnnamed(session: ClientSession, segment: Request): StatementClass {
-  if (segment.unnamedSerial === 0) segment.needsUnnamed = session.unnamed !== null
+  if (segment.unnamedSerial === 0 && session.unnamed !== null) {
+    segment.earlierUnnamed = session.unnamed
+  }
   const { unnamed } = session
   if (unnamed === null || session.unnamedClass === null) return bareSyncClass
   if (segment.unnamedSerial === 0) {
@@ -375,10 +380,29 @@ export function finishSegment(
   return true
 }
 
+/** Makes a segment that was complete go on up to another Sync, on the server connection it has. */
+export function reopen(session: ClientSession, segment: Request): void {
+  segment.isComplete = false
+  segment.isFlushed = true
+  session.segment = segment
+}
+
+/** In a session that has lost its transaction: the error, and nothing more up to Sync. */
+export function failSegment(session: ClientSession): boolean {
+  if (session.inFlight.length > 0) return false
+  session.say(errorResponse(takeTrouble(session)))
+  session.isSkipping = true
+  session.segment = null
+  return true
+}
+
 /** Flush: what was collected is sent, and the session keeps the server connection until Sync. */
 export function flushSegment(session: ClientSession): boolean {
   const segment = session.segment
   if (segment === null || session.waiting !== null) return session.waiting === null
+  if (!segment.isFlushed && (session.isBroken || session.pendingError !== null)) {
+    return failSegment(session)
+  }
   segment.isFlushed = true
   segment.isForwarded = true
   writer.begin(frontend.flush).end()

@@ -21,3 +21,7 @@ export const parameterTypeClass: StatementClass = fixedClass(
   'primary',
   'a parameter of a type whose input may write',
 )
+export const openSegmentClass: StatementClass = fixedClass(
+  'primary',
+  'segment that goes on behind a Flush',
+)

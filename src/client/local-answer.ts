@@ -206,7 +206,7 @@ function withoutLease(
 function textMessage(session: ClientSession, segment: Request): Buffer {
   const statement = segment.needs[0] ?? segment.parses[0]?.statement
   const unnamed = session.unnamed
-  const usesUnnamed = segment.unnamedSerial !== 0 || segment.needsUnnamed
+  const usesUnnamed = segment.unnamedSerial !== 0 || segment.earlierUnnamed !== null
   if (usesUnnamed && unnamed !== null) {
     return query(unnamed.body.toString('utf8', 0, unnamed.body.indexOf(0)))
   }
@@ -216,7 +216,6 @@ function textMessage(session: ClientSession, segment: Request): Buffer {
 }
 
 function finish(session: ClientSession, segment: Request | null, answer: Answer): 'done' {
-  if (answer.warning !== undefined) session.say(noticeResponse('WARNING', answer.warning))
   if (segment === null) sayResult(session, answer)
   else saySegment(session, segment, answer)
   session.say(readyForQuery(session.localStatus))
@@ -233,6 +232,7 @@ function sayResult(session: ClientSession, answer: Answer): void {
 }
 
 function sayRows(session: ClientSession, answer: Answer): void {
+  if (answer.warning !== undefined) session.say(noticeResponse('WARNING', answer.warning))
   for (const row of answer.rows ?? []) session.say(dataRow(row))
   session.say(answer.tag === undefined ? emptyQueryResponse : commandComplete(answer.tag))
 }

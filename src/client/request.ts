@@ -6,6 +6,7 @@ import { closeComplete, parseComplete } from '../wire/backend-messages.ts'
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
 import { backend } from '../wire/message-types.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
+import type { UnnamedStatement } from './segment.ts'
 import type { DeferredBegin } from './transaction.ts'
 
 /** How the next part of an extended answer is treated, one entry per message of the segment. */
@@ -38,6 +39,8 @@ export interface RequestOwner {
   heal(request: Request, fields: ErrorFields): boolean
   /** COPY … FROM STDIN has begun. */
   onCopyIn(request: Request): void
+  /** An error in front of the segment's Query: server and client now wait for Sync. */
+  onSkipped(request: Request): void
   onDone(request: Request, status: number): void
   onRequestLost(request: Request, error: Error): void
   onMoved(request: Request): void
@@ -71,8 +74,10 @@ export class Request implements ReplyReceiver {
   /** Named statements that must exist on the server before the segment runs. */
   needs: PreparedStatement[] = []
   parses: ParseRange[] = []
-  /** The segment uses the unnamed statement of an earlier one. */
-  needsUnnamed = false
+  /** The unnamed statement of an earlier segment that this one uses. */
+  earlierUnnamed: UnnamedStatement | null = null
+  /** The server connection has it. */
+  hasEarlierUnnamed = false
   /** Serial of the unnamed statement after this segment; 0 = unchanged. */
   unnamedSerial = 0
   /** Classes of what Execute messages run, in order. */
@@ -80,6 +85,10 @@ export class Request implements ReplyReceiver {
   /** The server refuses `text` in this segment; the client gets `message` instead of its error. */
   errorOverride: { readonly text: string; readonly message: Buffer } | null = null
   hasDescribe = false
+  /** Index in `kinds` of a Query or FunctionCall that ended the segment in place of Sync, or -1. */
+  queryAt = -1
+  /** The same in `script`. */
+  scriptQueryAt = -1
   /** Sync (or the Query itself) was seen: nothing is added any more. */
   isComplete = false
   /** Bytes of the segment have been sent on a Flush: it can't run elsewhere. */
@@ -149,6 +158,8 @@ export class Request implements ReplyReceiver {
         this.#rangeBuffer = null
         return
       }
+      // What the client asked in front of the failure has been done.
+      if (this.script !== null) this.#invent(false)
       this.#release()
       const override = this.#overrideOf(this.error)
       if (override !== null) {
@@ -157,6 +168,12 @@ export class Request implements ReplyReceiver {
         return
       }
     } else if (!this.isForwarded && !isHeldType(type)) this.#release()
+    if (type === backend.errorResponse && this.scriptAt < this.scriptQueryAt) {
+      this.#extend(buffer, start, end)
+      this.onChunkEnd()
+      this.owner.onSkipped(this)
+      return
+    }
     if (type === backend.commandComplete && this.wantsTag) {
       this.tag = buffer.toString('latin1', start + 5, end - 1)
     } else if (type === backend.copyInResponse || type === backend.copyBothResponse) {
@@ -231,6 +248,8 @@ export class Request implements ReplyReceiver {
     this.sentKinds = 0
     this.sentParses = 0
     this.script = null
+    this.scriptQueryAt = -1
+    this.hasEarlierUnnamed = false
     this.scriptStatements = []
     this.scriptAt = 0
     this.answerBytes = 0

@@ -21,28 +21,26 @@ export interface UnnamedStatement {
  *
  * `limit`: most named statements on one server connection; the least recently used are closed.
  */
-export function sendSegment(
-  request: Request,
-  connection: ServerConnection,
-  unnamed: UnnamedStatement | null,
-  limit: number,
-): void {
+export function sendSegment(request: Request, connection: ServerConnection, limit: number): void {
   const from = request.sentBytes
   const isFirst = request.sentKinds === 0 && from === 0
+  const unnamed = request.earlierUnnamed
   if (isFirst) connection.expect(request)
-  const missing = isFirst ? missingStatements(request, connection) : null
+  const missing = missingStatements(request, connection)
   const mustInject =
-    request.needsUnnamed && unnamed !== null && connection.unnamed !== unnamed.serial
+    unnamed !== null && !request.hasEarlierUnnamed && connection.unnamed !== unnamed.serial
   const hasEdits =
     missing !== null ||
     mustInject ||
+    request.queryAt >= 0 ||
     request.parses.length > request.sentParses ||
     request.kinds.includes(0, request.sentKinds)
   if (!hasEdits && request.script === null && !request.isFlushed) {
     connection.send(request.bytes, from, request.size)
   } else {
     const script = startScript(request)
-    if (missing !== null) prepareMissing(request, connection, missing, limit, script)
+    if (missing !== null) prepareMissing(request, connection, missing, script)
+    evict(request, connection, limit - (request.parses.length - request.sentParses), script)
     if (mustInject && unnamed !== null) {
       writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
       flushWriter(connection)
@@ -51,7 +49,10 @@ export function sendSegment(
     }
     sendScripted(request, connection, script)
   }
-  if (request.unnamedSerial !== 0) connection.unnamed = request.unnamedSerial
+  request.hasEarlierUnnamed = unnamed !== null
+  // A Query drops the unnamed statement (protocol-flow, "Extended Query").
+  if (request.queryAt >= 0) connection.unnamed = 0
+  else if (request.unnamedSerial !== 0) connection.unnamed = request.unnamedSerial
   request.sentBytes = request.size
   request.sentKinds = request.kinds.length
   request.sentParses = request.parses.length
@@ -93,7 +94,6 @@ function prepareMissing(
   request: Request,
   connection: ServerConnection,
   missing: readonly PreparedStatement[],
-  limit: number,
   script: number[],
 ): void {
   for (const statement of missing) {
@@ -102,7 +102,6 @@ function prepareMissing(
     push(request, script, scriptOp.swallow, statement)
   }
   flushWriter(connection)
-  evict(request, connection, limit, script)
 }
 
 /** Closes the least recently prepared statements beyond `limit`, but none that this segment uses. */
@@ -148,6 +147,7 @@ function sendScripted(request: Request, connection: ServerConnection, script: nu
         push(request, script, scriptOp.forward, range.statement)
       }
     } else {
+      if (unit === request.queryAt) request.scriptQueryAt = script.length
       push(request, script, kind === 0 ? scriptOp.inventClose : scriptOp.forward, null)
     }
   }

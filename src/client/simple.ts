@@ -1,5 +1,6 @@
+import type { StatementClass } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
-import { appendToSegment } from './extended.ts'
+import { appendToSegment, failSegment, mergeClass } from './extended.ts'
 import { functionCallClass } from './fixed-class.ts'
 import { answerLocally, takeTrouble } from './local-answer.ts'
 import { Request } from './request.ts'
@@ -18,19 +19,7 @@ export function handleQuery(
   }
   const cls = session.scope.classifier.classify(buffer, start + 5, textEnd, session.lexMode)
   session.queries++
-  if (session.segment !== null) {
-    // A Query in the middle of a segment ends it: its ReadyForQuery is the segment's.
-    appendToSegment(session.segment, buffer, start, end)
-    const segment = session.segment
-    segment.cls = cls
-    segment.effects = [...segment.effects, ...cls.effects]
-    segment.pin = cls.pin ?? segment.pin
-    segment.kinds.push(0x51)
-    segment.isComplete = true
-    session.segment = null
-    session.run(segment)
-    return true
-  }
+  if (session.segment !== null) return endSegment(session, session.segment, cls, buffer, start, end)
   if (
     cls.effects.length > 0 ||
     cls.parts.length === 0 ||
@@ -50,6 +39,35 @@ export function handleQuery(
   request.pin = cls.pin
   request.wantsTag = cls.effects.length > 0
   session.run(request)
+  return true
+}
+
+/**
+ * A Query or FunctionCall in the middle of a segment ends it: its ReadyForQuery is the segment's,
+ * unless the segment fails before; then it is skipped like everything up to Sync.
+ */
+function endSegment(
+  session: ClientSession,
+  segment: Request,
+  cls: StatementClass,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): boolean {
+  if (session.waiting !== null) return false
+  if (session.isBroken || session.pendingError !== null) return failSegment(session)
+  mergeClass(segment, cls)
+  segment.queryAt = segment.kinds.length
+  segment.kinds.push(buffer[start] as number)
+  appendToSegment(segment, buffer, start, end)
+  if (cls.effects.length > 0) {
+    segment.effects = [...segment.effects, ...cls.effects]
+    segment.wantsTag = true
+  }
+  segment.pin = cls.pin ?? segment.pin
+  segment.isComplete = true
+  session.segment = null
+  session.run(segment)
   return true
 }
 
@@ -73,6 +91,8 @@ export function handleFunctionCall(
   start: number,
   end: number,
 ): boolean {
+  const { segment } = session
+  if (segment !== null) return endSegment(session, segment, functionCallClass, buffer, start, end)
   if (session.isBroken || session.pendingError !== null) {
     if (session.inFlight.length > 0) return false
     session.say(errorResponse(takeTrouble(session)))

@@ -193,7 +193,10 @@ export class ServerConnection implements FrameSink {
     const receiver = this.queue.peek()
     if (type === backend.parameterStatus) {
       this.#noteParameter(buffer, start, end)
+      if (receiver === null) this.holder?.say(buffer.subarray(start, end))
     } else if (type === backend.notificationResponse) {
+      // Between two messages: what came before it must leave before it.
+      this.#touched?.onChunkEnd()
       this.holder?.say(buffer.subarray(start, end))
       return
     } else if (receiver === null) {
@@ -201,7 +204,12 @@ export class ServerConnection implements FrameSink {
       return
     } else if (type === backend.errorResponse) {
       const fields = decodeErrorFields(buffer, start + 5, end)
-      if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatal = fields
+      if (fields.severity === 'FATAL' || fields.severity === 'PANIC') {
+        // Its last word: who waits for an answer is told of the loss, or served elsewhere.
+        this.#fatal = fields
+        this.#lose(new Error(fields.message))
+        return
+      }
     }
     if (receiver === null) return
     this.#touched = receiver
