@@ -10,6 +10,10 @@ SHOW pgsplit.last_route;
 UPDATE accounts SET balance = balance + 1 WHERE id = 1;
 SHOW pgsplit.last_route;
 
+\echo 'The next read sees it, wherever it is served:'
+SELECT owner, balance FROM accounts WHERE id = 1;
+SHOW pgsplit.last_route;
+
 \echo 'A transaction stays on the primary and sees what it wrote:'
 BEGIN;
 UPDATE accounts SET balance = balance + 1 WHERE id = 1;

@@ -35,7 +35,7 @@ const nodeObject = section(
         unit: '1 to 1000',
       },
       { min: 1, max: 1000 },
-    ).prefault(3),
+    ).prefault(1),
   },
   'A node with its options.',
 )
@@ -117,7 +117,7 @@ const routing = section(
         limit: 'It gets no requests for `failTimeout`.',
       },
       { min: 1, max: 1000 },
-    ).prefault(1),
+    ).prefault(3),
     failTimeout: duration({
       description: 'Window in which failures are counted, and length of a ban.',
     }).prefault('10s'),

@@ -48,14 +48,13 @@ export interface Totals {
   readonly writes: number
   readonly transactions: number
   readonly readBack: number
-  readonly readTooEarly: number
   readonly nodes: readonly { readonly name: string; readonly role: string; commits: number }[]
   readonly errors: ReadonlyMap<string, number>
 }
 
 /** The lines of the final summary. */
 export function demoSummary(totals: Totals): string[] {
-  const { reads, writes, transactions, readBack, readTooEarly, seconds } = totals
+  const { reads, writes, transactions, readBack, seconds } = totals
   const lines = [
     `${reads + writes + transactions} requests in ${seconds.toFixed(1)} s: ` +
       `${reads} reads, ${writes} writes, ${transactions} transactions`,
@@ -65,12 +64,15 @@ export function demoSummary(totals: Totals): string[] {
       2,
     ),
     `share of the reads that replicas served: ${shareOnReplicas(totals)}`,
-    `reads right after an own commit: ${readBack}, of which before the replica had it: ${readTooEarly}`,
+    `reads right after an own commit: ${readBack}, of which stale: ${totals.errors.get(STALE) ?? 0}`,
   ]
   if (totals.errors.size === 0) return [...lines, 'errors: none']
   const errors = [...totals.errors].map(([text, times]) => `  ${times} × ${text}`)
   return [...lines, 'errors:', ...errors]
 }
+
+/** The error text of a client that did not see its own write. */
+export const STALE = 'a client did not see its own committed write'
 
 // What the primary committed beyond the workload's writes were reads (and a few log-ins).
 function shareOnReplicas({ nodes, writes, transactions }: Totals): string {

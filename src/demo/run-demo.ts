@@ -32,7 +32,7 @@ export interface RunDemoOptions {
   readonly output?: Output
 }
 
-const CLIENTS = 8
+const CLIENTS = 16
 const RATE = 400
 const PREFERRED_PORT = 6432
 const SETTLE_TIMEOUT_MS = 12_000
@@ -119,13 +119,13 @@ function totals(
   before: ReadonlyMap<string, number>,
   after: ReadonlyMap<string, number>,
 ): Totals {
-  const { reads, writes, transactions, readBack, readTooEarly, errors } = workload
+  const { reads, writes, transactions, readBack, errors } = workload
   const nodes = cluster.nodes.map(({ name }) => ({
     name,
     role: name === cluster.primary.name ? 'primary' : 'replica',
     commits: (after.get(name) ?? 0) - (before.get(name) ?? 0),
   }))
-  return { seconds, reads, writes, transactions, readBack, readTooEarly, errors, nodes }
+  return { seconds, reads, writes, transactions, readBack, errors, nodes }
 }
 
 function sample(workload: Workload, proxy: DemoProxy): Sample {

@@ -63,7 +63,7 @@ describe('the demo', () => {
     expect(text).toMatch(/^ {2}primary {3}primary {2}\d{2,}$/m)
     expect(text).toMatch(/^ {2}replica1 {2}replica {4}0$/m)
     expect(text).toContain('share of the reads that replicas served: 0.0 %')
-    expect(text).toMatch(/of which before the replica had it: 0\nerrors: none\n$/)
+    expect(text).toMatch(/of which stale: 0\nerrors: none\n$/)
     expect(nothingLeft()).toBe(true)
   })
 
@@ -122,7 +122,7 @@ describe('pgsplit demo', () => {
     expect(await exit, text()).toBe(0)
     expect(text()).toMatch(/replica2 +replica/)
     const share = /share of the reads that replicas served: ([\d.]+) %/.exec(text())?.[1]
-    expect(Number(share)).toBeGreaterThan(80)
+    expect(Number(share)).toBeGreaterThan(50)
     expect(text()).toMatch(/errors: none\n$/)
     expect(nothingLeft()).toBe(true)
   })

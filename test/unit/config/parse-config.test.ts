@@ -36,7 +36,7 @@ describe('a configuration', () => {
             maxLagMs: 10_000,
             maxLagResumeMs: 5000,
             fallbackToPrimary: true,
-            consistency: 'eventual',
+            consistency: 'session',
           },
           pool: { mode: 'transaction', size: 20, checkoutTimeoutMs: 5000 },
           auth: { method: 'scram-sha-256', lookup: { kind: 'pg_authid' }, users: [] },

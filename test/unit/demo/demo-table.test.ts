@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { demoSummary, demoTable, lagText, type Sample } from '../../../src/demo/demo-table.ts'
+import {
+  demoSummary,
+  demoTable,
+  lagText,
+  type Sample,
+  STALE,
+} from '../../../src/demo/demo-table.ts'
 
 const node = (
   name: string,
@@ -81,7 +87,6 @@ describe('the summary of the demo', () => {
     writes: 100,
     transactions: 50,
     readBack: 40,
-    readTooEarly: 2,
     errors: new Map<string, number>(),
     nodes: [
       { name: 'primary', role: 'primary', commits: 160 },
@@ -98,20 +103,20 @@ describe('the summary of the demo', () => {
       '  replica1  replica  495',
       '  replica2  replica  495',
       'share of the reads that replicas served: 99.0 %',
-      'reads right after an own commit: 40, of which before the replica had it: 2',
+      'reads right after an own commit: 40, of which stale: 0',
       'errors: none',
     ])
   })
 
-  it('lists the errors with their number, beside reads that came too early', () => {
+  it('lists the errors with their number, stale reads among them', () => {
     const errors = new Map([
-      ['the port is in use', 2],
+      [STALE, 2],
       ['Connection terminated', 1],
     ])
     expect(demoSummary({ ...totals, errors }).slice(-4)).toEqual([
-      'reads right after an own commit: 40, of which before the replica had it: 2',
+      'reads right after an own commit: 40, of which stale: 2',
       'errors:',
-      '  2 × the port is in use',
+      '  2 × a client did not see its own committed write',
       '  1 × Connection terminated',
     ])
   })
