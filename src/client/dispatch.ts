@@ -579,7 +579,7 @@ function noConnection(session: ClientSession, request: Request, error: Error): v
 }
 
 /** Answers a request with an error of ours; nothing was sent for it. */
-export function refuse(session: ClientSession, request: Request, facts: ErrorFacts): void {
+function refuse(session: ClientSession, request: Request, facts: ErrorFacts): void {
   if (session.isGone) return
   const wasInBlock = session.deferred !== null || request.begin !== null
   if (wasInBlock) {

@@ -38,7 +38,7 @@ export interface Outcome {
   readonly die?: boolean
 }
 
-export type Hook = (sql: string, server: ScriptedServer) => Outcome | null
+type Hook = (sql: string, server: ScriptedServer) => Outcome | null
 
 /** What the servers of one node share. */
 export interface ScriptedNode {
