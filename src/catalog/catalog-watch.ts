@@ -17,7 +17,8 @@ export interface WatchTimers {
 }
 
 export interface CatalogWatchOptions {
-  /** Connects to the primary's database, with the monitor's credential. */
+  /** Connects to the primary's database, with the monitor's credential. A driver that emits
+   * `error` for a lost idle connection (`pg`) needs a listener: the next query tells it here. */
   readonly open: () => Promise<CatalogConnection>
   /** New sets, or null: what was given before must not be used any longer. */
   readonly onCatalog: (sets: CatalogSets | null) => void

@@ -35,7 +35,7 @@ export const HARMLESS_EXTENSION: ReadonlyMap<string, ReadonlySet<string>> = new 
  */
 export const VETTED_STABLE = names(`
   pg_char_to_encoding pg_client_encoding pg_collation_for pg_collation_is_visible
-  pg_column_compression pg_column_is_updatable pg_column_size pg_conversion_is_visible
+  pg_column_compression pg_column_is_updatable pg_column_size pg_column_toast_chunk_id pg_conversion_is_visible
   pg_dependencies_recv pg_dependencies_send pg_describe_object pg_encoding_to_char
   pg_filenode_relation pg_function_is_visible pg_get_acl pg_get_catalog_foreign_keys
   pg_get_constraintdef pg_get_expr pg_get_function_arg_default pg_get_function_arguments

@@ -80,6 +80,7 @@ describe.skipIf(binDir === null)('the classifier (needs /usr/lib/postgresql/15)'
     const watch = new CatalogWatch({
       open: async () => {
         const connection = new pg.Client({ connectionString: url })
+        connection.on('error', () => undefined)
         await connection.connect()
         return connection
       },

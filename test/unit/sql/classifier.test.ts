@@ -14,7 +14,7 @@ function loaded(more: Partial<CatalogSets> = {}): Classifier {
   return classifier
 }
 
-describe('the classifier', () => {
+describe('the classifier', { timeout: 60_000 }, () => {
   it('returns the identical object for texts that differ in literals', () => {
     const classifier = loaded()
     const one = classOf(classifier, 'SELECT v FROM t WHERE id = 1')

@@ -3,10 +3,11 @@ import { Classifier } from '../../../src/sql/classifier.ts'
 import { recordedCatalog } from '../../corpus/recorded-catalog.ts'
 import { classOf, corpusFigures, corpusStatements, isRead } from './corpus-statements.ts'
 
+const sets = recordedCatalog()
 const classifier = new Classifier()
-classifier.setCatalog(recordedCatalog())
+classifier.setCatalog(sets)
 
-describe('the corpus against the recorded catalog of PostgreSQL 15', () => {
+describe('the corpus against the recorded catalog of PostgreSQL 15', { timeout: 60_000 }, () => {
   const figures = corpusFigures(classifier, 15)
 
   it('sends no statement that needs the primary to a replica', () => {
@@ -31,7 +32,7 @@ describe('the corpus against the recorded catalog of PostgreSQL 15', () => {
   it('gives the same class from the cache and from a fresh look', () => {
     for (const { sql } of corpusStatements()) {
       const fresh = new Classifier()
-      fresh.setCatalog(recordedCatalog())
+      fresh.setCatalog(sets)
       const cached = classOf(classifier, sql)
       // What can't be lexed has no fingerprint.
       if (!cached.reason.includes('unterminated')) expect(classOf(classifier, sql)).toBe(cached)
