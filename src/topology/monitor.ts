@@ -104,9 +104,12 @@ export class Monitor {
       const refuted = nowMs - track.refutedAtMs < 10 * this.#settings.probeIntervalMs
       if (!refuted) this.#topology.doubtPrimary(track)
     } else {
-      const hard = kind === 'refused' || kind === 'shutdown'
-      // Banning the only node that takes writes helps nobody.
-      const bannable = track.observation?.role === 'replica'
+      // A lost connection, and 57P01, may be that connection's own trouble (pg_terminate_backend) or
+      // the node's: the probe sent now tells. Until then a replica is left alone, others can serve;
+      // the only node that takes writes is not, nor is it ever banned.
+      const isReplica = track.observation?.role === 'replica'
+      const hard = kind === 'refused' || (isReplica && kind !== 'timeout')
+      const bannable = isReplica && kind !== 'shutdown'
       this.#topology.feed(track, { kind: 'failure', hard, bannable, reason: detail }, kind)
     }
     this.#probeOnReport(watched, nowMs)
