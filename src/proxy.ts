@@ -12,6 +12,7 @@ import { ConfigError } from './errors.ts'
 import type { Logger } from './log.ts'
 import { Link } from './net/link.ts'
 import { ClientTls } from './net/tls-options.ts'
+import type { NodeStatus } from './node-status.ts'
 import type { Snapshot } from './topology/snapshot.ts'
 
 export interface RunningProxy {
@@ -23,17 +24,6 @@ export interface RunningProxy {
   nodes(): readonly NodeStatus[]
   /** Stops accepting; with `drain`, requests in flight get `limits.drainTimeout` to finish. */
   stop(options: { readonly drain: boolean }): Promise<void>
-}
-
-export interface NodeStatus {
-  readonly name: string
-  readonly role: string
-  readonly state: string
-  readonly lagMs: number | null
-  /** Requests of clients that the node has answered. */
-  readonly requests: number
-  /** How many of them were proved reads. */
-  readonly reads: number
 }
 
 function nodeStatus(cluster: Cluster): NodeStatus[] {
