@@ -70,6 +70,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   /** Settings now. */
   state: SessionState
   lexMode: LexMode = 'standard'
+  #hasEscapes = false
+  #encoding = 'UTF8'
   #pins: Pins | null = null
   transaction: Transaction | null = null
   deferred: DeferredBegin | null = null
@@ -240,6 +242,9 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   /** Handles one frame, or says false: not now. */
   #handle(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (this.isCopyIn && !copyTypes.has(type)) {
+      throw new ProtocolError(`unexpected message type ${type} during COPY FROM STDIN`)
+    }
     switch (type) {
       case frontend.query:
         return this.isSkipping || (this.#mayStart() && handleQuery(this, buffer, start, end))
@@ -403,6 +408,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     }
     // … and so has the segment's own: it goes on behind the data, up to the next Sync.
     if (request.isComplete && this.segment === null) reopen(this, request)
+    this.pump()
   }
 
   onSkipped(request: Request): void {
@@ -454,13 +460,16 @@ export class ClientSession implements FrameSink, RequestOwner {
   }
 
   noteParameter(name: string, value: string): void {
-    if (name === 'standard_conforming_strings') {
-      this.lexMode = value === 'on' ? this.lexMode : 'escape'
-      if (value === 'on' && this.lexMode === 'escape') this.lexMode = 'standard'
-    } else if (name === 'client_encoding') {
-      if (unsafeEncodings.has(value.toUpperCase())) this.lexMode = 'unsafe-encoding'
-      else if (this.lexMode === 'unsafe-encoding') this.lexMode = 'standard'
-    }
+    if (name === 'standard_conforming_strings') this.#hasEscapes = value !== 'on'
+    else if (name === 'client_encoding') this.#encoding = value.toUpperCase()
+    else return
+    this.lexMode = unsafeEncodings.has(this.#encoding)
+      ? 'unsafe-encoding'
+      : this.#hasEscapes
+        ? 'escape'
+        : this.#encoding === 'UTF8'
+          ? 'standard'
+          : 'foreign-encoding'
   }
 
   /** Nothing runs and nothing is open: the client may be sent away without loss. */
@@ -505,6 +514,15 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.#onClose(this)
   }
 }
+
+const copyTypes: ReadonlySet<number> = new Set([
+  frontend.copyData,
+  frontend.copyDone,
+  frontend.copyFail,
+  frontend.flush,
+  frontend.sync,
+  frontend.terminate,
+])
 
 const requestTypes: ReadonlySet<number> = new Set(Object.values(frontend))
 

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
-import { Outlet } from './outlet.ts'
+import { inTurn, Outlet } from './outlet.ts'
 
 /** Every plain socket of the process reads into this one buffer: an idle socket holds none. */
 const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024)
@@ -70,7 +70,7 @@ export class Link {
       onread: {
         buffer: sharedReadBuffer,
         callback: (size: number, buffer: Uint8Array): boolean => {
-          link?.onChunk((buffer as Buffer).subarray(0, size))
+          if (link !== null) inTurn(link.onChunk, (buffer as Buffer).subarray(0, size))
           return true
         },
       },
@@ -100,7 +100,7 @@ export class Link {
         onread: {
           buffer: sharedReadBuffer,
           callback: (size: number, buffer: Uint8Array): boolean => {
-            link?.onChunk((buffer as Buffer).subarray(0, size))
+            if (link !== null) inTurn(link.onChunk, (buffer as Buffer).subarray(0, size))
             return true
           },
         },

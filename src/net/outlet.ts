@@ -34,6 +34,28 @@ function flushDirty(): void {
   dirty.length = 0
 }
 
+/** Requests on their way to servers, in the whole process. */
+export const traffic = { inFlight: 0 }
+
+/** With so few requests under way there is nobody to share a write with. */
+const fewRequests = 2
+let isFlushedAtEnd = false
+
+/** Handles one chunk; what it writes leaves at its end when the process is quiet. */
+export function inTurn(handle: (chunk: Buffer) => void, chunk: Buffer): void {
+  if (traffic.inFlight > fewRequests || isFlushScheduled) {
+    handle(chunk)
+    return
+  }
+  isFlushedAtEnd = true
+  try {
+    handle(chunk)
+  } finally {
+    isFlushedAtEnd = false
+    flushDirty()
+  }
+}
+
 /**
  * The one caller of `socket.write`. What is appended during one turn of the event loop leaves in
  * one system call, when the turn's reads are done (`setImmediate` runs right after the poll phase):
@@ -93,7 +115,7 @@ export class Outlet {
     if (!this.#isDirty) {
       this.#isDirty = true
       dirty.push(this)
-      if (!isFlushScheduled) {
+      if (!isFlushScheduled && !isFlushedAtEnd) {
         isFlushScheduled = true
         setImmediate(flushDirty)
       }

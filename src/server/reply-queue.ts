@@ -1,3 +1,5 @@
+import { traffic } from '../net/outlet.ts'
+
 /** Who gets the server's answer to one Query, FunctionCall or Sync. */
 export interface ReplyReceiver {
   /** A whole frame of the answer, `buffer[start, end)`; valid during the call. Not ReadyForQuery. */
@@ -33,6 +35,7 @@ export class ReplyQueue {
     if (this.#size === this.#ring.length) this.#grow()
     this.#ring[(this.#head + this.#size) & (this.#ring.length - 1)] = receiver
     this.#size++
+    traffic.inFlight++
   }
 
   peek(): ReplyReceiver | null {
@@ -45,6 +48,7 @@ export class ReplyQueue {
     this.#ring[this.#head] = null
     this.#head = (this.#head + 1) & (this.#ring.length - 1)
     this.#size--
+    traffic.inFlight--
     return receiver
   }
 
@@ -67,7 +71,13 @@ export class ReplyQueue {
       this.#ring[(this.#head + i) & mask] = this.#ring[(this.#head + i + 1) & mask] as ReplyReceiver
     }
     this.#size--
+    traffic.inFlight--
     this.#ring[(this.#head + this.#size) & mask] = null
+  }
+
+  /** The connection is closed on purpose: nobody waits for what was still expected. */
+  abandon(): void {
+    while (this.shift() !== null);
   }
 
   #grow(): void {

@@ -166,6 +166,7 @@ export class ServerConnection implements FrameSink {
     this.#isClosed = true
     this.link.onClose = () => {}
     this.link.onChunk = () => {}
+    this.queue.abandon()
     this.link.write(terminate)
     this.link.end()
   }
