@@ -15,7 +15,7 @@ import { Transaction } from './transaction.ts'
  */
 export function applyEffects(session: ClientSession, request: Request, status: number): void {
   const { effects } = request
-  if (request.error !== null) applyError(session, effects, status)
+  if (request.error !== null) applyError(session, request, status)
   else if (effects.length > 0 || request.pin !== null) applySuccess(session, request)
   if (status === txStatus.idle && session.transaction !== null && request.begin === null) {
     endTransaction(session, request.error !== null)
@@ -25,18 +25,37 @@ export function applyEffects(session: ClientSession, request: Request, status: n
   noteWrite(session, request, status)
 }
 
-function applyError(session: ClientSession, effects: readonly Effect[], status: number): void {
+function applyError(session: ClientSession, request: Request, status: number): void {
+  const { effects } = request
   const controlsTransaction = effects.some(({ kind }) => kind === 'begin' || kind === 'commit')
   const sets = effects.some(({ kind }) => kind === 'set' || kind === 'reset')
   // Some of the text may have been committed before the error: what holds now can't be known.
   if (controlsTransaction && sets) session.pins.add('settings unknown after an error')
   if (status === txStatus.idle && session.transaction !== null) endTransaction(session, true)
+  keepWhatStays(session, request)
+}
+
+/** Locks, prepared statements and the like are no part of a transaction: an error leaves them. */
+function keepWhatStays(session: ClientSession, request: Request): void {
+  const { effects, pin, cls, executed } = request
+  if (request.refusal !== null) return
+  const isAlone = cls.parts.length <= 1 && executed.length <= 1
+  let isExplained = false
+  for (const effect of effects) {
+    const { kind } = effect
+    if (kind === 'advisory-lock' || (kind === 'prepare' && !isAlone)) session.pins.apply(effect)
+    isExplained ||= /^(listen|unlisten|temp|declare|set|prepare|advisory-lock)$/.test(kind)
+  }
+  if (pin !== null && !isExplained) session.pins.add(pin)
 }
 
 function endTransaction(session: ClientSession, isRolledBack: boolean): void {
   if (isRolledBack && session.transaction !== null) {
     session.state = session.transaction.before
     session.actual = null
+  }
+  if (!isRolledBack) {
+    for (const effect of session.transaction?.unlistens ?? []) session.pins.apply(effect)
   }
   if (!isRolledBack && session.hasDdl) session.cluster.noteDdl(session.scope.database)
   session.hasDdl = false
@@ -46,11 +65,18 @@ function endTransaction(session: ClientSession, isRolledBack: boolean): void {
 function applySuccess(session: ClientSession, request: Request): void {
   let isPinned = false
   for (const effect of request.effects) {
-    if (session.pins.apply(effect)) isPinned = true
+    // LISTEN and UNLISTEN take effect at COMMIT; to listen for too long does no harm.
+    if (effect.kind === 'unlisten' && session.transaction !== null) {
+      session.transaction.unlistens.push(effect)
+      isPinned = true
+    } else if (session.pins.apply(effect)) isPinned = true
     applyOne(session, effect, request)
     if (effect.kind === 'deallocate' && effect.name === null) request.connection?.prepared.clear()
   }
-  if (request.pin !== null && !isPinned) session.pins.add(request.pin)
+  if (request.pin === null) return
+  if (!isPinned || (request.effects.length > 1 && session.pins.reason === null)) {
+    session.pins.add(request.pin)
+  }
 }
 
 function applyOne(session: ClientSession, effect: Effect, request: Request): void {
@@ -80,7 +106,7 @@ function applyOne(session: ClientSession, effect: Effect, request: Request): voi
       transaction?.release(effect.name)
       break
     case 'set':
-      if (!effect.local) applySet(session, effect.name, effect.value, effect.opaque)
+      if (!effect.local) applySet(session, effect.name, effect.value, effect.opaque, effect.config)
       break
     case 'reset':
       applyReset(session, effect.name)
@@ -115,6 +141,7 @@ function applySet(
   name: string,
   sqlText: string | null,
   isOpaque: boolean,
+  config?: string,
 ): void {
   if (isOwnSetting(name)) {
     if (sqlText === null) applyOwnSetting(session, name, null)
@@ -126,7 +153,8 @@ function applySet(
     applyReset(session, name)
     return
   }
-  const value = sqlText === null || isOpaque ? null : byteText(settingValue(name, sqlText))
+  const value =
+    sqlText === null || isOpaque ? null : byteText(config ?? settingValue(name, sqlText))
   if (value === null || !isTrackableName(name)) {
     session.pins.add(`setting ${name} whose value the statement does not show`)
     return
@@ -159,8 +187,13 @@ function applyReset(session: ClientSession, name: string): void {
     initial === undefined ? session.state.without(name) : session.state.with(name, initial)
 }
 
+function resetOwnSettings(session: ClientSession): void {
+  Object.assign(session.facts, session.ownDefaults)
+}
+
 /** RESET ALL leaves the role and the session user alone (PostgreSQL: GUC_NO_RESET_ALL). */
 function resetAll(session: ClientSession): void {
+  resetOwnSettings(session)
   const role = session.state.get('role')
   const user = session.state.get('session_authorization')
   let state = session.startup
@@ -174,6 +207,7 @@ function resetAll(session: ClientSession): void {
 }
 
 export function discardAll(session: ClientSession): void {
+  resetOwnSettings(session)
   session.state = session.startup
   session.pins.clear()
   session.facts.pinned = null

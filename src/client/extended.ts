@@ -366,7 +366,11 @@ export function finishSegment(
     const isOnlyInvented = segment.size === 0
     if (hasLocal || isOnlyInvented) {
       const answered = answerLocally(session, segment.cls, segment, buffer, start, end)
-      if (answered === 'later') return false
+      if (answered === 'later') {
+        // A bare Sync is none of the session's business until its turn comes.
+        if (segment.kinds.length === 0) session.segment = null
+        return false
+      }
       if (answered === 'done') {
         session.segment = null
         return true

@@ -167,7 +167,13 @@ export class Request implements ReplyReceiver {
         this.owner.forward(this, override, 0, override.length)
         return
       }
-    } else if (!this.isForwarded && !isHeldType(type)) this.#release()
+    } else if (
+      !this.isForwarded &&
+      !isHeldType(type) &&
+      !isFarewell(type, buffer, start, end)
+    ) {
+      this.#release()
+    }
     if (type === backend.errorResponse && this.scriptAt < this.scriptQueryAt) {
       this.#extend(buffer, start, end)
       this.onChunkEnd()
@@ -343,6 +349,12 @@ function isHeldType(type: number): boolean {
     type === backend.parameterDescription ||
     type === backend.noData
   )
+}
+
+/** A server that is stopped at once says so in a WARNING (57P01, 57P02) and closes: no answer. */
+function isFarewell(type: number, buffer: Buffer, start: number, end: number): boolean {
+  if (type !== backend.noticeResponse) return false
+  return decodeErrorFields(buffer, start + 5, end).sqlstate.startsWith('57P')
 }
 
 /** Is this the last message of the answer to one extended message? */

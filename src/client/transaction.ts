@@ -1,5 +1,5 @@
 import type { SessionState } from '../server/session-state.ts'
-import type { TransactionModes } from '../sql/statement-class.ts'
+import type { Effect, TransactionModes } from '../sql/statement-class.ts'
 
 interface Savepoint {
   readonly name: string
@@ -12,6 +12,8 @@ interface Savepoint {
  */
 export class Transaction {
   readonly before: SessionState
+  /** UNLISTENs, which take effect at COMMIT. */
+  readonly unlistens: Effect[] = []
   #savepoints: Savepoint[] = []
 
   constructor(before: SessionState) {

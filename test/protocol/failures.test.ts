@@ -1,0 +1,290 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ScriptedCluster } from '../support/scripted-cluster.ts'
+import { front } from '../support/scripted-messages.ts'
+import type { Outcome, ScriptedServer } from '../support/scripted-server.ts'
+
+let cluster: ScriptedCluster
+beforeEach(() => {
+  cluster = new ScriptedCluster({ replicas: 2 })
+})
+afterEach(() => cluster.close())
+
+/** Gives `outcome` on the first node that is asked, nothing special later. */
+function once(outcome: Outcome): (sql: string, server: ScriptedServer) => Outcome | null {
+  let isDone = false
+  return () => {
+    if (isDone) return null
+    isDone = true
+    return outcome
+  }
+}
+
+function always(id: string, outcome: Outcome) {
+  return (_: string, server: ScriptedServer) => (server.node.id === id ? outcome : null)
+}
+
+describe('a read that fails before its first row', () => {
+  const lasting = {
+    sqlstate: '40001',
+    message: 'conflict with recovery',
+    routine: 'ProcessInterrupts',
+  }
+  it.each<[string, Outcome]>([
+    ['by a lost connection', { die: true }],
+    ['by a shutdown', { error: { sqlstate: '57P01', message: 'bye', severity: 'FATAL' } }],
+    ['by a crash', { error: { sqlstate: '57P02', message: 'bye', severity: 'FATAL' } }],
+    ['by a conflict with recovery', { error: lasting }],
+    ['by 25006', { error: { sqlstate: '25006', message: 'read-only transaction' } }],
+    ['by 0A000 of a standby', { error: { sqlstate: '0A000', message: 'unlogged' } }],
+    ['by a table that has not arrived yet', { error: { sqlstate: '42P01', message: 'items' } }],
+  ])('%s is run elsewhere and the client notices nothing', async (_, outcome) => {
+    for (const run of ['query', 'run'] as const) {
+      cluster = new ScriptedCluster({ replicas: 2 })
+      cluster.on('SELECT node()', once(outcome))
+      const client = cluster.connect()
+      expect(await client[run]('SELECT node()')).toMatch(
+        /^(T|1 · 2) · D (r1|r2|primary) · C SELECT 1 · Z I$/,
+      )
+      expect(cluster.counters.retries).toBe(1)
+      expect(cluster.inUse).toBe(0)
+      cluster.close()
+    }
+  })
+
+  it('is answered with the error when it is the statement’s own', async () => {
+    const client = cluster.connect()
+    expect(await client.query("SELECT fail('22012')")).toBe('E 22012 · Z I')
+    expect(cluster.counters.retries).toBe(0)
+  })
+
+  it('learns from 25006: the statement goes to the primary from then on', async () => {
+    cluster.on('SELECT node()', (_, { node }) =>
+      node.isReplica ? { error: { sqlstate: '25006', message: 'read-only' } } : null,
+    )
+    const client = cluster.connect()
+    for (let i = 0; i < 4; i++) expect(await client.query('SELECT node()')).toContain('D primary')
+    expect(cluster.counters.misroutes).toBe(1)
+  })
+
+  it('gives up when every node fails, with one clear error', async () => {
+    cluster.on('SELECT node()', () => ({ die: true }))
+    const client = cluster.connect()
+    expect(await client.query('SELECT node()')).toMatch(/^E 08006 · Z I$/)
+    expect(cluster.inUse).toBe(0)
+    expect(await client.query('SELECT rows(1)')).toContain('C SELECT 1')
+  })
+
+  it('with several clients on the shared connection is run again for all of them', async () => {
+    const clients = Array.from({ length: 6 }, () => cluster.connect())
+    for (let i = 0; i < 6; i++) {
+      await Promise.all(clients.map((client) => client.query('SELECT node()')))
+    }
+    cluster.on('SELECT node()', always('r1', { die: true }))
+    const answers = await Promise.all(clients.map((client) => client.query('SELECT node()')))
+    for (const answer of answers) expect(answer).toMatch(/^T · D (r2|primary) · C SELECT 1 · Z I$/)
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('finds another node when no connection can be had', async () => {
+    cluster.refused.set(1, new Error('connect ECONNREFUSED'))
+    const client = cluster.connect()
+    for (let i = 0; i < 4; i++) {
+      expect(await client.query('SELECT node()')).toMatch(/D (r2|primary)/)
+    }
+  })
+})
+
+describe('a read that fails behind its first row', () => {
+  it('by an error is the client’s', async () => {
+    cluster.on('SELECT rows(9)', () => ({
+      rows: [['0']],
+      error: { sqlstate: '40001', message: 'conflict with recovery' },
+    }))
+    const client = cluster.connect()
+    expect(await client.query('SELECT rows(9)')).toBe('T · D 0 · E 40001 · Z I')
+    expect(cluster.counters.retries).toBe(0)
+  })
+
+  it('by a lost connection is told, and never run again', async () => {
+    cluster.on('SELECT rows(9)', () => ({ rows: [['0']], die: true }))
+    const client = cluster.connect()
+    expect(await client.query('SELECT rows(9)')).toBe('T · D 0 · E 08006 · Z I')
+    expect(cluster.counters.retries).toBe(0)
+    expect(await client.query('SELECT node()')).toContain('C SELECT 1')
+  })
+})
+
+describe('a request that is in nobody’s hands', () => {
+  it('gets 53300 when no server connection is free in time', async () => {
+    cluster = new ScriptedCluster({ pool: { size: 1, checkoutTimeoutMs: 30 } })
+    const holder = cluster.connect()
+    const client = cluster.connect()
+    await holder.query('BEGIN; INSERT INTO items VALUES (1)')
+    expect(await client.query('INSERT INTO items VALUES (1)')).toBe('E 53300 · Z I')
+    await client.query('BEGIN')
+    expect(await client.query('INSERT INTO items VALUES (1)')).toBe('E 53300 · Z E')
+    expect(await client.query('SELECT 1')).toBe('E 25P02 · Z E')
+    expect(await client.query('ROLLBACK')).toBe('C ROLLBACK · Z I')
+    await holder.query('COMMIT')
+    expect(await client.query('INSERT INTO items VALUES (1)')).toBe('C INSERT 0 1 · Z I')
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('gets 57P03 when there is no primary', async () => {
+    const { snapshot } = cluster
+    cluster.snapshot = { ...snapshot, primary: null }
+    const client = cluster.connect()
+    expect(await client.query('INSERT INTO items VALUES (1)')).toBe('E 57P03 · Z I')
+    expect(await client.query('SELECT node()')).toMatch(/D r[12]/)
+  })
+
+  it('waits in its place and is forgotten with its client', async () => {
+    cluster = new ScriptedCluster({ pool: { size: 1 } })
+    const holder = cluster.connect()
+    await holder.query('BEGIN; INSERT INTO items VALUES (1)')
+    const gone = cluster.connect().send(front.query('DELETE FROM items'))
+    const client = cluster.connect().send(front.query('INSERT INTO items VALUES (1)'))
+    const pool = cluster.scope().pool(0)
+    await expect.poll(() => pool.counts().waiting).toBe(2)
+    gone.vanish()
+    await expect.poll(() => pool.counts().waiting).toBe(1)
+    await holder.query('COMMIT')
+    expect(await client.ready()).toBe('C INSERT 0 1 · Z I')
+    expect(cluster.server('primary').texts).not.toContain('DELETE FROM items')
+    expect(cluster.inUse).toBe(0)
+  })
+})
+
+describe('a client that vanishes', () => {
+  it.each<[string, Buffer[]]>([
+    ['in mid-transaction', [front.query('BEGIN'), front.query('INSERT INTO items VALUES (1)')]],
+    ['in a pipeline', [front.query('INSERT INTO items VALUES (1)'), front.query('SELECT slow()')]],
+    ['in mid-request', [front.query('DELETE FROM slow')]],
+    ['in a segment without Sync', [front.run('DELETE FROM items'), front.flush]],
+  ])('%s leaves a server connection that is closed, not reused', async (_, messages) => {
+    cluster.on(/slow/, (_sql, server) => (server.isPaused ? null : { hang: true }))
+    const client = cluster.connect().send(...messages)
+    await expect.poll(() => cluster.servers.length).toBeGreaterThan(0)
+    const [server] = cluster.serversOf('primary')
+    await expect.poll(() => server?.texts.length).toBeGreaterThan(0)
+    client.vanish()
+    await expect.poll(() => cluster.sessions.size).toBe(0)
+    await expect.poll(() => cluster.inUse).toBe(0)
+    const other = cluster.connect()
+    expect(await other.query('INSERT INTO items VALUES (2)')).toBe('C INSERT 0 1 · Z I')
+  })
+
+  it('in the middle of a shared pipeline does not disturb the others', async () => {
+    const clients = Array.from({ length: 6 }, () => cluster.connect())
+    for (let i = 0; i < 6; i++) {
+      await Promise.all(clients.map((client) => client.query('SELECT node()')))
+    }
+    for (const client of clients) client.send(front.query('SELECT node()'))
+    clients[0]?.vanish()
+    clients[3]?.vanish()
+    for (const index of [1, 2, 4, 5]) {
+      expect(await clients[index]?.ready()).toMatch(/^T · D r[12] · C SELECT 1 · Z I$/)
+    }
+    await expect.poll(() => cluster.inUse).toBe(0)
+  })
+})
+
+describe('a cancel request', () => {
+  function hanging() {
+    const hung = new Set<ScriptedServer>()
+    cluster.on('SELECT slow()', (_, server) => {
+      if (hung.has(server)) {
+        hung.delete(server)
+        return { error: { sqlstate: '57014', message: 'canceling statement due to user request' } }
+      }
+      hung.add(server)
+      return { hang: true }
+    })
+    cluster.onCancel = async (server) => {
+      if (server.isPaused) server.go()
+    }
+  }
+
+  it('reaches the server that runs the request, while it runs it', async () => {
+    hanging()
+    const client = cluster.connect().send(front.query('SELECT slow()'))
+    await expect.poll(() => cluster.servers[0]?.isPaused).toBe(true)
+    client.session.cancel()
+    expect(await client.ready()).toBe('E 57014 · Z I')
+    expect(cluster.cancelled).toHaveLength(1)
+    await expect.poll(() => cluster.inUse).toBe(0)
+  })
+
+  it('does nothing while nothing runs', async () => {
+    const client = cluster.connect()
+    await client.query('INSERT INTO items VALUES (1)')
+    client.session.cancel()
+    await client.query('BEGIN; INSERT INTO items VALUES (1)')
+    client.session.cancel()
+    expect(cluster.cancelled).toEqual([])
+    expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
+  })
+
+  it('takes a waiting request out of the queue', async () => {
+    cluster = new ScriptedCluster({ pool: { size: 1 } })
+    const holder = cluster.connect()
+    await holder.query('BEGIN; INSERT INTO items VALUES (1)')
+    const client = cluster.connect().send(front.query('INSERT INTO items VALUES (1)'))
+    await expect.poll(() => cluster.scope().pool(0).counts().waiting).toBe(1)
+    client.session.cancel()
+    expect(await client.ready()).toBe('E 57014 · Z I')
+    expect(cluster.cancelled).toEqual([])
+  })
+
+  it('that has not been settled keeps the server connection from the next user', async () => {
+    hanging()
+    let settle = (): void => {}
+    cluster.onCancel = async (server) => {
+      server.go()
+      await new Promise<void>((resolve) => {
+        settle = resolve
+      })
+    }
+    const client = cluster.connect()
+    await client.query('BEGIN')
+    client.send(front.query('SELECT slow()'))
+    await expect.poll(() => cluster.servers[0]?.isPaused).toBe(true)
+    client.session.cancel()
+    expect(await client.ready()).toBe('E 57014 · Z E')
+    await client.query('ROLLBACK')
+    expect(cluster.scope().pool(0).counts().idle).toBe(0)
+    settle()
+    const [server] = cluster.servers
+    await expect.poll(() => server?.isClosed).toBe(true)
+  })
+
+  it('on a connection that others share hits only its own: theirs are run again', async () => {
+    cluster = new ScriptedCluster({ replicas: 1, pool: { size: 1 } })
+    const clients = Array.from({ length: 5 }, () => cluster.connect())
+    for (let i = 0; i < 6; i++) {
+      await Promise.all(clients.map((client) => client.query('SELECT node()')))
+    }
+    // The first is cancelled too late; what follows it is hit.
+    let isHit = false
+    let runs = 0
+    cluster.on('SELECT node()', (_, server) => {
+      if (!server.node.isReplica) return null
+      runs++
+      if (runs === 1) return { hang: true }
+      if (runs === 3 && isHit) {
+        return { error: { sqlstate: '57014', message: 'canceling statement due to user request' } }
+      }
+      return null
+    })
+    cluster.onCancel = async (server) => {
+      isHit = true
+      server.go()
+    }
+    for (const client of clients) client.send(front.query('SELECT node()'))
+    await expect.poll(() => cluster.servers.some(({ isPaused }) => isPaused)).toBe(true)
+    clients[0]?.session.cancel()
+    const answers = await Promise.all(clients.map((client) => client.ready()))
+    for (const answer of answers) expect(answer).toMatch(/^T · D (r1|primary) · C SELECT 1 · Z I$/)
+    await expect.poll(() => cluster.inUse).toBe(0)
+  })
+})
