@@ -95,6 +95,7 @@ describe('the extended protocol', () => {
   it('skips everything up to Sync after an error', async () => {
     const client = await raw()
     client.send(parse('', 'SELECT 1/0'), bind('', ''), execute(), execute(), parse('x', 'SELECT 1'))
+    client.send(message('Q', 'SELECT 5'))
     client.send(sync, parse('', 'SELECT 7'), bind('', ''), execute(), sync)
     expect(await client.answer()).toMatch(/^12?EZ$/)
     expect(await client.answer()).toBe('12DCZ')
