@@ -113,13 +113,14 @@ const routing = section(
     zone: text('a zone name', { description: 'Zone that this pgsplit runs in.' }).optional(),
     maxFails: integer(
       {
-        description: 'Failed requests within `failTimeout` that ban a replica.',
-        limit: 'It gets no requests for `failTimeout`.',
+        description: 'Failed requests in a row, within `failTimeout`, that ban a replica.',
+        limit: 'It gets no requests for that time.',
       },
       { min: 1, max: 1000 },
     ).prefault(3),
     failTimeout: duration({
-      description: 'Window in which failures are counted, and length of a ban.',
+      description:
+        'Window in which failures are counted, and length of the first ban; each further one in a row is twice as long, up to 32 times.',
     }).prefault('10s'),
     slowStart: duration({
       description:

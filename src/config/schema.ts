@@ -127,7 +127,8 @@ const admin = section(
 const log = section(
   {
     level: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
-      description: 'What is logged. Statements are named from `trace` on only.',
+      description:
+        'What is logged: what happens to nodes, clients and connections, never statements.',
     }).prefault('info'),
     format: choice(['json', 'pretty'], {
       description: 'One JSON object per line, or lines for people.',
