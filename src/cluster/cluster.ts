@@ -97,6 +97,7 @@ export class Cluster implements ClusterAccess {
         )
         const text = 'node' in facts ? `${facts.node}: ${facts.detail}` : facts.detail
         this.#log[isBad ? 'warn' : 'info']({ event: kind, ...facts }, text)
+        if (event.kind === 'node-down' && event.reason === 'timeout') this.#leaveSilent(event.node)
       },
     })
     this.#router = new Router({
@@ -243,6 +244,13 @@ export class Cluster implements ClusterAccess {
       idleTimeoutMs: pool.idleTimeoutMs,
       maxLifetimeMs: pool.maxLifetimeMs,
     }
+  }
+
+  /** A host that is gone without a word never resets its connections. */
+  #leaveSilent(nodeId: string): void {
+    const index = this.config.nodes.findIndex(({ name }) => name === nodeId)
+    if (!this.isReplica(index)) return
+    for (const scope of this.scopes.values()) scope.leaveSilent(index)
   }
 
   #prune(): void {

@@ -2,6 +2,7 @@ import { type Credential, noCredential } from '../auth/credential.ts'
 import type { SessionScope } from '../client/cluster-access.ts'
 import { moveWaiting } from '../client/dispatch.ts'
 import { StatementRegistry } from '../client/prepared-statement.ts'
+import { Request } from '../client/request.ts'
 import type { ClientSession } from '../client/session.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -145,6 +146,19 @@ export class Scope implements SessionScope, ServerConnectionEvents {
       },
       'notice on an idle server connection',
     )
+  }
+
+  /** The node has stopped answering: reads that wait for it run elsewhere. */
+  leaveSilent(nodeIndex: number): void {
+    const pool = this.pools.get(nodeIndex)
+    if (pool === undefined) return
+    const error = new Error('the node has stopped answering')
+    for (const connection of [...pool.connections]) {
+      const head = connection.queue.peek()
+      const isRead = head instanceof Request && head.isRerunnable && !head.isForwarded
+      if (isRead || connection.isSyncing) connection.destroy(error)
+    }
+    pool.failWaiters(error)
   }
 
   prune(): void {

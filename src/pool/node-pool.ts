@@ -194,14 +194,14 @@ export class NodePool<C extends Pooled> {
         },
         (error: unknown) => {
           this.#connecting--
-          this.#failAll(error instanceof Error ? error : new Error(String(error)))
+          this.failWaiters(error instanceof Error ? error : new Error(String(error)))
         },
       )
     }
   }
 
   /** A node that can't be reached fails everybody who waits for it: they may go elsewhere. */
-  #failAll(error: Error): void {
+  failWaiters(error: Error): void {
     this.lastOpenError = error
     const queue = this.#queue
     this.#queue = []
@@ -275,7 +275,7 @@ export class NodePool<C extends Pooled> {
     this.#isClosed = true
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    this.#failAll(error)
+    this.failWaiters(error)
     for (const connection of [...this.#idle]) this.#drop(connection)
   }
 }

@@ -8,6 +8,8 @@ export class ReadLoad {
   /** What clients were told instead of a row. */
   readonly errors: unknown[] = []
   reads = 0
+  /** The same by client. */
+  readonly byClient: number[] = []
   #isStopped = false
 
   private constructor(clients: readonly pg.Client[], text: string) {
@@ -38,6 +40,7 @@ export class ReadLoad {
         if (i % 2 === 0) await client.query(text)
         else await client.query({ name: 'read', text, values: [] })
         this.reads++
+        this.byClient[i] = (this.byClient[i] ?? 0) + 1
       } catch (error) {
         this.errors.push(error)
       }
