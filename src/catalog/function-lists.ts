@@ -1,5 +1,5 @@
 /**
- * What is known of PostgreSQL's own functions beyond `pg_proc.provolatile` (CLASSIFY §4.2, §4.3).
+ * What is known of PostgreSQL's own functions beyond `pg_proc.provolatile`.
  * Lists of what is allowed age safely: a function of a later version is unsafe until it is listed.
  */
 

@@ -11,7 +11,7 @@ export interface ErrorContext {
 }
 
 /**
- * Where a proved read may go after an error: SEMANTICS "Failures" 1, CLASSIFY 3.3. null = the error
+ * Where a proved read may go after an error (README, "When things fail"). null = the error
  * is the client's.
  *
  * `node-down`: the node is going away · `other-node`: only this node says so now · `misrouted`: no

@@ -83,7 +83,7 @@ const DIRTY = primaryFor("the session's own write has no position yet")
 const ofClass = new WeakMap<StatementClass, Requirement>()
 
 /**
- * Where a statement of this class must go for this session: SEMANTICS "Routing". Pure, and without
+ * Where a statement of this class must go for this session (README, "Where a statement goes"). Pure, and without
  * allocation except for a session that has a watermark or its own lag limit. Held places come
  * first, then what forbids a replica, then what people asked for.
  */

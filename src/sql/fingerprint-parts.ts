@@ -70,7 +70,7 @@ export function prefixedEnd(
 }
 
 /**
- * The leading keywords whose class can't depend on a literal (CLASSIFY §2); an opening
+ * The leading keywords whose class can't depend on a literal; an opening
  * parenthesis in front of them leads a query as well.
  */
 export function isStrippable(text: Uint8Array, from: number, length: number): boolean {

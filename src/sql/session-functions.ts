@@ -1,6 +1,6 @@
 /**
  * Built-in functions and those of PostgreSQL's own extensions that leave something behind in the
- * session that calls them (CLASSIFY §4.2 group S, §6.2). Known without a catalog.
+ * session that calls them. Known without a catalog.
  */
 
 /** Name → what it leaves behind, as the pin reason. */
