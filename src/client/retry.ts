@@ -15,8 +15,8 @@ export interface ErrorContext {
  * is the client's.
  *
  * `node-down`: the node is going away · `other-node`: only this node says so now · `misrouted`: no
- * standby will ever run it · `primary`: the replica may not know the object yet · `same`: the server
- * connection lacked a prepared statement.
+ * standby will ever run it · `primary`: the replica may not know the object yet · `same`: the
+ * server connection lacked a prepared statement.
  */
 export type HealVerdict = 'node-down' | 'other-node' | 'misrouted' | 'primary' | 'same' | null
 

@@ -83,9 +83,9 @@ const DIRTY = primaryFor("the session's own write has no position yet")
 const ofClass = new WeakMap<StatementClass, Requirement>()
 
 /**
- * Where a statement of this class must go for this session (README, "Where a statement goes"). Pure, and without
- * allocation except for a session that has a watermark or its own lag limit. Held places come
- * first, then what forbids a replica, then what people asked for.
+ * Where a statement of this class must go for this session (README, "Where a statement goes").
+ * Pure, and without allocation except for a session that has a watermark or its own lag limit. Held
+ * places come first, then what forbids a replica, then what people asked for.
  */
 export function requirementOf(cls: StatementClass, facts: SessionFacts): Requirement {
   if (facts.pinned !== null) return primaryFor(`pinned: ${facts.pinned}`)
