@@ -3,10 +3,10 @@ import type { NodeView } from '../topology/node.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
 import { PLAIN_REPLICA, type Requirement } from './requirement.ts'
 
-/** Replay position of a node by a source that is newer than the snapshot; 0 = it has none. */
+/** Replay position of a node by a source that is newer than the snapshot; less than any position = it has none. */
 export type Replayed = (nodeIndex: number) => Lsn
 
-const noNewer: Replayed = () => 0n
+const noNewer: Replayed = () => -1n
 
 /** Whether this replica may serve a request with this requirement, whatever its zone. */
 function isEligible(node: NodeView, requirement: Requirement, replayed: Replayed): boolean {
