@@ -89,11 +89,11 @@ export class PlainCandidates {
     const nodes = eligibleReplicas(snapshot, PLAIN_REPLICA, this.#zone)
     let least: Lsn | null = null
     for (const { replayLsn } of nodes) {
-      const own = replayLsn ?? 0n
+      const own = replayLsn ?? -1n
       if (least === null || own < least) least = own
     }
     this.#nodes = nodes
-    this.#minReplayLsn = least ?? 0n
+    this.#minReplayLsn = least ?? -1n
     this.#whyNone = nodes.length > 0 ? '' : whyNone(snapshot, PLAIN_REPLICA)
     this.#snapshot = snapshot
   }
