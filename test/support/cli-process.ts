@@ -34,6 +34,10 @@ export class CliProcess {
     return this.#texts.err
   }
 
+  get pid(): number {
+    return this.#child.pid ?? -1
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }

@@ -25,11 +25,18 @@ export class RawClient {
   #messages: RawMessage[] = []
   #waiter: (() => void) | null = null
   isClosed = false
+  #drops = false
+  /** Bytes of rows and COPY data that were heard and not kept. */
+  droppedBytes = 0
 
   private constructor(login: ServerLogin) {
     this.login = login
     this.#link = login.link
     const hear = (type: number, buffer: Buffer, start: number, end: number): void => {
+      if (this.#drops && (type === 0x44 || type === 0x64)) {
+        this.droppedBytes += end - start
+        return
+      }
       const body = Buffer.from(buffer.subarray(start + 5, end))
       this.#messages.push({ type: String.fromCharCode(type), body })
     }
@@ -100,6 +107,11 @@ export class RawClient {
 
   resume(): void {
     this.#link.resume()
+  }
+
+  /** From here on rows and COPY data are counted, not kept. */
+  drop(): void {
+    this.#drops = true
   }
 
   async closed(): Promise<void> {
