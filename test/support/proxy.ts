@@ -44,9 +44,9 @@ function proxySettings(
         ...(databases === undefined ? {} : { databases }),
         primary: { url: cluster.primary.url, name: 'primary' },
         replicas: cluster.replicas.map(({ url }, i) => ({ url, name: `r${i + 1}` })),
-        // Probes count as transactions where they run.
+        // Probes count as transactions where they run; tests that count use another database.
         monitor: {
-          database: 'template1',
+          database: 'postgres',
           probeInterval: '200ms',
           probeTimeout: '500ms',
           ...monitor,
