@@ -52,9 +52,9 @@ function refusalOf(
 ): ErrorFacts | null {
   const { verdict } = request.cls
   const isRead = verdict === 'replica' || verdict === 'either' || verdict === 'control'
-  if (isRead || !session.cluster.isReplica(connection.nodeIndex) || isPlainWrite(request)) {
-    return null
-  }
+  // SHOW tells what the transaction really has.
+  const isHarmless = isRead || isPlainWrite(request) || request.cls.keyword === 'show'
+  if (isHarmless || !session.cluster.isReplica(connection.nodeIndex)) return null
   // On a standby such a statement may succeed silently and mean nothing (advisory locks …).
   return {
     sqlstate: '25006',
@@ -103,6 +103,7 @@ function route(session: ClientSession, request: Request): void {
     isRead &&
     request.isComplete &&
     !request.isFlushed &&
+    request.queryAt < 0 &&
     request.pin === null &&
     request.effects.length === 0 &&
     request.size <= cluster.limits.retryMaxBytes &&
@@ -292,7 +293,10 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     if (connection.queue.size > 0) session.scope.pool(connection.nodeIndex).roomy(connection)
   }
   // The failure may have come before the segment's Parse.
-  if (request.error !== null) connection.unnamed = 0
+  if (request.error !== null && !request.isUnnamedKept) connection.unnamed = 0
+  noteUnnamed(session, request)
+  // PostgreSQL itself stumbles over what comes behind ("unexpected state STARTED").
+  if (request.queryAt >= 0) connection.dirty ??= 'a Query came inside a segment'
   if (request.error !== null && request.scriptStatements.length > 0) {
     for (const statement of request.unconfirmedStatements()) {
       connection.prepared.delete(statement.serverName)
@@ -321,6 +325,17 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   }
   if (!request.isShared) settle(session, connection)
   session.pump()
+}
+
+/** Forgets the unnamed statement where the server has none after this request. */
+function noteUnnamed(session: ClientSession, request: Request): void {
+  const { error, queryAt, scriptAt, scriptQueryAt } = request
+  const isDropped = queryAt >= 0 && (error === null || scriptAt >= scriptQueryAt)
+  const isRefused = error !== null && !request.isHealing && !request.isUnnamedConfirmed
+  if (request.unnamedSerial !== 0 && session.unnamed?.serial !== request.unnamedSerial) return
+  if (!isDropped && (request.unnamedSerial === 0 || !isRefused)) return
+  session.unnamed = null
+  session.unnamedClass = null
 }
 
 function takeOut(session: ClientSession, request: Request): void {

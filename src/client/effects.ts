@@ -117,6 +117,10 @@ function applyOne(session: ClientSession, effect: Effect, request: Request): voi
     case 'discard':
       if (effect.what === 'all') {
         request.connection?.prepared.clear()
+        // What pinned it may be more than DISCARD ALL undoes (LOAD, setseed …).
+        if (session.pinReason !== null && request.connection !== null) {
+          request.connection.dirty ??= 'was pinned'
+        }
         discardAll(session)
         session.actual = SessionState.empty
       }
@@ -179,6 +183,8 @@ function applyReset(session: ClientSession, name: string): void {
     applyOwnSetting(session, name, null)
     return
   }
+  // The session user's own role comes back with him.
+  if (name === 'session_authorization') applyReset(session, 'role')
   const initial = session.startup.get(name)
   if (initial !== undefined || session.actual !== null) {
     session.actual = (session.actual ?? session.state).without(name)

@@ -106,6 +106,8 @@ function collectParse(
     session.unnamed = { serial, body, bodyBytes: size }
     session.unnamedClass = cls
     segment.unnamedSerial = serial
+    segment.unnamedParses++
+    segment.unnamedUnit = segment.kinds.length
     mergeClass(segment, cls)
     appendToSegment(segment, buffer, start, end)
     segment.kinds.push(frontend.parse)
@@ -203,8 +205,9 @@ function need(segment: Request, statement: PreparedStatement): void {
 }
 
 function useUnnamed(session: ClientSession, segment: Request): StatementClass {
-  if (segment.unnamedSerial === 0 && session.unnamed !== null) {
+  if (segment.unnamedSerial === 0) {
     segment.earlierUnnamed = session.unnamed
+    segment.lacksUnnamed = session.unnamed === null
   }
   const { unnamed } = session
   if (unnamed === null || session.unnamedClass === null) return bareSyncClass
@@ -225,7 +228,12 @@ function collectBind(
   const portal = cursor.string()
   const name = cursor.string()
   const restStart = cursor.at
+  const formats = cursor.uint16()
+  cursor.bytes(formats * 2)
+  const values = cursor.uint16()
   const { buffer, end } = cursor
+  segment.binds++
+  if (segment.binds > 1 || formats > 1 || values > 0) segment.isPlain = false
   let cls: StatementClass
   if (name === '') {
     cls = useUnnamed(session, segment)
@@ -350,7 +358,8 @@ export function finishSegment(
   end: number,
 ): boolean {
   if (session.segment === null) {
-    if (session.inFlight.length === 0) {
+    // A server that has seen a Query inside a segment has something to end.
+    if (session.inFlight.length === 0 && session.lease === null) {
       session.say(readyForQuery(session.localStatus))
       return true
     }

@@ -8,7 +8,6 @@ import {
   emptyQueryResponse,
   errorResponse,
   noData,
-  noticeResponse,
   parameterDescription,
   parseComplete,
   readyForQuery,
@@ -30,7 +29,6 @@ interface Answer {
   readonly tag?: string
   readonly columns?: readonly string[]
   readonly rows?: readonly (readonly string[])[]
-  readonly warning?: Omit<ErrorFacts, 'severity'>
   readonly error?: ErrorFacts
 }
 
@@ -66,10 +64,11 @@ export function answerLocally(
   const decide = (): Answer | null => {
     if (isEmptySegment) return {}
     if (session.isBroken || session.pendingError !== null) return whileBroken(session, cls)
+    if (segment !== null && !isPlainSegment(segment)) return null
     if (cls.parts.length === 0) return session.lease === null || segment === null ? {} : null
     const [effect] = cls.effects
     if (cls.parts.length !== 1 || effect === undefined || cls.effects.length !== 1) return null
-    return answerOf(session, effect, message)
+    return answerOf(session, effect, cls.keyword, message)
   }
   // What is in flight may change the answer, and answers keep their order.
   if (session.inFlight.length > 0)
@@ -84,6 +83,11 @@ export function answerLocally(
   if (answer === null) return 'no'
   refreshFacts(session)
   return finish(session, segment, answer)
+}
+
+/** The server knows what to say of several statements, or of parameters where there are none. */
+function isPlainSegment({ isPlain, binds, unnamedParses, parses }: Request): boolean {
+  return isPlain && binds === 1 && unnamedParses + parses.length <= 1
 }
 
 function maybeLocal(session: ClientSession, cls: StatementClass): boolean {
@@ -120,7 +124,12 @@ export function takeTrouble(session: ClientSession): ErrorFacts {
   return trouble
 }
 
-function answerOf(session: ClientSession, effect: Effect, message: () => Buffer): Answer | null {
+function answerOf(
+  session: ClientSession,
+  effect: Effect,
+  keyword: string,
+  message: () => Buffer,
+): Answer | null {
   const isFailed = session.localStatus === txStatus.failed
   if (isFailed) return null
   if (effect.kind === 'show' && isOwnSetting(effect.name)) {
@@ -146,32 +155,36 @@ function answerOf(session: ClientSession, effect: Effect, message: () => Buffer)
     forgetStatements(session, effect.name)
     return { tag: 'DEALLOCATE' }
   }
-  if (effect.kind === 'discard' && effect.what === 'all' && session.localStatus === txStatus.idle) {
+  // Where settings change the server reports them, and so it has to run DISCARD ALL itself.
+  const isUntouched = session.state === session.startup
+  if (
+    effect.kind === 'discard' &&
+    effect.what === 'all' &&
+    isUntouched &&
+    session.localStatus === txStatus.idle
+  ) {
     // What a pinned connection holds goes with it, whatever it is.
     dropLease(session)
     discardAll(session)
     return { tag: 'DISCARD ALL' }
   }
-  return session.lease === null ? withoutLease(session, effect, message) : null
+  return session.lease === null ? withoutLease(session, effect, keyword, message) : null
 }
 
 function withoutLease(
   session: ClientSession,
   effect: Effect,
+  keyword: string,
   message: () => Buffer,
 ): Answer | null {
   const { deferred } = session
   switch (effect.kind) {
     case 'begin':
-      if (deferred !== null) {
-        return {
-          tag: 'BEGIN',
-          warning: { sqlstate: '25001', message: 'there is already a transaction in progress' },
-        }
-      }
+      // A server warns of it, in its own words.
+      if (deferred !== null) return null
       session.deferred = { messages: [message()], modes: effect.modes }
       session.transaction = new Transaction(session.state)
-      return { tag: 'BEGIN' }
+      return { tag: keyword === 'start' ? 'START TRANSACTION' : 'BEGIN' }
     case 'set-transaction':
       if (deferred === null || effect.snapshot) return null
       session.deferred = {
@@ -183,12 +196,7 @@ function withoutLease(
     case 'rollback': {
       if (effect.chain) return null
       const tag = effect.kind === 'commit' ? 'COMMIT' : 'ROLLBACK'
-      if (deferred === null) {
-        return {
-          tag,
-          warning: { sqlstate: '25P01', message: 'there is no transaction in progress' },
-        }
-      }
+      if (deferred === null) return null
       session.deferred = null
       session.transaction = null
       return { tag }
@@ -232,7 +240,6 @@ function sayResult(session: ClientSession, answer: Answer): void {
 }
 
 function sayRows(session: ClientSession, answer: Answer): void {
-  if (answer.warning !== undefined) session.say(noticeResponse('WARNING', answer.warning))
   for (const row of answer.rows ?? []) session.say(dataRow(row))
   session.say(answer.tag === undefined ? emptyQueryResponse : commandComplete(answer.tag))
 }

@@ -76,10 +76,18 @@ export class Request implements ReplyReceiver {
   parses: ParseRange[] = []
   /** The unnamed statement of an earlier segment that this one uses. */
   earlierUnnamed: UnnamedStatement | null = null
+  /** It uses one, and the session has none: the server must not have another client's. */
+  lacksUnnamed = false
   /** The server connection has it. */
   hasEarlierUnnamed = false
   /** Serial of the unnamed statement after this segment; 0 = unchanged. */
   unnamedSerial = 0
+  /** How many Parse messages of it there are, and the index of the last one in `kinds`. */
+  unnamedParses = 0
+  unnamedUnit = -1
+  /** Nothing but one statement without parameters, each message of it once: may be answered here. */
+  isPlain = true
+  binds = 0
   /** Classes of what Execute messages run, in order. */
   executed: StatementClass[] = []
   /** The server refuses `text` in this segment; the client gets `message` instead of its error. */
@@ -130,6 +138,7 @@ export class Request implements ReplyReceiver {
   tag = ''
   wantsTag = false
   answerBytes = 0
+  #parsesDone = 0
   #held: Buffer[] = []
   #rangeBuffer: Buffer | null = null
   #rangeStart = 0
@@ -162,23 +171,14 @@ export class Request implements ReplyReceiver {
       if (this.script !== null) this.#invent(false)
       this.#release()
       const override = this.#overrideOf(this.error)
-      if (override !== null) {
-        this.onChunkEnd()
-        this.owner.forward(this, override, 0, override.length)
-        return
-      }
-    } else if (
-      !this.isForwarded &&
-      !isHeldType(type) &&
-      !isFarewell(type, buffer, start, end)
-    ) {
-      this.#release()
-    }
-    if (type === backend.errorResponse && this.scriptAt < this.scriptQueryAt) {
-      this.#extend(buffer, start, end)
+      if (override === null) this.#extend(buffer, start, end)
       this.onChunkEnd()
-      this.owner.onSkipped(this)
+      if (override !== null) this.owner.forward(this, override, 0, override.length)
+      if (this.scriptAt < this.scriptQueryAt) this.owner.onSkipped(this)
       return
+    }
+    if (!this.isForwarded && !isHeldType(type) && !isFarewell(type, buffer, start, end)) {
+      this.#release()
     }
     if (type === backend.commandComplete && this.wantsTag) {
       this.tag = buffer.toString('latin1', start + 5, end - 1)
@@ -188,7 +188,20 @@ export class Request implements ReplyReceiver {
       this.owner.onCopyIn(this)
       return
     }
+    if (type === backend.parseComplete) this.#parsesDone++
     this.#extend(buffer, start, end)
+  }
+
+  /** After an error: did the last Parse of the unnamed statement succeed? */
+  get isUnnamedConfirmed(): boolean {
+    if (this.script === null) return this.#parsesDone >= this.unnamedParses
+    return this.scriptAt - (this.script.length - this.sentKinds) > this.unnamedUnit
+  }
+
+  /** After an error: does the server connection have the unnamed statement it is thought to have? */
+  get isUnnamedKept(): boolean {
+    if (this.unnamedSerial !== 0) return this.isUnnamedConfirmed
+    return this.script === null || this.scriptAt >= this.script.length - this.sentKinds
   }
 
   onPart(
@@ -259,6 +272,7 @@ export class Request implements ReplyReceiver {
     this.scriptStatements = []
     this.scriptAt = 0
     this.answerBytes = 0
+    this.#parsesDone = 0
     this.#held.length = 0
     this.#rangeBuffer = null
   }

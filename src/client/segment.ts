@@ -7,6 +7,9 @@ import { type Request, scriptOp } from './request.ts'
 
 const writer = new Writer(1024)
 
+/** `ServerConnection.unnamed` while it surely has no unnamed statement. */
+const noUnnamed = -1
+
 /** The unnamed statement of a session: its Parse body and what tells one from the next. */
 export interface UnnamedStatement {
   readonly serial: number
@@ -29,9 +32,11 @@ export function sendSegment(request: Request, connection: ServerConnection, limi
   const missing = missingStatements(request, connection)
   const mustInject =
     unnamed !== null && !request.hasEarlierUnnamed && connection.unnamed !== unnamed.serial
+  const mustClear = request.lacksUnnamed && connection.unnamed !== noUnnamed
   const hasEdits =
     missing !== null ||
     mustInject ||
+    mustClear ||
     request.queryAt >= 0 ||
     request.parses.length > request.sentParses ||
     request.kinds.includes(0, request.sentKinds)
@@ -45,6 +50,10 @@ export function sendSegment(request: Request, connection: ServerConnection, limi
       writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
       flushWriter(connection)
       connection.unnamed = unnamed.serial
+      push(request, script, scriptOp.swallow, null)
+    } else if (mustClear) {
+      connection.send(close('S', ''))
+      connection.unnamed = noUnnamed
       push(request, script, scriptOp.swallow, null)
     }
     sendScripted(request, connection, script)

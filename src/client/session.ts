@@ -247,7 +247,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     }
     switch (type) {
       case frontend.query:
-        return this.isSkipping || (this.#mayStart() && handleQuery(this, buffer, start, end))
+        return this.isSkipping || (this.#mayEnd() && handleQuery(this, buffer, start, end))
       case frontend.parse:
       case frontend.bind:
       case frontend.describe:
@@ -265,7 +265,7 @@ export class ClientSession implements FrameSink, RequestOwner {
       case frontend.copyFail:
         return this.#handleCopy(type, buffer, start, end)
       case frontend.functionCall:
-        return this.isSkipping || (this.#mayStart() && handleFunctionCall(this, buffer, start, end))
+        return this.isSkipping || (this.#mayEnd() && handleFunctionCall(this, buffer, start, end))
       case frontend.terminate:
         if (this.waiting !== null || (this.inFlight.length > 0 && !this.isCopyIn)) return false
         this.link.end()
@@ -292,6 +292,11 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.lease.link.pendingBytes <= highWaterBytes) return true
     this.#pauseForServer(this.lease)
     return false
+  }
+
+  /** A Query or FunctionCall starts a request, or ends the segment that is being collected. */
+  #mayEnd(): boolean {
+    return this.segment !== null || this.#mayStart()
   }
 
   #handleSync(buffer: Buffer, start: number, end: number): boolean {
@@ -398,7 +403,10 @@ export class ClientSession implements FrameSink, RequestOwner {
   onCopyIn(request: Request): void {
     this.isCopyIn = true
     const connection = request.connection
-    if (request.kind !== 'extended' || connection === null) return
+    if (request.kind !== 'extended' || connection === null) {
+      this.pump()
+      return
+    }
     // Bare Syncs that were sent before the server entered COPY IN have been swallowed by it …
     for (;;) {
       const next = connection.queue.at(1)
@@ -407,7 +415,11 @@ export class ClientSession implements FrameSink, RequestOwner {
       this.inFlight.splice(1, 1)
     }
     // … and so has the segment's own: it goes on behind the data, up to the next Sync.
-    if (request.isComplete && this.segment === null) reopen(this, request)
+    if (request.isComplete && this.segment !== null) {
+      this.#fail(new ProtocolError('a request was sent behind COPY FROM STDIN instead of data'))
+      return
+    }
+    if (request.isComplete) reopen(this, request)
     this.pump()
   }
 

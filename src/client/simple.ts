@@ -20,6 +20,9 @@ export function handleQuery(
   const cls = session.scope.classifier.classify(buffer, start + 5, textEnd, session.lexMode)
   session.queries++
   if (session.segment !== null) return endSegment(session, session.segment, cls, buffer, start, end)
+  // PostgreSQL drops it, too (protocol-flow, "Extended Query").
+  session.unnamed = null
+  session.unnamedClass = null
   if (
     cls.effects.length > 0 ||
     cls.parts.length === 0 ||
@@ -56,6 +59,11 @@ function endSegment(
 ): boolean {
   if (session.waiting !== null) return false
   if (session.isBroken || session.pendingError !== null) return failSegment(session)
+  if (segment.error !== null) {
+    // The segment has failed at a Flush, and the server skips to Sync.
+    session.isSkipping = true
+    return true
+  }
   mergeClass(segment, cls)
   segment.queryAt = segment.kinds.length
   segment.kinds.push(buffer[start] as number)
