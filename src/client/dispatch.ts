@@ -532,8 +532,10 @@ function lossOf(
   const isCommit = request.effects.some(({ kind }) => kind === 'commit')
   const isRead = verdict === 'replica' || verdict === 'either'
   const why = connection.fatal?.message ?? error.message
+  const mayHaveWritten = !session.cluster.isReplica(connection.nodeIndex)
+  const isAlone = !isRead && session.transaction === null && request.begin === null
   // Without BEGIN, PostgreSQL commits on its own before it answers.
-  if (isCommit || (!isRead && session.transaction === null && request.begin === null)) {
+  if (mayHaveWritten && (isCommit || isAlone)) {
     followOwnWrites(session)
     return {
       sqlstate: '08007',
