@@ -183,6 +183,7 @@ export class ServerConnection implements FrameSink {
 
   onFrame(type: number, buffer: Buffer, start: number, end: number): void {
     if (type === backend.readyForQuery) {
+      if (end - start !== 6) throw new ProtocolError('ReadyForQuery of the server has no status')
       const receiver = this.queue.shift()
       this.status = buffer[start + 5] as number
       if (receiver === null) throw new ProtocolError('server is ready without having been asked')

@@ -122,7 +122,15 @@ function rowText(body: Buffer): string {
 }
 
 /** `T`, `D r1`, `C SELECT 1`, `Z I`, `E 25P02`, `N 25001`, `S name=value`, `A channel` … */
-export function frameText({ type, body }: Frame): string {
+export function frameText(frame: Frame): string {
+  try {
+    return readFrame(frame)
+  } catch {
+    return `${frame.type} broken`
+  }
+}
+
+function readFrame({ type, body }: Frame): string {
   switch (type) {
     case 'D':
       return `D ${rowText(body)}`

@@ -1,0 +1,97 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { SessionState, stateChanges } from '../../../src/server/session-state.ts'
+import { isTrackableName, stateSyncMessages } from '../../../src/server/state-sync.ts'
+import { Cursor } from '../../../src/wire/cursor.ts'
+
+const name = fc.constantFrom('a', 'b', 'my.tenant', 'role', 'session_authorization', 'search_path')
+const entries = fc.array(fc.tuple(name, fc.string({ maxLength: 5 })), { maxLength: 6 })
+
+describe('a session state', () => {
+  it('is the same object for equal settings, in whatever order they were made', () => {
+    fc.assert(
+      fc.property(entries, (list) => {
+        const map = new Map(list)
+        let made = SessionState.empty
+        for (const [key, value] of map) made = made.with(key, value)
+        expect(made).toBe(SessionState.of([...map].reverse()))
+        let emptied = made
+        for (const key of map.keys()) emptied = emptied.without(key)
+        expect(emptied).toBe(SessionState.empty)
+      }),
+    )
+  })
+
+  it('differs for names and values that look alike when put side by side', () => {
+    expect(
+      SessionState.of([
+        ['a', 'b'],
+        ['c', 'd'],
+      ]),
+    ).not.toBe(SessionState.of([['a', 'b","c":"d']]))
+    expect(SessionState.of([['ab', 'c']])).not.toBe(SessionState.of([['a', 'bc']]))
+  })
+
+  it('is reached by its changes from any other, identity first', () => {
+    fc.assert(
+      fc.property(entries, entries, (from, to) => {
+        const source = SessionState.of(from)
+        const target = SessionState.of(to)
+        const changes = stateChanges(source, target)
+        const state = new Map(source.entries)
+        for (const { name, value } of changes) {
+          if (value === null) state.delete(name)
+          else state.set(name, value)
+          // As the server does it: a new session user has no role.
+          if (name === 'session_authorization') state.delete('role')
+        }
+        expect([...state].sort()).toEqual([...target.entries].sort())
+        const ranks = changes.map(({ name }) =>
+          name === 'session_authorization' ? 0 : name === 'role' ? 1 : 2,
+        )
+        expect(ranks).toEqual([...ranks].sort())
+        if (source === target) expect(changes).toEqual([])
+      }),
+    )
+  })
+})
+
+describe('the messages that carry settings over', () => {
+  it('hold values as parameters only, and end with Sync', () => {
+    fc.assert(
+      fc.property(entries, entries, (from, to) => {
+        const changes = stateChanges(SessionState.of(from), SessionState.of(to))
+        if (changes.length === 0) return
+        const bytes = stateSyncMessages(changes)
+        const texts: string[] = []
+        let at = 0
+        let types = ''
+        while (at < bytes.length) {
+          const end = at + 1 + bytes.readInt32BE(at + 1)
+          types += String.fromCharCode(bytes.readUInt8(at))
+          if (types.endsWith('P')) {
+            const cursor = new Cursor(bytes, at + 5, end)
+            cursor.string()
+            texts.push(cursor.string())
+          }
+          at = end
+        }
+        expect(types).toMatch(/^(P?BE)+S$/)
+        expect(types.match(/E/g)).toHaveLength(changes.length)
+        for (const text of texts) {
+          expect(text).toMatch(
+            /^(SELECT pg_catalog\.set_config\(\$1, \$2, false\)|RESET ("[a-z_.$0-9]+"(\."[a-z_.$0-9]+")*|ROLE|SESSION AUTHORIZATION))$/,
+          )
+        }
+      }),
+    )
+  })
+
+  it('refuse a name that could break out of RESET', () => {
+    for (const bad of ['a"b', 'a b', 'a;b', '', 'A', '1a', 'a..b', 'a'.repeat(128)]) {
+      expect(isTrackableName(bad)).toBe(false)
+      expect(() => stateSyncMessages([{ name: bad, value: null }])).toThrow()
+    }
+    expect(isTrackableName('my.tenant_id$1')).toBe(true)
+  })
+})
