@@ -133,8 +133,11 @@ describe('the extended protocol', () => {
     client.send(close('P', 'c'), sync)
     expect(await client.answer()).toBe('3Z')
     await client.query('COMMIT')
-    client.send(bind('d', ''), execute('d', 1), sync)
-    expect(await client.answer()).toBe('2DsZ')
+    // A Query has destroyed the unnamed statement.
+    client.send(bind('d', ''), sync)
+    expect(sqlstate(await client.until('Z'))).toBe('26000')
+    client.send(parse('', 'SELECT id FROM item'), bind('d', ''), execute('d', 1), sync)
+    expect(await client.answer()).toBe('12DsZ')
     client.send(execute('d', 1), sync)
     expect(sqlstate(await client.until('Z'))).toBe('34000')
   })
