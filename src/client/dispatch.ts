@@ -357,8 +357,7 @@ function forgetNames(session: ClientSession, request: Request): void {
 
 function forgetName(session: ClientSession, name: string, statement: PreparedStatement): void {
   if (session.statements.get(name) !== statement) return
-  session.statements.delete(name)
-  session.scope.statements.release(statement)
+  session.forgetName(name, statement)
 }
 
 function count(session: ClientSession, request: Request, connection: ServerConnection): void {

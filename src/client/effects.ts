@@ -106,7 +106,9 @@ function applyOne(session: ClientSession, effect: Effect, request: Request): voi
       transaction?.release(effect.name)
       break
     case 'set':
-      if (!effect.local) applySet(session, effect.name, effect.value, effect.opaque, effect.config)
+      if (effect.local) break
+      applySet(session, effect.name, effect.value, effect.opaque, effect.config)
+      if (effect.name === 'datestyle') completeDateStyle(session, request)
       break
     case 'reset':
       applyReset(session, effect.name)
@@ -138,6 +140,14 @@ function applyOne(session: ClientSession, effect: Effect, request: Request): voi
     default:
       break
   }
+}
+
+/** `SET DateStyle TO German` keeps the order of day and month: what the server reports has both. */
+function completeDateStyle(session: ClientSession, request: Request): void {
+  const value = request.connection?.parameters.get('DateStyle')
+  if (value === undefined || session.state.get('datestyle') === undefined) return
+  session.state = session.state.with('datestyle', value)
+  if (session.actual !== null) session.actual = session.actual.with('datestyle', value)
 }
 
 function applySet(
@@ -228,8 +238,7 @@ export function forgetStatements(session: ClientSession, name: string | null): b
   let isKnown = false
   for (const [known, statement] of session.statements) {
     if (name !== null && known !== name) continue
-    session.statements.delete(known)
-    session.scope.statements.release(statement)
+    session.forgetName(known, statement)
     isKnown = true
   }
   return isKnown

@@ -1,21 +1,19 @@
+import { ProtocolError } from '../errors.ts'
 import type { StatementClass, Verdict } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
-import { bareSyncClass, parameterTypeClass } from './fixed-class.ts'
+import { bareSyncClass, openSegmentClass, parameterTypeClass } from './fixed-class.ts'
 import { answerLocally, takeTrouble } from './local-answer.ts'
 import { PreparedStatement } from './prepared-statement.ts'
-import { Request } from './request.ts'
+import { Request, takenName } from './request.ts'
 import type { ClientSession } from './session.ts'
 
 /** Entry of `Request.kinds` for a Describe of a portal; Describe of a statement is 0x44. */
 export const describePortal = 0x64
 /** Entry of `Request.kinds` for a Close that only the session answers. */
 export const inventedClose = 0
-
-/** A text that every server refuses with 42601, in whose place the client gets our own error. */
-const raiseText = 'pgsplit_raise'
 
 const strength: Record<Verdict, number> = { either: 0, replica: 1, control: 2, primary: 3, pin: 4 }
 const writer = new Writer(512)
@@ -34,6 +32,36 @@ export function collect(
   }
   const segment = session.segment
   const cursor = new Cursor(buffer, start + 5, end)
+  try {
+    collectFrame(session, segment, type, cursor, start)
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error
+    collectMalformed(segment, type, buffer, start, end)
+  }
+  return true
+}
+
+/** The server refuses it in its own words, and the client's Sync mends all (protocol-flow). */
+export function collectMalformed(
+  segment: Request,
+  type: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): void {
+  mergeClass(segment, openSegmentClass)
+  appendToSegment(segment, buffer, start, end)
+  segment.kinds.push(type)
+  segment.isPlain = false
+}
+
+function collectFrame(
+  session: ClientSession,
+  segment: Request,
+  type: number,
+  cursor: Cursor,
+  start: number,
+): void {
   switch (type) {
     case frontend.parse:
       collectParse(session, segment, cursor, start)
@@ -47,10 +75,12 @@ export function collect(
     case frontend.execute:
       collectExecute(session, segment, cursor, start)
       break
-    default:
+    case frontend.close:
       collectClose(session, segment, cursor, start)
+      break
+    default:
+      throw new ProtocolError('invalid message format')
   }
-  return true
 }
 
 /** Appends raw bytes to what the segment sends. */
@@ -114,10 +144,7 @@ function collectParse(
     return
   }
   if (session.statements.has(name)) {
-    raise(session, segment, {
-      sqlstate: '42P05',
-      message: `prepared statement "${name}" already exists`,
-    })
+    collectTaken(segment, name, buffer.subarray(bodyStart, end))
     return
   }
   const statement = intern(session, buffer, bodyStart, end, textEnd)
@@ -133,6 +160,18 @@ function collectParse(
     unit: segment.kinds.length,
     name,
   })
+  segment.kinds.push(frontend.parse)
+}
+
+/**
+ * A Parse under a name that the session has: the server gets it under one that it has, too, and says
+ * what is wrong with it, the name or something worse.
+ */
+function collectTaken(segment: Request, name: string, body: Buffer): void {
+  mergeClass(segment, openSegmentClass)
+  segment.takenName ??= name
+  writer.begin(frontend.parse).string(takenName).bytes(body).end()
+  appendWriter(segment)
   segment.kinds.push(frontend.parse)
 }
 
@@ -328,26 +367,8 @@ function collectClose(
   }
   // The statement is shared: only the session's name for it goes. Unknown names succeed, too.
   const statement = session.statements.get(name)
-  if (statement !== undefined) {
-    session.statements.delete(name)
-    session.scope.statements.release(statement)
-  }
+  if (statement !== undefined) session.forgetName(name, statement)
   segment.kinds.push(inventedClose)
-}
-
-/** Makes the server refuse the segment at this point, and the client see `facts` for it. */
-function raise(
-  session: ClientSession,
-  segment: Request,
-  facts: { sqlstate: string; message: string },
-): void {
-  writer.begin(frontend.parse).byte(0).string(raiseText).int16(0).end()
-  appendWriter(segment)
-  segment.errorOverride = { text: raiseText, message: errorResponse(facts) }
-  segment.unnamedSerial = nextUnnamed++
-  session.unnamed = null
-  session.unnamedClass = null
-  segment.kinds.push(frontend.parse)
 }
 
 /** Sync: the segment is complete. */

@@ -5,6 +5,7 @@ import type { Effect, StatementClass } from '../sql/statement-class.ts'
 import { closeComplete, parseComplete } from '../wire/backend-messages.ts'
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
 import { backend } from '../wire/message-types.ts'
+import { renameInError } from '../wire/rename-in-error.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import type { UnnamedStatement } from './segment.ts'
 import type { DeferredBegin } from './transaction.ts'
@@ -44,7 +45,14 @@ export interface RequestOwner {
   onDone(request: Request, status: number): void
   onRequestLost(request: Request, error: Error): void
   onMoved(request: Request): void
+  /** The client's name for one of our statements, or null. */
+  clientName(serverName: string): string | null
+  /** What the client gets in place of this ParameterStatus; null: nothing. */
+  parameterFor(request: Request, frame: Buffer): Buffer | null
 }
+
+/** A statement that is kept on server connections only to be in the way of a Parse. */
+export const takenName = 'pgsplit_taken'
 
 /** Bit of a node in `Request.exclude`. */
 export function requestBit(nodeIndex: number): number {
@@ -90,8 +98,8 @@ export class Request implements ReplyReceiver {
   binds = 0
   /** Classes of what Execute messages run, in order. */
   executed: StatementClass[] = []
-  /** The server refuses `text` in this segment; the client gets `message` instead of its error. */
-  errorOverride: { readonly text: string; readonly message: Buffer } | null = null
+  /** A name that the session has, of the first Parse that wants it again. */
+  takenName: string | null = null
   hasDescribe = false
   /** Index in `kinds` of a Query or FunctionCall that ended the segment in place of Sync, or -1. */
   queryAt = -1
@@ -170,11 +178,15 @@ export class Request implements ReplyReceiver {
       // What the client asked in front of the failure has been done.
       if (this.script !== null) this.#invent(false)
       this.#release()
-      const override = this.#overrideOf(this.error)
+      const override = this.override ?? this.#renamed(buffer, start, end, this.error.message)
       if (override === null) this.#extend(buffer, start, end)
       this.onChunkEnd()
       if (override !== null) this.owner.forward(this, override, 0, override.length)
       if (this.scriptAt < this.scriptQueryAt) this.owner.onSkipped(this)
+      return
+    }
+    if (type === backend.parameterStatus) {
+      this.#passParameter(buffer.subarray(start, end))
       return
     }
     if (!this.isForwarded && !isHeldType(type) && !isFarewell(type, buffer, start, end)) {
@@ -202,6 +214,25 @@ export class Request implements ReplyReceiver {
   get isUnnamedKept(): boolean {
     if (this.unnamedSerial !== 0) return this.isUnnamedConfirmed
     return this.script === null || this.scriptAt >= this.script.length - this.sentKinds
+  }
+
+  #passParameter(frame: Buffer): void {
+    const own = this.owner.parameterFor(this, frame)
+    if (own === null) return
+    this.#release()
+    this.onChunkEnd()
+    this.owner.forward(this, own, 0, own.length)
+  }
+
+  /** The error with the client's names in place of ours, or null: it has none of ours. */
+  #renamed(buffer: Buffer, start: number, end: number, message: string): Buffer | null {
+    if (!message.includes('"pgsplit_') && !message.includes('"?pgsplit_')) return null
+    return renameInError(buffer.subarray(start, end), (name) => {
+      if (name === takenName && this.takenName !== null) return latin1(this.takenName)
+      if (name.startsWith('?')) return name.slice(1)
+      const own = this.owner.clientName(name)
+      return own === null ? null : latin1(own)
+    })
   }
 
   onPart(
@@ -287,12 +318,6 @@ export class Request implements ReplyReceiver {
     return statements
   }
 
-  #overrideOf(error: ErrorFields): Buffer | null {
-    if (this.override !== null) return this.override
-    const own = this.errorOverride
-    return own !== null && error.message.includes(own.text) ? own.message : null
-  }
-
   /** The server connection is slow: run on another one; what comes from this one is swallowed. */
   moveElsewhere(): void {
     this.owner.onMoved(this)
@@ -351,6 +376,10 @@ export class Request implements ReplyReceiver {
     if (this.isForwarded) this.owner.forward(this, message, 0, message.length)
     else this.#held.push(message)
   }
+}
+
+function latin1(name: string): string {
+  return Buffer.from(name).toString('latin1')
 }
 
 /** Sent in front of the first row or completion; they commit to nothing. */

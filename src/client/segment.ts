@@ -3,7 +3,7 @@ import { close } from '../wire/frontend-messages.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
-import { type Request, scriptOp } from './request.ts'
+import { type Request, scriptOp, takenName } from './request.ts'
 
 const writer = new Writer(1024)
 
@@ -37,6 +37,7 @@ export function sendSegment(request: Request, connection: ServerConnection, limi
     missing !== null ||
     mustInject ||
     mustClear ||
+    request.takenName !== null ||
     request.queryAt >= 0 ||
     request.parses.length > request.sentParses ||
     request.kinds.includes(0, request.sentKinds)
@@ -45,6 +46,12 @@ export function sendSegment(request: Request, connection: ServerConnection, limi
   } else {
     const script = startScript(request)
     if (missing !== null) prepareMissing(request, connection, missing, script)
+    if (request.takenName !== null && !connection.prepared.has(takenName)) {
+      writer.begin(frontend.parse).string(takenName).byte(0).int16(0).end()
+      flushWriter(connection)
+      connection.prepared.set(takenName, true)
+      push(request, script, scriptOp.swallow, null)
+    }
     evict(request, connection, limit - (request.parses.length - request.sentParses), script)
     if (mustInject && unnamed !== null) {
       writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()

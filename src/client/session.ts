@@ -24,6 +24,7 @@ import {
 import { collect, finishSegment, flushSegment, reopen } from './extended.ts'
 import { Pins } from './pins.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
+import { reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
 import type { UnnamedStatement } from './segment.ts'
 import { handleFunctionCall, handleQuery } from './simple.ts'
@@ -35,6 +36,9 @@ const highWaterBytes = 256 * 1024
 const maxInputBytes = 64 * 1024
 /** A CopyData frame up to this size is handled whole. */
 const maxCopyFrameBytes = 64 * 1024
+
+/** So many names that were given up are remembered for errors that still name them. */
+const maxDroppedNames = 16
 
 interface HeldInput {
   readonly type: number
@@ -124,6 +128,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   queries = 0
   isGone = false
 
+  /** Names that the client has given up lately, by the server's. */
+  readonly #dropped = new Map<string, string>()
   #framer: Framer
   #input: HeldInput[] = []
   #inputBytes = 0
@@ -259,7 +265,7 @@ export class ClientSession implements FrameSink, RequestOwner {
       case frontend.sync:
         return this.#handleSync(buffer, start, end)
       case frontend.flush:
-        return this.isSkipping || flushSegment(this)
+        return this.isSkipping || this.#handleFlush(type, buffer, start, end)
       case frontend.copyData:
       case frontend.copyDone:
       case frontend.copyFail:
@@ -320,16 +326,33 @@ export class ClientSession implements FrameSink, RequestOwner {
     return finishSegment(this, buffer, start, end)
   }
 
+  #handleFlush(type: number, buffer: Buffer, start: number, end: number): boolean {
+    if (end - start === 5) return flushSegment(this)
+    if (this.segment === null && !this.#mayStart()) return false
+    return collect(this, type, buffer, start, end)
+  }
+
   #handleCopy(type: number, buffer: Buffer, start: number, end: number): boolean {
     if (this.waiting !== null) return false
+    const { segment } = this
+    if (segment !== null && segment.kinds.length > segment.sentKinds && !this.isSkipping) {
+      // Data of a client that doesn't wait for CopyInResponse: what asks for it goes first.
+      flushSegment(this)
+      if (segment.connection === null) return this.segment === null
+    }
     // Outside COPY the server ignores these, and so do we (protocol-flow, "COPY Operations").
     if (this.lease === null || this.inFlight.length === 0) return true
     this.lease.send(buffer, start, end)
-    if (type !== frontend.copyData) this.isCopyIn = false
+    if (type !== frontend.copyData) {
+      if (!this.isCopyIn) this.#earlyCopyEnds++
+      this.isCopyIn = false
+    }
     if (this.lease.link.pendingBytes > highWaterBytes) this.#pauseForServer(this.lease)
     return true
   }
 
+  /** CopyDone and CopyFail messages that were sent before their CopyInResponse came. */
+  #earlyCopyEnds = 0
   #pausedForServer = false
 
   #pauseForServer(connection: ServerConnection): void {
@@ -401,6 +424,10 @@ export class ClientSession implements FrameSink, RequestOwner {
   }
 
   onCopyIn(request: Request): void {
+    if (this.#earlyCopyEnds > 0) {
+      this.#earlyCopyEnds--
+      return
+    }
     this.isCopyIn = true
     const connection = request.connection
     if (request.kind !== 'extended' || connection === null) {
@@ -431,6 +458,7 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   onDone(request: Request, status: number): void {
     this.isCopyIn = false
+    this.#earlyCopyEnds = 0
     if (this.segment === request) this.segment = null
     this.#resumeServer()
     finishRequest(this, request, status)
@@ -441,6 +469,28 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.#resumeServer()
     this.#goOnReading()
     loseRequest(this, request, error)
+  }
+
+  /** Drops the client's name for a statement; errors about it may still be on their way. */
+  forgetName(name: string, statement: PreparedStatement): void {
+    this.statements.delete(name)
+    this.#dropped.set(statement.serverName, name)
+    if (this.#dropped.size > maxDroppedNames) {
+      const [oldest] = this.#dropped.keys()
+      if (oldest !== undefined) this.#dropped.delete(oldest)
+    }
+    this.scope.statements.release(statement)
+  }
+
+  clientName(serverName: string): string | null {
+    for (const [name, statement] of this.statements) {
+      if (statement.serverName === serverName) return name
+    }
+    return this.#dropped.get(serverName) ?? null
+  }
+
+  parameterFor(request: Request, frame: Buffer): Buffer | null {
+    return reportedToClient(this, request, frame)
   }
 
   onMoved(request: Request): void {
