@@ -1,6 +1,7 @@
 import { type ErrorFacts, PgSplitError } from '../errors.ts'
 import type { UseMode, Waiter } from '../pool/pooled.ts'
 import { type ServerConnection, swallow } from '../server/server-connection.ts'
+import { NO_CATALOG } from '../sql/classifier.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
@@ -52,8 +53,9 @@ function refusalOf(
 ): ErrorFacts | null {
   const { verdict } = request.cls
   const isRead = verdict === 'replica' || verdict === 'either' || verdict === 'control'
-  // SHOW tells what the transaction really has.
-  const isHarmless = isRead || isPlainWrite(request) || request.cls.keyword === 'show'
+  // SHOW tells what the transaction really has; and while the catalog is read anew, nothing is proved.
+  const { keyword, reason } = request.cls
+  const isHarmless = isRead || isPlainWrite(request) || keyword === 'show' || reason === NO_CATALOG
   if (isHarmless || !session.cluster.isReplica(connection.nodeIndex)) return null
   // On a standby such a statement may succeed silently and mean nothing (advisory locks …).
   return {

@@ -127,9 +127,12 @@ function applyOne(session: ClientSession, effect: Effect, request: Request): voi
         session.actual = SessionState.empty
       }
       break
-    case 'deallocate':
+    case 'deallocate': {
+      const own = effect.name === null ? undefined : session.statements.get(effect.name)
+      if (own !== undefined) request.connection?.prepared.delete(own.serverName)
       forgetStatements(session, effect.name)
       break
+    }
     case 'ddl':
       session.hasDdl = true
       session.cluster.noteDdl(session.scope.database)

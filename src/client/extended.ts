@@ -122,6 +122,7 @@ function collectParse(
   session.queries++
   if (name === '') {
     const cls = judge(session, buffer, bodyStart, textEnd, end)
+    if (dropsOwn(session, segment, cls)) return
     const serial = nextUnnamed++
     const size = end - bodyStart
     const old = session.unnamed?.body
@@ -161,6 +162,24 @@ function collectParse(
     name,
   })
   segment.kinds.push(frontend.parse)
+}
+
+/**
+ * DEALLOCATE of a name that Parse has given: the server has the statement under ours. As a statement
+ * by itself it is answered here; this is for those inside longer segments.
+ */
+function dropsOwn(session: ClientSession, segment: Request, cls: StatementClass): boolean {
+  const [effect] = cls.effects
+  if (cls.parts.length !== 1 || effect?.kind !== 'deallocate' || effect.name === null) return false
+  const statement = session.statements.get(effect.name)
+  if (statement === undefined) return false
+  need(segment, statement)
+  writer.begin(frontend.parse).byte(0).string(`DEALLOCATE ${statement.serverName}`).int16(0).end()
+  const bytes = Buffer.from(writer.take())
+  collectParse(session, segment, new Cursor(bytes, 5, bytes.length), 0)
+  // Judged by its own words: they name what the session forgets.
+  session.unnamedClass = cls
+  return true
 }
 
 /**
@@ -393,7 +412,7 @@ export function finishSegment(
       session.isBroken ||
       session.pendingError !== null ||
       segment.executed[0]?.parts.length === 0
-    const isOnlyInvented = segment.size === 0
+    const isOnlyInvented = segment.size === 0 && segment.kinds.length > 0
     if (hasLocal || isOnlyInvented) {
       const answered = answerLocally(session, segment.cls, segment, buffer, start, end)
       if (answered === 'later') {

@@ -164,6 +164,11 @@ export class Request implements ReplyReceiver {
     this.bytes = bytes
   }
 
+  /** ReadyForQuery answers a Sync, not a Query or FunctionCall. */
+  get endsWithSync(): boolean {
+    return this.kind === 'extended' && this.queryAt < 0
+  }
+
   onFrame(type: number, buffer: Buffer, start: number, end: number): void {
     if (this.isHealing) return
     if (this.script !== null && this.#isSwallowed(type, true)) return

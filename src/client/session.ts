@@ -319,7 +319,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.isCopyIn && this.lease !== null) {
       // The server ignores it while it copies (protocol-flow, "COPY Operations"); after an error
       // that is still on its way it ends the segment.
-      if (this.inFlight[0]?.kind === 'extended') this.lease.send(buffer, start, end)
+      if (this.inFlight[0]?.endsWithSync === true) this.lease.send(buffer, start, end)
       return true
     }
     if (this.segment === null && !this.#mayStart()) return false
@@ -341,7 +341,7 @@ export class ClientSession implements FrameSink, RequestOwner {
       if (segment.connection === null) return this.segment === null
     }
     // Outside COPY the server ignores these, and so do we (protocol-flow, "COPY Operations").
-    if (this.lease === null || this.inFlight.length === 0) return true
+    if (this.lease === null || !(this.isCopyIn || this.inFlight.some(copiesIn))) return true
     this.lease.send(buffer, start, end)
     if (type !== frontend.copyData) {
       if (!this.isCopyIn) this.#earlyCopyEnds++
@@ -430,16 +430,19 @@ export class ClientSession implements FrameSink, RequestOwner {
     }
     this.isCopyIn = true
     const connection = request.connection
-    if (request.kind !== 'extended' || connection === null) {
-      this.pump()
-      return
-    }
+    if (connection === null) return
     // Bare Syncs that were sent before the server entered COPY IN have been swallowed by it …
     for (;;) {
       const next = connection.queue.at(1)
       if (next === null || this.inFlight[1] !== next || this.inFlight[1].kinds.length > 0) break
+      if (this.inFlight[1].kind !== 'extended') break
       connection.queue.removeSecond()
       this.inFlight.splice(1, 1)
+      this.cluster.load.finish(connection.nodeIndex, 0)
+    }
+    if (!request.endsWithSync) {
+      this.pump()
+      return
     }
     // … and so has the segment's own: it goes on behind the data, up to the next Sync.
     if (request.isComplete && this.segment !== null) {
@@ -575,6 +578,11 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.statements.clear()
     this.#onClose(this)
   }
+}
+
+/** Will the server ask for data? Only what is sent behind such a request can be data for it. */
+function copiesIn({ effects }: Request): boolean {
+  return effects.some((effect) => effect.kind === 'copy' && effect.direction === 'in')
 }
 
 const copyTypes: ReadonlySet<number> = new Set([

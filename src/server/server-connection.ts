@@ -6,7 +6,7 @@ import { Framer, type FrameSink } from '../wire/framer.ts'
 import { terminate } from '../wire/frontend-messages.ts'
 import { backend, txStatus } from '../wire/message-types.ts'
 import { ReplyQueue, type ReplyReceiver } from './reply-queue.ts'
-import { SessionState, stateChanges } from './session-state.ts'
+import { SessionState, type StateChange, stateChanges } from './session-state.ts'
 import { stateSyncMessages } from './state-sync.ts'
 
 /** What a log-in at a server has found out. */
@@ -147,7 +147,8 @@ export class ServerConnection implements FrameSink {
    * behind a refused setting would run with the wrong one.
    */
   sync(target: SessionState, done: (error: ErrorFields | null) => void): void {
-    const changes = stateChanges(this.state, target)
+    const before = this.state
+    const changes = stateChanges(before, target)
     if (changes.length === 0) {
       this.state = target
       done(null)
@@ -155,9 +156,25 @@ export class ServerConnection implements FrameSink {
     }
     this.state = target
     this.unnamed = 0
+    this.#change(changes, (error) => {
+      // Nothing of it has happened: the batch is one transaction.
+      const other =
+        error?.sqlstate === '42501' ? stateChanges(before, target, 'identity first') : []
+      if (other.length === 0 || this.#isClosed) this.#endSync(error, done)
+      else this.#change(other, (last) => this.#endSync(last, done))
+    })
+  }
+
+  #change(changes: readonly StateChange[], done: (error: ErrorFields | null) => void): void {
     const bytes = stateSyncMessages(changes)
     this.isSyncing = true
-    this.request(bytes, 0, bytes.length, new SyncReceiver(this, done))
+    this.request(bytes, 0, bytes.length, new SyncReceiver(done))
+  }
+
+  #endSync(error: ErrorFields | null, done: (error: ErrorFields | null) => void): void {
+    this.isSyncing = false
+    if (error !== null) this.dirty ??= `setting refused: ${error.message}`
+    done(error)
   }
 
   /** Closes in order; `onLost` does not follow. */
@@ -182,6 +199,7 @@ export class ServerConnection implements FrameSink {
   }
 
   onFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    if (this.#isClosed) return
     if (type === backend.readyForQuery) {
       if (end - start !== 6) throw new ProtocolError('ReadyForQuery of the server has no status')
       const receiver = this.queue.shift()
@@ -226,6 +244,7 @@ export class ServerConnection implements FrameSink {
     isFirst: boolean,
     isLast: boolean,
   ): void {
+    if (this.#isClosed) return
     const receiver = this.queue.peek()
     if (receiver === null) throw new ProtocolError('server sent data without having been asked')
     this.#touched = receiver
@@ -300,12 +319,10 @@ function isOwnMatter(type: number): boolean {
 
 /** Swallows the answer to a batch of settings. */
 class SyncReceiver implements ReplyReceiver {
-  #connection: ServerConnection
   #done: (error: ErrorFields | null) => void
   #error: ErrorFields | null = null
 
-  constructor(connection: ServerConnection, done: (error: ErrorFields | null) => void) {
-    this.#connection = connection
+  constructor(done: (error: ErrorFields | null) => void) {
     this.#done = done
   }
 
@@ -317,8 +334,6 @@ class SyncReceiver implements ReplyReceiver {
   onChunkEnd(): void {}
 
   onReady(): void {
-    this.#connection.isSyncing = false
-    if (this.#error !== null) this.#connection.dirty ??= `setting refused: ${this.#error.message}`
     this.#done(this.#error)
   }
 

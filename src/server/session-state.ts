@@ -55,27 +55,52 @@ export interface StateChange {
 }
 
 /**
- * Identity first: a role may be set only by a session user that may, and settings follow both. Then
- * the encoding, which the bytes of all other values are in.
+ * Which may set what. `settings first`: as the user who logged in; then session user and role.
+ * `identity first`: as the session's own role, which may be allowed more.
  */
-function rank(name: string): number {
-  if (name === 'session_authorization') return 0
-  if (name === 'role') return 1
-  return name === 'client_encoding' ? 2 : 3
+export type SyncOrder = 'settings first' | 'identity first'
+
+/** The encoding goes before all other values: their bytes are in it. */
+function rank({ name, value }: StateChange, order: SyncOrder): number {
+  const isIdentity = name === 'session_authorization' || name === 'role'
+  const later = name === 'role' ? 1 : 0
+  if (order === 'settings first') {
+    if (isIdentity) return value === null ? later : 4 + later
+    return name === 'client_encoding' ? 2 : 3
+  }
+  if (isIdentity) return 1 + later
+  if (value === null) return 0
+  return name === 'client_encoding' ? 3 : 4
 }
 
 /** What turns a connection in state `from` into one in state `to`, in the order to send it. */
-export function stateChanges(from: SessionState, to: SessionState): StateChange[] {
+export function stateChanges(
+  from: SessionState,
+  to: SessionState,
+  order: SyncOrder = 'settings first',
+): StateChange[] {
+  if (from === to) return []
   const changes: StateChange[] = []
   for (const name of from.entries.keys()) {
     if (!to.entries.has(name)) changes.push({ name, value: null })
   }
+  const user = from.get('session_authorization')
+  const role = from.get('role')
+  // Back to the user who logged in, as whom the settings are made.
+  const isThrough = order === 'settings first' && (user ?? role) !== undefined
+  if (isThrough && to.get('session_authorization') !== undefined && user !== undefined) {
+    changes.push({ name: 'session_authorization', value: null })
+  }
+  if (isThrough && to.get('role') !== undefined && role !== undefined) {
+    changes.push({ name: 'role', value: null })
+  }
   // A new session user resets the role on the server, so the role has to be said again.
-  const isIdentityNew = from.get('session_authorization') !== to.get('session_authorization')
+  const isIdentityNew = isThrough || user !== to.get('session_authorization')
   for (const [name, value] of to.entries) {
-    if (from.entries.get(name) !== value || (isIdentityNew && name === 'role')) {
+    const isIdentity = name === 'role' || (isThrough && name === 'session_authorization')
+    if (from.entries.get(name) !== value || (isIdentityNew && isIdentity)) {
       changes.push({ name, value })
     }
   }
-  return changes.sort((a, b) => rank(a.name) - rank(b.name))
+  return changes.sort((a, b) => rank(a, order) - rank(b, order))
 }

@@ -166,7 +166,8 @@ export class Classifier {
   }
 }
 
-const NO_CATALOG = 'the catalog is not loaded yet'
+/** The reason of a text that may be a proved read as soon as the catalog is there. */
+export const NO_CATALOG = 'the catalog is not loaded yet'
 
 const NO_READS: Readonly<Record<LexMode, string | null>> = {
   standard: null,

@@ -7,6 +7,8 @@ import { Cursor } from '../../../src/wire/cursor.ts'
 const name = fc.constantFrom('a', 'b', 'my.tenant', 'role', 'session_authorization', 'search_path')
 const entries = fc.array(fc.tuple(name, fc.string({ maxLength: 5 })), { maxLength: 6 })
 
+const orders = ['settings first', 'identity first'] as const
+
 describe('a session state', () => {
   it('is the same object for equal settings, in whatever order they were made', () => {
     fc.assert(
@@ -32,12 +34,12 @@ describe('a session state', () => {
     expect(SessionState.of([['ab', 'c']])).not.toBe(SessionState.of([['a', 'bc']]))
   })
 
-  it('is reached by its changes from any other, identity first', () => {
+  it('is reached by its changes from any other, settings or identity first', () => {
     fc.assert(
-      fc.property(entries, entries, (from, to) => {
+      fc.property(entries, entries, fc.constantFrom(...orders), (from, to, order) => {
         const source = SessionState.of(from)
         const target = SessionState.of(to)
-        const changes = stateChanges(source, target)
+        const changes = stateChanges(source, target, order)
         const state = new Map(source.entries)
         for (const { name, value } of changes) {
           if (value === null) state.delete(name)
@@ -46,10 +48,21 @@ describe('a session state', () => {
           if (name === 'session_authorization') state.delete('role')
         }
         expect([...state].sort()).toEqual([...target.entries].sort())
-        const ranks = changes.map(({ name }) =>
-          name === 'session_authorization' ? 0 : name === 'role' ? 1 : 2,
-        )
-        expect(ranks).toEqual([...ranks].sort())
+        const isIdentity = changes.map(({ name }) => /^(role|session_authorization)$/.test(name))
+        const values = changes.map(({ value }) => value)
+        const isSetting = (i: number): boolean => isIdentity[i] === false
+        for (const [i, value] of values.entries()) {
+          if (!isIdentity[i]) continue
+          // As whom the settings are made: who logged in, or the session's own role.
+          if (order === 'settings first' && value === null) {
+            expect(isIdentity.slice(0, i)).not.toContain(false)
+          } else if (order === 'settings first') {
+            expect(isIdentity.slice(i)).not.toContain(false)
+          } else
+            expect(values.slice(i).every((own, at) => !isSetting(i + at) || own !== null)).toBe(
+              true,
+            )
+        }
         if (source === target) expect(changes).toEqual([])
       }),
     )

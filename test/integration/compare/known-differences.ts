@@ -1,0 +1,40 @@
+const placeholder =
+  'A custom parameter, once set, stays known (as an empty string) to a PostgreSQL session for good: to the server connection, that is, and not to the client that moves to another one.'
+const stumble =
+  'PostgreSQL leaves its implicit transaction half ended when a Query or FunctionCall comes in front of Sync ("unexpected state STARTED" in what follows); pgsplit closes such a connection.'
+const unnamed =
+  'Of several unnamed Parse messages in a segment that fails, pgsplit keeps none; PostgreSQL keeps the last one before the failure.'
+const sqlExecute =
+  'SQL EXECUTE of a name that a Parse message has given: the server knows it by another.'
+
+/** Where pgsplit answers otherwise than PostgreSQL, and why. By conversation. */
+export const knownDifferences: Readonly<Record<string, string>> = {
+  "simple 69: SELECT current_setting('my.own')": placeholder,
+  "simple 70: SELECT current_setting('my.own', true)": placeholder,
+  'simple 64: SHOW my.own': placeholder,
+  'SET my.own': placeholder,
+  'SET my.own in transactions': placeholder,
+  'SET my.own in pipelines': placeholder,
+  'set_config of my.own': placeholder,
+  'SET pg_trgm.nothing': placeholder,
+  'SET pg_trgm.nothing in transactions': placeholder,
+  'SET pg_trgm.nothing in pipelines': placeholder,
+  'set_config of pg_trgm.nothing': placeholder,
+  'startup parameters': placeholder,
+  'a Query in front of Sync': stumble,
+  'pipeline rQ|': stumble,
+  'function calls': stumble,
+  'segment in a block: a failed block ended': unnamed,
+  'segment, then its leftovers: a failed block ended': unnamed,
+  'segment: SQL EXECUTE of a parsed name': sqlExecute,
+  'segment, then its leftovers: SQL EXECUTE of a parsed name': sqlExecute,
+  'segment, then its leftovers: BEGIN alone, described':
+    'The portal of a deferred BEGIN is not on the server that runs the rest.',
+  'names in pg_prepared_statements': 'Servers know prepared statements by names of pgsplit.',
+  'DDL under a prepared statement':
+    'Prepared statements are prepared anew after DDL, so "cached plan must not change result type" is not seen.',
+  sequences:
+    'currval() and lastval() pin from their first use on; what another server connection did before is not known.',
+  'a function that sets':
+    'What a function sets inside can not be seen; the setting stays with the server connection.',
+}
