@@ -157,6 +157,17 @@ describe('COPY IN by an extended query', () => {
   })
 })
 
+describe('COPY IN by a Query that ends a segment', () => {
+  it('ends without Sync', async () => {
+    const client = cluster.connect()
+    client.send(front.run('INSERT INTO items VALUES (1)'), front.query(copyIn))
+    expect(await client.last('G')).toBe('1 · 2 · C INSERT 0 1 · G')
+    client.send(data, front.sync, front.copyDone, front.sync, front.query('SELECT node()'))
+    expect(await client.ready(3)).toBe('C COPY 1 · Z I · Z I · T · D r1 · C SELECT 1 · Z I')
+    expect(cluster.inUse).toBe(0)
+  })
+})
+
 describe('COPY OUT', () => {
   it('streams from a replica when it is a proved read', async () => {
     const client = cluster.connect()

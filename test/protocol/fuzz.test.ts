@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { commandComplete, dataRow, readyForQuery } from '../../src/wire/backend-messages.ts'
-import { ScriptedCluster } from '../support/scripted-cluster.ts'
+import { ScriptedCluster, type ScriptedOptions } from '../support/scripted-cluster.ts'
 import { back, front, message } from '../support/scripted-messages.ts'
 import type { ScriptedServer } from '../support/scripted-server.ts'
 
@@ -82,19 +82,27 @@ const wayOut = Buffer.concat([
   front.query('SELECT rows(1)'),
 ])
 
-async function talk(messages: readonly Buffer[], sizes: readonly number[]): Promise<void> {
-  cluster = new ScriptedCluster()
+async function talk(
+  messages: readonly Buffer[],
+  sizes: readonly number[],
+  options: ScriptedOptions = {},
+  /** Servers that die between two pieces, by the number of the piece. */
+  deaths: readonly number[] = [],
+): Promise<void> {
+  cluster = new ScriptedCluster(options)
   try {
     const bystander = cluster.connect()
     const client = cluster.connect()
     const bytes = Buffer.concat(messages)
     let at = 0
-    for (const size of sizes) {
+    for (const [i, size] of sizes.entries()) {
       client.send(bytes.subarray(at, at + size))
       at += size
       await turn()
+      if (deaths.includes(i)) cluster.servers.at(-1)?.die()
     }
     if (at < bytes.length) client.send(bytes.subarray(at))
+    if (deaths.length > 0) cluster.servers.at(0)?.die()
     for (let i = 0; i < 20; i++) await turn()
     client.send(wayOut)
     await client.until('proper end', (got) => {
@@ -109,7 +117,9 @@ async function talk(messages: readonly Buffer[], sizes: readonly number[]): Prom
       /^T · D (r1|primary) · C SELECT 1 · Z I$/,
     )
     client.vanish()
+    bystander.vanish()
     await expect.poll(() => cluster?.inUse, { interval: 1 }).toBe(0)
+    expect(cluster.load.inFlight.every((count) => count === 0)).toBe(true)
   } finally {
     cluster.close()
   }
@@ -129,6 +139,34 @@ describe('a logged-in session', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(valid, { maxLength: 14 }), sizes, (messages, cuts) =>
         talk(messages, cuts),
+      ),
+      { numRuns: 150, endOnFailure: true },
+    )
+  }, 30_000)
+
+  it('does so with one connection per node, and in poolMode session', async () => {
+    const poolMode = fc.constantFrom('session', 'transaction' as const)
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(valid, { maxLength: 14 }),
+        sizes,
+        poolMode,
+        (messages, cuts, mode) =>
+          talk(messages, cuts, {
+            // The bystander and the client each keep one in poolMode session.
+            pool: { size: mode === 'session' ? 2 : 1 },
+            limits: { poolMode: mode },
+          }),
+      ),
+      { numRuns: 150, endOnFailure: true },
+    )
+  }, 30_000)
+
+  it('does so while its servers die', async () => {
+    const deaths = fc.array(fc.nat(10), { minLength: 1, maxLength: 3 })
+    await fc.assert(
+      fc.asyncProperty(fc.array(valid, { maxLength: 14 }), sizes, deaths, (messages, cuts, when) =>
+        talk(messages, cuts, {}, when),
       ),
       { numRuns: 150, endOnFailure: true },
     )
