@@ -304,6 +304,10 @@ export function finishRequest(session: ClientSession, request: Request, status: 
       connection.prepared.delete(statement.serverName)
     }
   }
+  // "cached plan must not change result type": a Parse is the client's cure, so it must be a real one.
+  if (request.error?.routine === 'RevalidateCachedQuery') {
+    for (const statement of request.needs) session.scope.statements.retire(statement)
+  }
   if (request.isHealing) {
     leave(session, connection, request.isShared)
     rerun(session, request)

@@ -53,6 +53,11 @@ export class StatementRegistry {
     this.#byBody.set(statement.key, statement)
   }
 
+  /** The next Parse of the same text makes a new statement; who has the old one keeps it. */
+  retire(statement: PreparedStatement): void {
+    if (this.#byBody.get(statement.key) === statement) this.#byBody.delete(statement.key)
+  }
+
   /** Gives back one use; the last one forgets the statement (servers drop theirs by their LRU). */
   release(statement: PreparedStatement): void {
     statement.users--

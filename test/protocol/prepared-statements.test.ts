@@ -142,6 +142,31 @@ describe('a named statement', () => {
     expect(server.texts.filter((text) => text === 'SELECT node()')).toHaveLength(2)
   })
 
+  it('whose result type has changed is of use again to all who share it, once it is parsed anew', async () => {
+    const one = cluster.connect()
+    const two = cluster.connect()
+    const text = 'INSERT INTO items VALUES (1) RETURNING *'
+    const error = {
+      sqlstate: '0A000',
+      message: 'cached plan must not change result type',
+      routine: 'RevalidateCachedQuery',
+    }
+    await one.send(front.parse('s', text), execute('s')).ready()
+    await two.send(front.parse('s', text), execute('s')).ready()
+    const stale = new Set(cluster.server('primary').statements.keys())
+    cluster.on(text, (_, server) =>
+      [...server.statements].some(([name, sql]) => sql === text && stale.has(name))
+        ? { error }
+        : null,
+    )
+    expect(await one.send(execute('s')).ready()).toBe('2 · E 0A000 · Z I')
+    stale.clear()
+    one.send(front.close('S', 's'), front.parse('s', text), execute('s'))
+    expect(await one.ready()).toMatch(/^3 · 1 · 2 · C INSERT 0 1 · Z I$/)
+    const parses = cluster.server('primary').texts.filter((sql) => sql === text)
+    expect(parses).toHaveLength(2)
+  })
+
   it('is closed on its server connection when there are too many', async () => {
     cluster = new ScriptedCluster({ limits: { preparedStatements: 3 } })
     const client = cluster.connect()
