@@ -119,7 +119,7 @@ async function runRounds(
   return results
 }
 
-/** A second of each protocol that will be measured: caches, pools, and compiled code. */
+/** Three seconds of each protocol that will be measured: caches, pools, and compiled code. */
 async function warmUp(
   pgbench: string,
   contestants: readonly Contestant[],
@@ -129,7 +129,7 @@ async function warmUp(
     const workload = { script: 'select-only', protocol, clients: 16 } as const
     for (const contestant of contestants) {
       // What fails here fails again where it is measured, and is told there.
-      await runPgbench(pgbench, contestant, workload, 1).catch(asError)
+      await runPgbench(pgbench, contestant, workload, 3).catch(asError)
     }
   }
 }
