@@ -42,7 +42,7 @@ export function collect(
 }
 
 /** The server refuses it in its own words, and the client's Sync mends all (protocol-flow). */
-export function collectMalformed(
+function collectMalformed(
   segment: Request,
   type: number,
   buffer: Buffer,

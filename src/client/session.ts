@@ -10,22 +10,18 @@ import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
+import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, SessionScope } from './cluster-access.ts'
-import {
-  abandon,
-  cancelCurrent,
-  dispatch,
-  finishRequest,
-  loseLease,
-  loseRequest,
-  mayHeal,
-  moved,
-} from './dispatch.ts'
 import { collect, finishSegment, flushSegment, reopen } from './extended.ts'
+import { finishRequest } from './finish-request.ts'
+import { abandon } from './leave-connection.ts'
+import { loseLease, loseRequest } from './lost-request.ts'
 import { Pins } from './pins.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import { reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
+import { mayHeal, moved } from './rerun-request.ts'
+import { dispatch } from './route-request.ts'
 import type { UnnamedStatement } from './segment.ts'
 import { handleFunctionCall, handleQuery } from './simple.ts'
 import type { DeferredBegin, Transaction } from './transaction.ts'

@@ -1,6 +1,6 @@
 import { type Credential, noCredential } from '../auth/credential.ts'
 import type { SessionScope } from '../client/cluster-access.ts'
-import { moveWaiting } from '../client/dispatch.ts'
+import { moveWaiting } from '../client/rerun-request.ts'
 import { StatementRegistry } from '../client/prepared-statement.ts'
 import { Request } from '../client/request.ts'
 import type { ClientSession } from '../client/session.ts'

@@ -1,0 +1,114 @@
+import type { ServerConnection } from '../server/server-connection.ts'
+import { txStatus } from '../wire/message-types.ts'
+import { applyEffects } from './effects.ts'
+import { abandon, leave, settle } from './leave-connection.ts'
+import type { PreparedStatement } from './prepared-statement.ts'
+import type { Request } from './request.ts'
+import { rerun } from './rerun-request.ts'
+import type { ClientSession } from './session.ts'
+import { observe } from './sharing.ts'
+
+/** ReadyForQuery has come. */
+export function finishRequest(session: ClientSession, request: Request, status: number): void {
+  const { cluster } = session
+  const connection = request.connection as ServerConnection
+  const nowMs = cluster.nowMs()
+  cluster.load.finish(connection.nodeIndex, nowMs - request.startedAtMs)
+  cluster.reportSuccess(connection.nodeIndex)
+  connection.headSinceMs = nowMs
+  takeOut(session, request)
+  if (request.isShared) {
+    // The connection is quiet or has room for another: the pool serves whoever waits.
+    if (connection.queue.size > 0) session.scope.pool(connection.nodeIndex).roomy(connection)
+  }
+  // The failure may have come before the segment's Parse.
+  if (request.error !== null && !request.isUnnamedKept) connection.unnamed = 0
+  noteUnnamed(session, request)
+  // PostgreSQL itself stumbles over what comes behind ("unexpected state STARTED").
+  if (request.queryAt >= 0) connection.dirty ??= 'a Query came inside a segment'
+  if (request.error !== null && request.scriptStatements.length > 0) {
+    for (const statement of request.unconfirmedStatements()) {
+      connection.prepared.delete(statement.serverName)
+    }
+  }
+  // "cached plan must not change result type": a Parse is the client's cure, so it must be a real one.
+  if (request.error?.routine === 'RevalidateCachedQuery') {
+    for (const statement of request.needs) session.scope.statements.retire(statement)
+  }
+  if (request.isHealing) {
+    leave(session, connection, request.isShared)
+    rerun(session, request)
+    return
+  }
+  count(session, request, connection)
+  if (request.error === null) observe(request, nowMs - request.startedAtMs)
+  else forgetNames(session, request)
+  if (session.isGone) {
+    if (!request.isShared) abandon(session)
+    return
+  }
+  applyEffects(session, request, status)
+  if (session.lease === connection) {
+    connection.state = session.actual ?? session.state
+    session.actual = null
+  }
+  // Portals die with their transaction.
+  if (status === txStatus.idle && session.segment === null && session.inFlight.length === 0) {
+    session.portals.clear()
+  }
+  if (!request.isShared) settle(session, connection)
+  session.pump()
+}
+
+/** Forgets the unnamed statement where the server has none after this request. */
+function noteUnnamed(session: ClientSession, request: Request): void {
+  const { error, queryAt, scriptAt, scriptQueryAt } = request
+  const isDropped = queryAt >= 0 && (error === null || scriptAt >= scriptQueryAt)
+  const isRefused = error !== null && !request.isHealing && !request.isUnnamedConfirmed
+  if (request.unnamedSerial !== 0 && session.unnamed?.serial !== request.unnamedSerial) return
+  if (!isDropped && (request.unnamedSerial === 0 || !isRefused)) return
+  session.unnamed = null
+  session.unnamedClass = null
+}
+
+export function takeOut(session: ClientSession, request: Request): void {
+  if (session.inFlight[0] === request) session.inFlight.shift()
+  else {
+    const index = session.inFlight.indexOf(request)
+    if (index >= 0) session.inFlight.splice(index, 1)
+  }
+}
+
+/** Names whose Parse failed do not exist for the client either. */
+function forgetNames(session: ClientSession, request: Request): void {
+  if (request.parses.length === 0) return
+  const failed = request.script === null ? [] : request.unconfirmedStatements()
+  for (const { name, statement } of request.parses) {
+    if (failed.includes(statement)) forgetName(session, name, statement)
+  }
+}
+
+export function forgetName(
+  session: ClientSession,
+  name: string,
+  statement: PreparedStatement,
+): void {
+  if (session.statements.get(name) !== statement) return
+  session.forgetName(name, statement)
+}
+
+function count(session: ClientSession, request: Request, connection: ServerConnection): void {
+  const { counters, nowMs } = session.cluster
+  const node = connection.nodeIndex
+  counters.queries++
+  counters.queryMs += nowMs() - request.startedAtMs
+  counters.requests[node] = (counters.requests[node] ?? 0) + 1
+  if (request.error !== null) counters.errors[node] = (counters.errors[node] ?? 0) + 1
+  const { verdict } = request.cls
+  if (verdict === 'replica' || verdict === 'either') {
+    counters.reads++
+    counters.readsByNode[node] = (counters.readsByNode[node] ?? 0) + 1
+    if (request.onReplica) counters.readsReplica[node] = (counters.readsReplica[node] ?? 0) + 1
+  } else counters.writes++
+  if (connection.status === txStatus.idle) counters.transactions++
+}

@@ -1,0 +1,75 @@
+import type { ServerConnection } from '../server/server-connection.ts'
+import { txStatus } from '../wire/message-types.ts'
+import type { ClientSession } from './session.ts'
+
+/** Gives the lease back as soon as nothing holds it. */
+export function settle(session: ClientSession, connection: ServerConnection): void {
+  if (session.lease !== connection || session.inFlight.length > 0 || session.waiting !== null)
+    return
+  if (session.segment?.connection === connection) return
+  if (connection.status !== txStatus.idle || session.pinReason !== null) {
+    session.facts.pinned = session.pinReason
+    return
+  }
+  session.facts.pinned = null
+  leave(session, connection, false)
+}
+
+export function leave(
+  session: ClientSession,
+  connection: ServerConnection,
+  isShared: boolean,
+): void {
+  if (isShared || session.lease !== connection) return
+  const pool = session.leasePool
+  session.lease = null
+  session.leasePool = null
+  if (session.kept.get(connection.nodeIndex) === connection && connection.isClean) return
+  session.kept.delete(connection.nodeIndex)
+  connection.holder = null
+  if (!connection.isClosed) pool?.release(connection)
+}
+
+/** Closes the connection that the session holds: nothing of it is handed on. */
+export function dropLease(session: ClientSession): void {
+  const { lease, leasePool } = session
+  if (lease === null) return
+  session.lease = null
+  session.leasePool = null
+  session.kept.delete(lease.nodeIndex)
+  if (lease.isClosed) return
+  lease.holder = null
+  lease.dirty ??= 'dropped'
+  leasePool?.release(lease)
+}
+
+/** The client has gone: what it holds is cleaned or closed. */
+export function abandon(session: ClientSession): void {
+  session.forgetWaiter?.()
+  session.forgetWaiter = null
+  const { lease, leasePool } = session
+  const isSyncing = session.waiting !== null
+  for (const request of session.inFlight) {
+    if (request.connection !== null && !request.isShared) {
+      session.cluster.load.finish(request.connection.nodeIndex, Number.NaN)
+    }
+  }
+  if (lease !== null && !isSyncing) {
+    lease.holder = null
+    session.lease = null
+    session.leasePool = null
+    session.kept.delete(lease.nodeIndex)
+    if (session.inFlight.length > 0 || lease.status !== txStatus.idle) {
+      // Cancel what still runs, then close: the server rolls back.
+      const isRunning = lease.queue.size > 0
+      if (isRunning) void session.cluster.cancel(lease)
+      lease.dirty ??= 'client left in mid-request'
+    } else if (session.pinReason !== null) lease.dirty ??= 'client left while pinned'
+    if (!lease.isClosed) leasePool?.release(lease)
+  }
+  for (const [node, connection] of session.kept) {
+    session.kept.delete(node)
+    if (!connection.isClosed) session.scope.pool(node).release(connection)
+  }
+  session.waiting = null
+}

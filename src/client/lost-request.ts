@@ -1,0 +1,112 @@
+import type { ErrorFacts } from '../errors.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
+import { forgetName, takeOut } from './finish-request.ts'
+import { takeTrouble } from './local-answer.ts'
+import { followOwnWrites } from './own-writes.ts'
+import { type Request, requestBit } from './request.ts'
+import { maxAttempts, rerun } from './rerun-request.ts'
+import type { ClientSession } from './session.ts'
+
+/** The connection went before the answer was complete. */
+export function loseRequest(session: ClientSession, request: Request, error: Error): void {
+  const { cluster } = session
+  const connection = request.connection as ServerConnection
+  cluster.load.finish(connection.nodeIndex, Number.NaN)
+  takeOut(session, request)
+  if (session.lease === connection) {
+    session.lease = null
+    session.leasePool = null
+    session.kept.delete(connection.nodeIndex)
+  }
+  if (session.isGone) return
+  if (request.isRerunnable && !request.isForwarded && request.attempts < maxAttempts) {
+    request.exclude |= requestBit(connection.nodeIndex)
+    rerun(session, request)
+    return
+  }
+  session.pins.clear()
+  session.facts.pinned = null
+  answerLost(session, request, connection, error)
+  session.pump()
+}
+
+function answerLost(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+  error: Error,
+): void {
+  if (request.isMidFrame) {
+    // Half a row is out: no message can be placed any more.
+    session.link.end()
+    session.close()
+    return
+  }
+  const facts = session.isBroken
+    ? takeTrouble(session)
+    : lossOf(session, request, connection, error)
+  const ends = request.effects.some(({ kind }) => kind === 'commit' || kind === 'rollback')
+  const wasInBlock = session.transaction !== null || session.isBroken
+  if (session.transaction !== null) session.state = session.transaction.before
+  session.transaction = null
+  session.isBroken = wasInBlock && !ends
+  for (const { name, statement } of request.parses) forgetName(session, name, statement)
+  session.say(errorResponse(facts))
+  if (request.isComplete) session.say(readyForQuery(session.localStatus))
+  else {
+    session.isSkipping = true
+    session.segment = null
+  }
+}
+
+/** What the client of a lost request is told. */
+function lossOf(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+  error: Error,
+): ErrorFacts {
+  const { verdict } = request.cls
+  const isCommit = request.effects.some(({ kind }) => kind === 'commit')
+  const isRead = verdict === 'replica' || verdict === 'either'
+  const why = connection.fatal?.message ?? error.message
+  const mayHaveWritten = !session.cluster.isReplica(connection.nodeIndex)
+  const isAlone = !isRead && session.transaction === null && request.begin === null
+  // Without BEGIN, PostgreSQL commits on its own before it answers.
+  if (mayHaveWritten && (isCommit || isAlone)) {
+    followOwnWrites(session)
+    return {
+      sqlstate: '08007',
+      message: `connection to node ${connection.nodeId} was lost (${why}): transaction resolution unknown`,
+      hint: 'Read back whether the statement took effect before you run it again.',
+    }
+  }
+  return {
+    sqlstate: '08006',
+    message: `connection to node ${connection.nodeId} was lost: ${why}`,
+    hint: 'Nothing of an open transaction was kept; run it again.',
+  }
+}
+
+/** The server connection of an open transaction or a pin went while nothing ran on it. */
+export function loseLease(session: ClientSession, connection: ServerConnection): void {
+  if (session.lease !== connection) return
+  session.lease = null
+  session.leasePool = null
+  session.kept.delete(connection.nodeIndex)
+  const { pinReason, transaction } = session
+  if (session.isGone || (transaction === null && pinReason === null)) return
+  const what = transaction === null ? `what pinned it (${pinReason})` : 'the open transaction'
+  session.pendingError = {
+    sqlstate: '08006',
+    message: `connection to node ${connection.nodeId} was lost, and ${what} with it`,
+    hint: 'Run it again from the start.',
+  }
+  if (pinReason !== null) session.pins.clear()
+  session.facts.pinned = null
+  if (transaction === null) return
+  session.state = transaction.before
+  session.transaction = null
+  session.isBroken = true
+}

@@ -1,0 +1,128 @@
+import { PgSplitError } from '../errors.ts'
+import type { UseMode, Waiter } from '../pool/pooled.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import type { ErrorFields } from '../wire/error-fields.ts'
+import { abandon, dropLease } from './leave-connection.ts'
+import { refuse } from './refuse-request.ts'
+import { type Request, requestBit } from './request.ts'
+import { maxAttempts, rerun } from './rerun-request.ts'
+import { keeps } from './route-request.ts'
+import { sendOn } from './send-request.ts'
+import type { ClientSession } from './session.ts'
+
+/** Gets a connection to the node: kept, at once from the pool, or after a wait that is timed out. */
+export function checkout(
+  session: ClientSession,
+  request: Request,
+  nodeIndex: number,
+  mode: UseMode,
+): void {
+  const kept = session.kept.get(nodeIndex)
+  const pool = session.scope.pool(nodeIndex)
+  request.nodeIndex = nodeIndex
+  if (kept !== undefined && !kept.isClosed) {
+    session.lease = kept
+    session.leasePool = pool
+    prepare(session, request, kept)
+    return
+  }
+  const connection = pool.take(mode, session.state)
+  if (connection !== null) {
+    begin(session, request, connection)
+    return
+  }
+  const waiter: Waiter<ServerConnection> = {
+    mode,
+    stateKey: session.state,
+    onConnection: (given) => {
+      session.forgetWaiter = null
+      session.waiting = null
+      session.cluster.counters.waitMs += session.cluster.nowMs() - session.requestStartedAtMs
+      begin(session, request, given)
+      session.pump()
+    },
+    onError: (error) => {
+      session.forgetWaiter = null
+      session.waiting = null
+      noConnection(session, request, error)
+      session.pump()
+    },
+  }
+  session.waiting = request
+  session.forgetWaiter = () => pool.forget(waiter)
+  pool.wait(waiter)
+}
+
+/** A connection was given: leased, or a place on a shared one. */
+function begin(session: ClientSession, request: Request, connection: ServerConnection): void {
+  const pool = session.scope.pool(connection.nodeIndex)
+  if (pool.isLeased(connection)) {
+    session.lease = connection
+    session.leasePool = pool
+    connection.holder = session
+    if (keeps(session)) session.kept.set(connection.nodeIndex, connection)
+  } else {
+    request.isShared = true
+    session.scope.watchShared()
+  }
+  prepare(session, request, connection)
+}
+
+/** Brings the session's settings to the connection, then sends. */
+export function prepare(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+): void {
+  if (connection.state === session.state) {
+    sendOn(session, request, connection)
+    return
+  }
+  session.waiting = request
+  connection.sync(session.state, (error) => {
+    if (session.waiting === request) session.waiting = null
+    if (session.isGone) {
+      abandon(session)
+      return
+    }
+    if (error === null) sendOn(session, request, connection)
+    else settingRefused(session, request, error)
+    session.pump()
+  })
+}
+
+function settingRefused(session: ClientSession, request: Request, error: ErrorFields): void {
+  dropLease(session)
+  if (error.severity === 'FATAL') {
+    noConnection(session, request, new PgSplitError({ sqlstate: '08006', message: error.message }))
+    return
+  }
+  refuse(session, request, {
+    sqlstate: error.sqlstate,
+    message: `a setting of this session was refused on another server connection: ${error.message}`,
+    hint: 'RESET the setting, or make it possible on every node.',
+  })
+}
+
+/** No connection could be had: another node for a read, a clear error otherwise. */
+function noConnection(session: ClientSession, request: Request, error: Error): void {
+  if (session.isGone) return
+  const isRead = request.isRerunnable && request.attempts < maxAttempts
+  const isNodeTrouble = !(error instanceof PgSplitError) || /^(08|57P|53)/.test(error.sqlstate)
+  if (isRead && isNodeTrouble && (request.exclude & requestBit(request.nodeIndex)) === 0) {
+    request.exclude |= requestBit(request.nodeIndex)
+    rerun(session, request)
+    return
+  }
+  refuse(
+    session,
+    request,
+    error instanceof PgSplitError
+      ? error.facts('ERROR')
+      : {
+          sqlstate: '08006',
+          message: `no connection to node ${session.lastNode}: ${error.message}`,
+          hint: 'SHOW NODES in the admin database tells what is wrong with each node.',
+        },
+  )
+}

@@ -1,0 +1,24 @@
+import type { ErrorFacts } from '../errors.ts'
+import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
+import { forgetName } from './finish-request.ts'
+import type { Request } from './request.ts'
+import type { ClientSession } from './session.ts'
+
+/** Answers a request with an error of ours; nothing was sent for it. */
+export function refuse(session: ClientSession, request: Request, facts: ErrorFacts): void {
+  if (session.isGone) return
+  const wasInBlock = session.deferred !== null || request.begin !== null
+  if (wasInBlock) {
+    session.deferred = null
+    session.isBroken = true
+    if (session.transaction !== null) session.state = session.transaction.before
+    session.transaction = null
+  }
+  for (const { name, statement } of request.parses) forgetName(session, name, statement)
+  session.say(errorResponse({ ...facts, severity: 'ERROR' }))
+  if (request.isComplete) session.say(readyForQuery(session.localStatus))
+  else {
+    session.isSkipping = true
+    session.segment = null
+  }
+}

@@ -1,0 +1,82 @@
+import { type ServerConnection, swallow } from '../server/server-connection.ts'
+import type { ErrorFields } from '../wire/error-fields.ts'
+import { takeOut } from './finish-request.ts'
+import { type Request, requestBit } from './request.ts'
+import { judgeError } from './retry.ts'
+import { route } from './route-request.ts'
+import type { ClientSession } from './session.ts'
+
+export const maxAttempts = 8
+
+/** Is the error one that another node would not give? Then nothing of it reaches the client. */
+export function mayHeal(session: ClientSession, request: Request, fields: ErrorFields): boolean {
+  if (!request.isRerunnable || request.attempts >= maxAttempts || session.isGone) return false
+  const connection = request.connection as ServerConnection
+  const verdict = judgeError(fields, {
+    onReplica: request.onReplica,
+    usesNames: request.needs.length > 0,
+    isCancelled: request.isCancelled,
+    isCancelNear: connection.isCancelNear,
+    isReadOnlySession: session.facts.defaultReadOnly,
+  })
+  if (verdict === null) return false
+  const { cluster } = session
+  switch (verdict) {
+    case 'node-down':
+      request.exclude |= requestBit(connection.nodeIndex)
+      cluster.reportFailure(connection.nodeIndex, 'shutdown', fields.message)
+      break
+    case 'other-node':
+      request.exclude |= requestBit(connection.nodeIndex)
+      break
+    case 'misrouted':
+      cluster.counters.misroutes++
+      session.scope.classifier.learnPrimary(
+        request.cls,
+        `a replica refused it (${fields.sqlstate}: ${fields.message})`,
+      )
+      request.exclude = 0x7fffffff
+      break
+    case 'primary':
+      request.exclude = 0x7fffffff
+      break
+    case 'same':
+      for (const statement of request.needs) connection.prepared.delete(statement.serverName)
+      break
+    default:
+      verdict satisfies never
+  }
+  return true
+}
+
+/** Runs a read again, elsewhere. */
+export function rerun(session: ClientSession, request: Request): void {
+  if (session.isGone) return
+  session.cluster.counters.retries++
+  request.attempts++
+  session.deferred = request.begin
+  request.begin = null
+  request.resetForRerun()
+  request.isShared = false
+  session.requestStartedAtMs = session.cluster.nowMs()
+  route(session, request)
+  session.pump()
+}
+
+/** The request was taken off a slow connection. */
+export function moved(session: ClientSession, request: Request): void {
+  const connection = request.connection as ServerConnection
+  session.cluster.load.finish(connection.nodeIndex, Number.NaN)
+  takeOut(session, request)
+  rerun(session, request)
+}
+
+/** Moves the requests behind a slow one to other connections; their answers here are swallowed. */
+export function moveWaiting(connection: ServerConnection, from = 1): void {
+  for (let i = from; i < connection.queue.size; i++) {
+    const request = connection.queue.at(i) as Request
+    if (request.owner === undefined || !request.isShared || request.isForwarded) continue
+    connection.queue.replaceAt(i, swallow)
+    request.moveElsewhere()
+  }
+}

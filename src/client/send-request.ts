@@ -1,0 +1,83 @@
+import type { ServerConnection } from '../server/server-connection.ts'
+import { errorResponse } from '../wire/backend-messages.ts'
+import { flush, sync } from '../wire/frontend-messages.ts'
+import type { Request } from './request.ts'
+import { sendSegment } from './segment.ts'
+import type { ClientSession } from './session.ts'
+
+export function sendOn(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+): void {
+  const isFirst = request.connection === null
+  if (isFirst) {
+    request.connection = connection
+    request.nodeIndex = connection.nodeIndex
+    session.inFlight.push(request)
+    session.cluster.load.start(connection.nodeIndex)
+    request.startedAtMs = session.cluster.nowMs()
+    session.lastNode = connection.nodeId
+    if (connection.queue.size === 0) connection.headSinceMs = request.startedAtMs
+    // Until its own end DDL may become visible at any time: nothing is judged by the old catalog.
+    if (request.effects.length > 0 && request.effects.some(({ kind }) => kind === 'ddl')) {
+      session.cluster.noteDdl(session.scope.database)
+    }
+    if (session.deferred !== null) {
+      request.begin = session.deferred
+      session.deferred = null
+    }
+    if (request.begin !== null) {
+      connection.unnamed = 0
+      for (const message of request.begin.messages) {
+        connection.request(message, 0, message.length, new BeginReceiver(connection))
+      }
+    }
+  }
+  if (request.refusal !== null) {
+    request.override = errorResponse(request.refusal)
+    if (request.kind === 'extended') {
+      if (isFirst) connection.expect(request)
+      connection.unnamed = 0
+      connection.send(refusedParse)
+      connection.send(request.isComplete ? sync : flush)
+      return
+    }
+    const failing = refusedQuery
+    request.bytes = failing
+    request.size = failing.length
+    connection.unnamed = 0
+    connection.request(failing, 0, failing.length, request)
+    return
+  }
+  if (request.kind === 'extended') {
+    sendSegment(request, connection, session.cluster.limits.preparedStatements)
+    if (request.isFlushed) request.inventPending()
+    return
+  }
+  if (request.kind === 'simple') connection.unnamed = 0
+  connection.request(request.bytes, 0, request.size, request)
+}
+
+/** Fails with 3B001 in a transaction block, and so aborts it; the client sees our own error. */
+const refusedQuery = Buffer.from('Q\0\0\0\0ROLLBACK TO SAVEPOINT pgsplit_refused\0')
+refusedQuery.writeInt32BE(refusedQuery.length - 1, 1)
+
+/** The same for a segment, which ends with the client's Sync. */
+const refusedParse = Buffer.from('P\0\0\0\x17\0pgsplit_refused\0\0\0')
+refusedParse.writeInt32BE(refusedParse.length - 1, 1)
+
+/** The deferred BEGIN can only fail with the connection; if it fails, nothing behind it may count. */
+class BeginReceiver {
+  #connection: ServerConnection
+  constructor(connection: ServerConnection) {
+    this.#connection = connection
+  }
+  onFrame(type: number): void {
+    if (type === 0x45) this.#connection.destroy(new Error('BEGIN was refused'))
+  }
+  onPart(): void {}
+  onChunkEnd(): void {}
+  onReady(): void {}
+  onLost(): void {}
+}
