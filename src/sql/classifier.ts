@@ -57,6 +57,8 @@ export class Classifier {
   /** Fingerprints that a standby refused → why; the oldest goes first. */
   readonly #learned = new Map<string, string>()
   #catalog: CatalogSets | null = null
+  /** The last one: while it is read anew, what it says against a statement still counts. */
+  #lastCatalog: CatalogSets | null = null
   #lastDigest = ''
   #version = 0
 
@@ -76,10 +78,13 @@ export class Classifier {
     if (catalog === this.#catalog) return
     this.#catalog = catalog
     this.#version++
-    if (catalog === null || catalog.digest === this.#lastDigest) return
+    if (catalog === null) return
+    this.#lastCatalog = catalog
+    if (catalog.digest === this.#lastDigest) return
     // Other sets: nothing that was judged by the old ones may be found again.
     this.#lastDigest = catalog.digest
     this.#cache.clear()
+    this.#uncertain.clear()
     this.#learned.clear()
   }
 
@@ -159,7 +164,7 @@ export class Classifier {
   #context(mode: LexMode): JudgeContext {
     const catalog = this.#catalog
     return {
-      catalog,
+      catalog: catalog ?? this.#lastCatalog,
       noReads: NO_READS[mode] ?? (catalog === null ? NO_CATALOG : null),
       asciiNamesOnly: mode === 'foreign-encoding',
     }

@@ -35,6 +35,4 @@ export const knownDifferences: Readonly<Record<string, string>> = {
     'Prepared statements are prepared anew after DDL, so "cached plan must not change result type" is not seen.',
   sequences:
     'currval() and lastval() pin from their first use on; what another server connection did before is not known.',
-  'a function that sets':
-    'What a function sets inside can not be seen; the setting stays with the server connection.',
 }

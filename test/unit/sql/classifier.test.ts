@@ -52,6 +52,12 @@ describe('the classifier', { timeout: 60_000 }, () => {
     })
   })
 
+  it('still pins for what the last catalog knew to change the session while it is read anew', () => {
+    const classifier = loaded({ sessionFunctions: new Map([['f_stable', 'runs SET']]) })
+    classifier.setCatalog(null)
+    expect(classOf(classifier, 'SELECT f_stable()').pin).toBe('calls f_stable(), which runs SET')
+  })
+
   it('learns from a standby that refused a statement', () => {
     const classifier = loaded()
     const cls = classOf(classifier, 'SELECT f_stable() + 1')

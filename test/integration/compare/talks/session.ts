@@ -526,7 +526,9 @@ export const sessionTalks: readonly Conversation[] = [
     ),
   ),
   talk('SHOW ALL but what varies', [
-    q("SELECT name, setting FROM pg_settings WHERE source = 'session' ORDER BY name"),
+    q(
+      "SELECT name, setting FROM pg_settings WHERE source = 'session' AND name !~ '^transaction_' ORDER BY name",
+    ),
     q(
       "SELECT name, setting FROM pg_settings WHERE context = 'user' AND name !~ '[.]' ORDER BY name",
     ),
