@@ -67,6 +67,7 @@ export class Scope implements SessionScope, ServerConnectionEvents {
       pool = new NodePool<ServerConnection>(this.#options.poolOptions, {
         open: () => this.#options.open(nodeIndex, this.credential, this),
         timeoutError: (counts, waitedMs) => this.#noFree(nodeIndex, counts, waitedMs),
+        isFull: (error) => error instanceof PgSplitError && error.sqlstate === '53300',
         nowMs: () => performance.now(),
       })
       this.pools.set(nodeIndex, pool)

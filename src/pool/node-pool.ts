@@ -1,5 +1,8 @@
 import type { PoolCounts, Pooled, PoolOptions, UseMode, Waiter } from './pooled.ts'
 
+/** Pause before a node that was full is asked for another connection, ms. */
+const retryOpenMs = 250
+
 interface Queued<C extends Pooled> {
   readonly waiter: Waiter<C>
   readonly sinceMs: number
@@ -10,6 +13,8 @@ export interface NodePoolHooks<C extends Pooled> {
   open(): Promise<C>
   /** What a waiter gets that waited too long; the pool fills in the numbers. */
   timeoutError(counts: PoolCounts, waitedMs: number): Error
+  /** The node is well but takes no further connection now: waiters may wait for those there are. */
+  isFull(error: Error): boolean
   nowMs(): number
 }
 
@@ -30,6 +35,8 @@ export class NodePool<C extends Pooled> {
   #connecting = 0
   #queue: Queued<C>[] = []
   #timer: NodeJS.Timeout | null = null
+  /** Runs while a full node is not asked for more connections. */
+  #retryTimer: NodeJS.Timeout | null = null
   #isClosed = false
   /** Connections from before this time are not used again. */
   #recycledAtMs = 0
@@ -180,6 +187,7 @@ export class NodePool<C extends Pooled> {
   #openMore(): void {
     while (
       !this.#isClosed &&
+      this.#retryTimer === null &&
       this.#connecting < this.#queue.length &&
       this.#connections.size + this.#connecting < this.options.size
     ) {
@@ -194,10 +202,23 @@ export class NodePool<C extends Pooled> {
         },
         (error: unknown) => {
           this.#connecting--
-          this.failWaiters(error instanceof Error ? error : new Error(String(error)))
+          this.#openFailed(error instanceof Error ? error : new Error(String(error)))
         },
       )
     }
+  }
+
+  #openFailed(error: Error): void {
+    if (this.#connections.size === 0 || !this.#hooks.isFull(error)) {
+      this.failWaiters(error)
+      return
+    }
+    this.lastOpenError = error
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = null
+      this.#openMore()
+    }, retryOpenMs)
+    this.#retryTimer.unref()
   }
 
   /** A node that can't be reached fails everybody who waits for it: they may go elsewhere. */
@@ -274,6 +295,7 @@ export class NodePool<C extends Pooled> {
   close(error: Error): void {
     this.#isClosed = true
     if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer)
     this.#timer = null
     this.failWaiters(error)
     for (const connection of [...this.#idle]) this.#drop(connection)

@@ -45,6 +45,7 @@ class Bench {
             this.opening.push({ resolve, reject })
           }),
         timeoutError: (counts, waitedMs) => new Error(`waited ${waitedMs}, ${counts.waiting} wait`),
+        isFull: (error) => error.message === 'full',
         nowMs: () => this.nowMs,
       },
     )
@@ -242,6 +243,25 @@ describe('the pool of a node', () => {
     bench.nowMs = 1_001
     await vi.advanceTimersByTimeAsync(10)
     expect(use.error?.message).toBe('waited 1001, 1 wait')
+  })
+
+  it('lets waiters wait for the connections there are when the node takes no more', async () => {
+    const bench = new Bench()
+    const first = want(bench, 'lease', states[0] as object)
+    await bench.open()
+    const second = want(bench, 'lease', states[0] as object)
+    bench.opening.shift()?.reject(new Error('full'))
+    await Promise.resolve()
+    expect(second.calls).toBe(0)
+    give(bench, first)
+    expect(second.connection).not.toBeNull()
+  })
+
+  it('fails the waiters of a node that is full of others', async () => {
+    const bench = new Bench()
+    const use = want(bench, 'lease', states[0] as object)
+    bench.opening.shift()?.reject(new Error('full'))
+    await vi.waitFor(() => expect(use.error?.message).toBe('full'))
   })
 
   it('closes idle connections past their time, and old ones when they come back', async () => {
