@@ -12,6 +12,7 @@ export const knownDifferences: Readonly<Record<string, string>> = {
   "simple 69: SELECT current_setting('my.own')": placeholder,
   "simple 70: SELECT current_setting('my.own', true)": placeholder,
   'simple 64: SHOW my.own': placeholder,
+  'in a block: SHOW my.own': placeholder,
   'SET my.own': placeholder,
   'SET my.own in transactions': placeholder,
   'SET my.own in pipelines': placeholder,
