@@ -19,6 +19,9 @@ const strength: Record<Verdict, number> = { either: 0, replica: 1, control: 2, p
 const writer = new Writer(512)
 let nextUnnamed = 1
 
+/** A segment longer than this is sent before its Sync has come, bytes. */
+const maxCollectedBytes = 1024 * 1024
+
 /** Adds one message of the extended protocol to the session's segment. */
 export function collect(
   session: ClientSession,
@@ -31,6 +34,8 @@ export function collect(
     session.segment = new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(256))
   }
   const segment = session.segment
+  // It waits for a server connection: more of it waits in the session, which stops reading.
+  if (session.waiting === segment && segment.size > maxCollectedBytes) return false
   const cursor = new Cursor(buffer, start + 5, end)
   try {
     collectFrame(session, segment, type, cursor, start)
@@ -38,6 +43,8 @@ export function collect(
     if (!(error instanceof ProtocolError)) throw error
     collectMalformed(segment, type, buffer, start, end)
   }
+  // A long pipeline goes out as it comes in: a Flush in between changes nothing but the time.
+  if (segment.size > maxCollectedBytes && session.waiting === null) return flushSegment(session)
   return true
 }
 

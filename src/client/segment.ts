@@ -69,6 +69,8 @@ export function sendSegment(request: Request, connection: ServerConnection, limi
   // A Query drops the unnamed statement (protocol-flow, "Extended Query").
   if (request.queryAt >= 0) connection.unnamed = 0
   else if (request.unnamedSerial !== 0) connection.unnamed = request.unnamedSerial
+  // What can't run elsewhere any more need not be kept.
+  if (request.isFlushed) request.size = 0
   request.sentBytes = request.size
   request.sentKinds = request.kinds.length
   request.sentParses = request.parses.length
