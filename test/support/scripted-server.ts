@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { ProtocolError } from '../../src/errors.ts'
 import {
   bindComplete,
   closeComplete,
@@ -129,7 +130,13 @@ export class ScriptedServer {
     while (!this.isPaused && !this.isClosed) {
       const frame = this.#waiting.shift()
       if (frame === undefined) return
-      this.#handle(frame)
+      try {
+        this.#handle(frame)
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error
+        // As PostgreSQL does: an error like any other, and everything up to Sync is skipped.
+        this.#skip({ sqlstate: '08P01', message: 'invalid message format' })
+      }
     }
   }
 
