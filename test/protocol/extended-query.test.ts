@@ -61,6 +61,17 @@ describe('an extended query', () => {
     expect(cluster.inUse).toBe(0)
   })
 
+  it('that is long goes out before its Sync', async () => {
+    const client = cluster.connect()
+    const long = `SELECT node() -- ${'x'.repeat(700_000)}`
+    client.send(front.parse('', long), front.bind(''), front.execute())
+    client.send(front.parse('', long), front.bind(''), front.execute())
+    // All but the last two messages, which came after the first megabyte.
+    expect(await client.last('1')).toBe('1 · 2 · D primary · C SELECT 1 · 1')
+    expect(await client.send(front.sync).ready()).toBe('2 · D primary · C SELECT 1 · Z I')
+    expect(cluster.inUse).toBe(0)
+  })
+
   it('may go on behind a Flush with what only the primary can do', async () => {
     const client = cluster.connect()
     client.send(front.run('SELECT node()'), front.flush)
