@@ -63,12 +63,10 @@ describe('an extended query', () => {
 
   it('that is long goes out before its Sync', async () => {
     const client = cluster.connect()
-    const long = `SELECT node() -- ${'x'.repeat(700_000)}`
-    client.send(front.parse('', long), front.bind(''), front.execute())
-    client.send(front.parse('', long), front.bind(''), front.execute())
-    // All but the last two messages, which came after the first megabyte.
-    expect(await client.last('1')).toBe('1 · 2 · D primary · C SELECT 1 · 1')
-    expect(await client.send(front.sync).ready()).toBe('2 · D primary · C SELECT 1 · Z I')
+    const long = `SELECT node() -- ${'x'.repeat(1_100_000)}`
+    expect(await client.send(front.parse('', long)).last('1')).toBe('1')
+    client.send(front.bind(''), front.execute(), front.sync)
+    expect(await client.ready()).toMatch(/^2 · D \w+ · C SELECT 1 · Z I$/)
     expect(cluster.inUse).toBe(0)
   })
 
