@@ -1,9 +1,10 @@
 import type { StatementClass } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
-import { appendToSegment, failSegment, mergeClass } from './extended.ts'
+import { failSegment } from './extended.ts'
 import { functionCallClass } from './fixed-class.ts'
 import { answerLocally, takeTrouble } from './local-answer.ts'
 import { Request } from './request.ts'
+import { appendToSegment, mergeClass } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
 
 /** Query: `buffer[start, end)` is the whole frame. False: not now. */

@@ -1,0 +1,38 @@
+import type { StatementClass, Verdict } from '../sql/statement-class.ts'
+import { Writer } from '../wire/writer.ts'
+import { bareSyncClass } from './fixed-class.ts'
+import type { Request } from './request.ts'
+
+/** Entry of `Request.kinds` for a Describe of a portal; Describe of a statement is 0x44. */
+export const describePortal = 0x64
+/** Entry of `Request.kinds` for a Close that only the session answers. */
+export const inventedClose = 0
+
+const strength: Record<Verdict, number> = { either: 0, replica: 1, control: 2, primary: 3, pin: 4 }
+
+/** For messages that are rewritten on their way into a segment; empty between two calls. */
+export const writer = new Writer(512)
+
+/** Appends raw bytes to what the segment sends. */
+export function appendToSegment(segment: Request, bytes: Buffer, start: number, end: number): void {
+  const size = segment.size + (end - start)
+  if (size > segment.bytes.length) {
+    const grown = Buffer.allocUnsafe(Math.max(size, segment.bytes.length * 2))
+    segment.bytes.copy(grown, 0, 0, segment.size)
+    segment.bytes = grown
+  }
+  bytes.copy(segment.bytes, segment.size, start, end)
+  segment.size = size
+}
+
+/** Appends what `writer` holds. */
+export function appendWriter(segment: Request): void {
+  const bytes = writer.take()
+  appendToSegment(segment, bytes, 0, bytes.length)
+}
+
+/** The strongest class of the segment decides where it goes. */
+export function mergeClass(segment: Request, cls: StatementClass): void {
+  if (segment.kinds.length === 0 || segment.cls === bareSyncClass) segment.cls = cls
+  else if (strength[cls.verdict] > strength[segment.cls.verdict]) segment.cls = cls
+}
