@@ -143,6 +143,9 @@ export class Cluster implements ClusterAccess {
 
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route {
     const route = this.#router.route(cls, facts, this.monitor.snapshot, exclude)
+    // A read that would go to a replica but for the session's own write.
+    if (facts.dirty && (cls.verdict === 'replica' || cls.verdict === 'either'))
+      this.#sampler.hurry()
     // A read that had to go to the primary for its watermark: the replicas are asked where they are.
     if (facts.watermark !== null && route.node !== null && route.node.role === 'primary') {
       this.#sampler.wish(facts.watermark)

@@ -10,6 +10,8 @@ export interface PositionSamplerOptions {
   readonly nowMs: () => number
   /** Least time between two samples of the primary, ms: writers in between share one. Default 1. */
   readonly primaryEveryMs?: number
+  /** The same while no reader waits for a position, ms. Default 20. */
+  readonly idlePrimaryEveryMs?: number
   /** Time between two samples of a replica that somebody waits for, ms. Default 3. */
   readonly replicaEveryMs?: number
   /** A sample that takes longer is given up, ms. Default 1000. */
@@ -55,6 +57,9 @@ export class PositionSampler {
   #options: Required<PositionSamplerOptions>
   #waiting: ((position: PrimaryPosition) => void)[] = []
   #isSampling = false
+  #isHurried = false
+  #sampledAtMs = Number.NEGATIVE_INFINITY
+  #wakeUp: (() => void) | null = null
   #connections = new Map<number, Promise<ProbeConnection>>()
   #replayed: Lsn[] = []
   #timeline: number | null = null
@@ -66,7 +71,13 @@ export class PositionSampler {
   #isStopped = false
 
   constructor(options: PositionSamplerOptions) {
-    this.#options = { primaryEveryMs: 1, replicaEveryMs: 3, timeoutMs: 1_000, ...options }
+    this.#options = {
+      primaryEveryMs: 1,
+      idlePrimaryEveryMs: 20,
+      replicaEveryMs: 3,
+      timeoutMs: 1_000,
+      ...options,
+    }
   }
 
   /** Calls back with a position asked for after this moment; later rather than never. */
@@ -74,6 +85,12 @@ export class PositionSampler {
     if (this.#isStopped) return
     this.#waiting.push(callback)
     if (!this.#isSampling) void this.#samplePrimary()
+  }
+
+  /** A reader waits for what `afterNow` was asked for: the next sample is taken soon. */
+  hurry(): void {
+    this.#isHurried = true
+    this.#wakeUp?.()
   }
 
   /** Best known replay position of a replica on the present timeline, 0 if none was asked for. */
@@ -95,6 +112,7 @@ export class PositionSampler {
 
   stop(): void {
     this.#isStopped = true
+    this.#wakeUp?.()
     this.#waiting.length = 0
     for (const index of [...this.#connections.keys()]) this.#drop(index)
   }
@@ -102,6 +120,9 @@ export class PositionSampler {
   async #samplePrimary(): Promise<void> {
     this.#isSampling = true
     while (this.#waiting.length > 0 && !this.#isStopped) {
+      await this.#untilDue()
+      if (this.#isStopped) break
+      this.#isHurried = false
       // Whoever comes from here on asks after this question, and gets the next one.
       const served = this.#waiting
       this.#waiting = []
@@ -114,9 +135,27 @@ export class PositionSampler {
       const position: PrimaryPosition = (isAsynchronousSession) =>
         isAsynchronousSession || sample.isAsynchronous ? sample.inserted : sample.flushed
       for (const callback of served) callback(position)
-      await this.#pause(this.#options.primaryEveryMs)
+      this.#sampledAtMs = this.#options.nowMs()
     }
     this.#isSampling = false
+  }
+
+  /** Writers alone are served now and then; a reader that waits brings the sample forward. */
+  async #untilDue(): Promise<void> {
+    const { nowMs, primaryEveryMs, idlePrimaryEveryMs } = this.#options
+    const left = (everyMs: number): number => this.#sampledAtMs + everyMs - nowMs()
+    while (!this.#isHurried && !this.#isStopped && left(idlePrimaryEveryMs) > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left(idlePrimaryEveryMs))
+        timer.unref()
+        this.#wakeUp = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+      this.#wakeUp = null
+    }
+    if (left(primaryEveryMs) > 0) await this.#pause(left(primaryEveryMs))
   }
 
   async #askPrimary(): Promise<PrimarySample | null> {

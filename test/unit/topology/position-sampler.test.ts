@@ -70,3 +70,19 @@ it('asks replicas for their position as long as somebody waits for one', async (
   await waitFor('the position wished for', () => sampler.replayed(1) === 0x21n)
   sampler.stop()
 })
+
+it('lets writers wait for one another, unless a reader is in a hurry', async () => {
+  const { sampler, asked } = setUp()
+  const got: bigint[] = []
+  sampler.afterNow((position) => got.push(position(false)))
+  await waitFor('a question', () => asked.length === 1)
+  asked[0]?.answer(['0/5', '0/5', 'false'])
+  await waitFor('an answer', () => got.length === 1)
+  sampler.afterNow((position) => got.push(position(false)))
+  sampler.hurry()
+  await waitFor('the next question', () => asked.length === 2)
+  asked[1]?.answer(['0/6', '0/6', 'false'])
+  await waitFor('the next answer', () => got.length === 2)
+  expect(got).toEqual([5n, 6n])
+  sampler.stop()
+})
