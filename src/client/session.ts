@@ -340,7 +340,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.lease === null || !(this.isCopyIn || this.inFlight.some(copiesIn))) return true
     this.lease.send(buffer, start, end)
     if (type !== frontend.copyData) {
-      if (!this.isCopyIn) this.#earlyCopyEnds++
+      if (!this.isCopyIn) this.#endCopyEarly()
       this.isCopyIn = false
     }
     if (this.lease.link.pendingBytes > highWaterBytes) this.#pauseForServer(this.lease)
@@ -349,6 +349,14 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   /** CopyDone and CopyFail messages that were sent before their CopyInResponse came. */
   #earlyCopyEnds = 0
+  /** The segment of such a COPY had its Sync in front of the data, where COPY IN swallows it. */
+  #isSyncSwallowed = false
+
+  #endCopyEarly(): void {
+    this.#earlyCopyEnds++
+    const request = this.inFlight.find(copiesIn)
+    if (request?.isComplete === true && request.endsWithSync) this.#isSyncSwallowed = true
+  }
   #pausedForServer = false
 
   #pauseForServer(connection: ServerConnection): void {
@@ -422,6 +430,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   onCopyIn(request: Request): void {
     if (this.#earlyCopyEnds > 0) {
       this.#earlyCopyEnds--
+      if (this.#isSyncSwallowed) this.#replaceSync(request)
       return
     }
     this.isCopyIn = true
@@ -449,6 +458,27 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.pump()
   }
 
+  /** COPY IN has swallowed the segment's Sync: the first one behind the data ends it. */
+  #replaceSync(request: Request): void {
+    this.#isSyncSwallowed = false
+    const next = this.inFlight[1]
+    const connection = request.connection
+    if (next !== undefined && connection !== null) {
+      const isBareSync = next.kind === 'extended' && next.kinds.length === 0
+      if (isBareSync && connection.queue.at(1) === next) {
+        connection.queue.removeSecond()
+        this.inFlight.splice(1, 1)
+        this.cluster.load.finish(connection.nodeIndex, 0)
+        return
+      }
+    } else if (this.segment === null) {
+      reopen(this, request)
+      this.pump()
+      return
+    }
+    this.#fail(new ProtocolError('a request was sent behind COPY FROM STDIN without a Sync'))
+  }
+
   onSkipped(request: Request): void {
     this.isSkipping = true
     reopen(this, request)
@@ -458,6 +488,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   onDone(request: Request, status: number): void {
     this.isCopyIn = false
     this.#earlyCopyEnds = 0
+    this.#isSyncSwallowed = false
     if (this.segment === request) this.segment = null
     this.#resumeServer()
     finishRequest(this, request, status)

@@ -136,6 +136,28 @@ describe('COPY IN by an extended query', () => {
     expect(cluster.inUse).toBe(0)
   })
 
+  it('sent at once, with a Sync in front of its data, ends at the Sync behind it', async () => {
+    const client = cluster.connect()
+    client.send(front.run(copyIn), front.sync, data, front.copyDone, front.sync)
+    expect(await client.ready()).toBe('1 · 2 · G · C COPY 1 · Z I')
+    expect(await client.query('SELECT node()')).toContain('D r1')
+    client.send(front.run(copyIn), front.sync, data, front.copyDone)
+    expect(await client.last('C COPY 1')).toBe('1 · 2 · G · C COPY 1')
+    expect(await client.send(front.sync).ready()).toBe('Z I')
+    expect(await client.query('SELECT node()')).toContain('D r1')
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('sent at once with a request in place of that Sync is refused, and never hangs', async () => {
+    const client = cluster.connect()
+    const bystander = cluster.connect()
+    client.send(front.run(copyIn), front.sync, data, front.copyDone)
+    client.send(front.run('SELECT node()'), front.sync)
+    expect(await client.closed()).toContain('E 08P01')
+    expect(await bystander.query('SELECT node()')).toContain('D r1')
+    expect(cluster.inUse).toBe(0)
+  })
+
   it('skips to Sync after an error in mid-COPY and after CopyFail', async () => {
     const client = cluster.connect()
     for (const end of [[front.copyData('bad\n'), data, front.copyDone], [front.copyFail('no')]]) {
