@@ -75,3 +75,23 @@ export interface ClusterCounters {
   waitMs: number
   queryMs: number
 }
+
+/** Counters of a cluster that has done nothing yet. */
+export function newCounters(): ClusterCounters {
+  return {
+    readsReplica: [],
+    readsByNode: [],
+    requests: [],
+    errors: [],
+    queries: 0,
+    transactions: 0,
+    reads: 0,
+    writes: 0,
+    retries: 0,
+    misroutes: 0,
+    received: 0,
+    sent: 0,
+    waitMs: 0,
+    queryMs: 0,
+  }
+}

@@ -217,7 +217,6 @@ function collectDescribe(
     appendToSegment(segment, cursor.buffer, start, cursor.end)
     segment.kinds.push(describePortal)
   }
-  segment.hasDescribe = true
 }
 
 function collectExecute(

@@ -13,7 +13,8 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   const { cluster } = session
   const connection = request.connection as ServerConnection
   const nowMs = cluster.nowMs()
-  cluster.load.finish(connection.nodeIndex, nowMs - request.startedAtMs)
+  const elapsedMs = nowMs - request.startedAtMs
+  cluster.load.finish(connection.nodeIndex, elapsedMs)
   cluster.reportSuccess(connection.nodeIndex)
   connection.headSinceMs = nowMs
   takeOut(session, request)
@@ -40,8 +41,8 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     rerun(session, request)
     return
   }
-  count(session, request, connection)
-  if (request.error === null) observe(request, nowMs - request.startedAtMs)
+  count(session, request, connection, elapsedMs)
+  if (request.error === null) observe(request, elapsedMs)
   else forgetNames(session, request)
   if (session.isGone) {
     if (!request.isShared) abandon(session)
@@ -97,11 +98,16 @@ export function forgetName(
   session.forgetName(name, statement)
 }
 
-function count(session: ClientSession, request: Request, connection: ServerConnection): void {
-  const { counters, nowMs } = session.cluster
+function count(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+  elapsedMs: number,
+): void {
+  const { counters } = session.cluster
   const node = connection.nodeIndex
   counters.queries++
-  counters.queryMs += nowMs() - request.startedAtMs
+  counters.queryMs += elapsedMs
   counters.requests[node] = (counters.requests[node] ?? 0) + 1
   if (request.error !== null) counters.errors[node] = (counters.errors[node] ?? 0) + 1
   const { verdict } = request.cls

@@ -15,18 +15,27 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
   leave(session, connection, false)
 }
 
+/** Takes the session's connection from it, for good; what becomes of the connection is the caller's. */
+export function detach(session: ClientSession, connection: ServerConnection): void {
+  session.lease = null
+  session.leasePool = null
+  session.kept.delete(connection.nodeIndex)
+  connection.holder = null
+}
+
 export function leave(
   session: ClientSession,
   connection: ServerConnection,
   isShared: boolean,
 ): void {
   if (isShared || session.lease !== connection) return
+  if (session.kept.get(connection.nodeIndex) === connection && connection.isClean) {
+    session.lease = null
+    session.leasePool = null
+    return
+  }
   const pool = session.leasePool
-  session.lease = null
-  session.leasePool = null
-  if (session.kept.get(connection.nodeIndex) === connection && connection.isClean) return
-  session.kept.delete(connection.nodeIndex)
-  connection.holder = null
+  detach(session, connection)
   if (!connection.isClosed) pool?.release(connection)
 }
 
@@ -34,11 +43,8 @@ export function leave(
 export function dropLease(session: ClientSession): void {
   const { lease, leasePool } = session
   if (lease === null) return
-  session.lease = null
-  session.leasePool = null
-  session.kept.delete(lease.nodeIndex)
+  detach(session, lease)
   if (lease.isClosed) return
-  lease.holder = null
   lease.dirty ??= 'dropped'
   leasePool?.release(lease)
 }
@@ -55,10 +61,7 @@ export function abandon(session: ClientSession): void {
     }
   }
   if (lease !== null && !isSyncing) {
-    lease.holder = null
-    session.lease = null
-    session.leasePool = null
-    session.kept.delete(lease.nodeIndex)
+    detach(session, lease)
     if (session.inFlight.length > 0 || lease.status !== txStatus.idle) {
       // Cancel what still runs, then close: the server rolls back.
       const isRunning = lease.queue.size > 0

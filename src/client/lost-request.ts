@@ -2,6 +2,7 @@ import type { ErrorFacts } from '../errors.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { forgetName, takeOut } from './finish-request.ts'
+import { detach } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { followOwnWrites } from './own-writes.ts'
 import { type Request, requestBit } from './request.ts'
@@ -14,11 +15,7 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
   const connection = request.connection as ServerConnection
   cluster.load.finish(connection.nodeIndex, Number.NaN)
   takeOut(session, request)
-  if (session.lease === connection) {
-    session.lease = null
-    session.leasePool = null
-    session.kept.delete(connection.nodeIndex)
-  }
+  if (session.lease === connection) detach(session, connection)
   if (session.isGone) return
   if (request.isRerunnable && !request.isForwarded && request.attempts < maxAttempts) {
     request.exclude |= requestBit(connection.nodeIndex)
@@ -92,9 +89,7 @@ function lossOf(
 /** The server connection of an open transaction or a pin went while nothing ran on it. */
 export function loseLease(session: ClientSession, connection: ServerConnection): void {
   if (session.lease !== connection) return
-  session.lease = null
-  session.leasePool = null
-  session.kept.delete(connection.nodeIndex)
+  detach(session, connection)
   const { pinReason, transaction } = session
   if (session.isGone || (transaction === null && pinReason === null)) return
   const what = transaction === null ? `what pinned it (${pinReason})` : 'the open transaction'

@@ -100,7 +100,6 @@ export class Request implements ReplyReceiver {
   executed: StatementClass[] = []
   /** A name that the session has, of the first Parse that wants it again. */
   takenName: string | null = null
-  hasDescribe = false
   /** Index in `kinds` of a Query or FunctionCall that ended the segment in place of Sync, or -1. */
   queryAt = -1
   /** The same in `script`. */

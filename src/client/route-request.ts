@@ -29,7 +29,7 @@ export function dispatch(session: ClientSession, request: Request): void {
 /** More of a segment that was flushed. */
 function goOn(session: ClientSession, request: Request, connection: ServerConnection): void {
   if (request.refusal === null) request.refusal = refusalOf(session, request, connection)
-  else if (request.refusal !== null) {
+  else {
     // Refused already: the server skips up to Sync.
     if (request.isComplete) connection.send(sync)
     return

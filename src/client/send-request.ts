@@ -43,11 +43,10 @@ export function sendOn(
       connection.send(request.isComplete ? sync : flush)
       return
     }
-    const failing = refusedQuery
-    request.bytes = failing
-    request.size = failing.length
+    request.bytes = refusedQuery
+    request.size = refusedQuery.length
     connection.unnamed = 0
-    connection.request(failing, 0, failing.length, request)
+    connection.request(refusedQuery, 0, refusedQuery.length, request)
     return
   }
   if (request.kind === 'extended') {

@@ -1,9 +1,10 @@
 import type { Credential } from '../auth/credential.ts'
-import type {
-  ClusterAccess,
-  ClusterCounters,
-  NodeFailure,
-  SessionLimits,
+import {
+  type ClusterAccess,
+  type ClusterCounters,
+  type NodeFailure,
+  newCounters,
+  type SessionLimits,
 } from '../client/cluster-access.ts'
 import type { ClusterConfig, LimitsConfig, NodeConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
@@ -39,22 +40,7 @@ export class Cluster implements ClusterAccess {
   readonly name: string
   readonly load = new LoadTable()
   readonly limits: SessionLimits
-  readonly counters: ClusterCounters = {
-    readsReplica: [],
-    readsByNode: [],
-    requests: [],
-    errors: [],
-    queries: 0,
-    transactions: 0,
-    reads: 0,
-    writes: 0,
-    retries: 0,
-    misroutes: 0,
-    received: 0,
-    sent: 0,
-    waitMs: 0,
-    queryMs: 0,
-  }
+  readonly counters: ClusterCounters = newCounters()
   readonly monitor: Monitor
   readonly scopes = new Map<string, Scope>()
   readonly #catalogs = new Map<string, DatabaseCatalog>()

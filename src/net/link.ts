@@ -137,11 +137,6 @@ export class Link {
     this.#outlet.flush()
   }
 
-  /** The writer of this link, for those who encode straight into its buffer. */
-  get outlet(): Outlet {
-    return this.#outlet
-  }
-
   /** Bytes accepted by `write` that the kernel has not taken yet. */
   get pendingBytes(): number {
     return this.#outlet.pendingBytes

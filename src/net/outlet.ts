@@ -86,7 +86,7 @@ export class Outlet {
   append(bytes: Uint8Array, start: number, end: number): void {
     const size = end - start
     if (size <= 0) return
-    const at = this.reserve(size)
+    const at = this.#reserve(size)
     if (at < 0) return
     const block = this.#block as Buffer
     if (size < 64) {
@@ -99,7 +99,7 @@ export class Outlet {
    * Makes room for `size` bytes and counts them as written; the caller fills
    * `block[at, at + size)` at once. Returns `at`, or -1 when the sink is gone.
    */
-  reserve(size: number): number {
+  #reserve(size: number): number {
     if (this.#isClosed) return -1
     let block = this.#block
     if (block !== null && this.#used + size > block.length) {
@@ -121,11 +121,6 @@ export class Outlet {
       }
     }
     return at
-  }
-
-  /** The buffer that `reserve` gave room in. */
-  get block(): Buffer {
-    return this.#block as Buffer
   }
 
   /** Bytes appended that the kernel has not taken yet. */

@@ -40,8 +40,6 @@ export class NodePool<C extends Pooled> {
   #isClosed = false
   /** Connections from before this time are not used again. */
   #recycledAtMs = 0
-  /** Failed opens in a row, and when the next is allowed: a dead node is not hammered. */
-  lastOpenError: Error | null = null
 
   constructor(options: PoolOptions, hooks: NodePoolHooks<C>) {
     this.options = options
@@ -195,7 +193,6 @@ export class NodePool<C extends Pooled> {
       this.#hooks.open().then(
         (connection) => {
           this.#connecting--
-          this.lastOpenError = null
           this.#connections.add(connection)
           if (connection.isClosed) this.remove(connection)
           else this.#settle(connection)
@@ -213,7 +210,6 @@ export class NodePool<C extends Pooled> {
       this.failWaiters(error)
       return
     }
-    this.lastOpenError = error
     this.#retryTimer ??= setTimeout(() => {
       this.#retryTimer = null
       this.#openMore()
@@ -223,7 +219,6 @@ export class NodePool<C extends Pooled> {
 
   /** A node that can't be reached fails everybody who waits for it: they may go elsewhere. */
   failWaiters(error: Error): void {
-    this.lastOpenError = error
     const queue = this.#queue
     this.#queue = []
     for (const { waiter } of queue) waiter.onError(error)

@@ -1,18 +1,8 @@
 import { traffic } from '../net/outlet.ts'
+import type { FrameSink } from '../wire/framer.ts'
 
-/** Who gets the server's answer to one Query, FunctionCall or Sync. */
-export interface ReplyReceiver {
-  /** A whole frame of the answer, `buffer[start, end)`; valid during the call. Not ReadyForQuery. */
-  onFrame(type: number, buffer: Buffer, start: number, end: number): void
-  /** A part of a long frame. */
-  onPart(
-    type: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-    isFirst: boolean,
-    isLast: boolean,
-  ): void
+/** Who gets the server's answer to one Query, FunctionCall or Sync, frame by frame. */
+export interface ReplyReceiver extends Pick<FrameSink, 'onFrame' | 'onPart'> {
   /** ReadyForQuery: the answer is complete and this receiver has left the queue. */
   onReady(status: number, buffer: Buffer, start: number, end: number): void
   /** No more bytes of this chunk: what was collected by reference must be sent or copied now. */

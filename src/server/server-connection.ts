@@ -78,7 +78,6 @@ export class ServerConnection implements FrameSink {
   /** When the request at the head of the queue was sent or reached the head, ms. */
   headSinceMs = 0
   requests = 0
-  bytesReceived = 0
 
   #events: ServerConnectionEvents
   #framer: Framer
@@ -253,7 +252,6 @@ export class ServerConnection implements FrameSink {
 
   #onChunk = (chunk: Buffer): void => {
     if (this.#isClosed) return
-    this.bytesReceived += chunk.length
     try {
       this.#framer.push(chunk)
     } catch (error) {

@@ -89,9 +89,10 @@ export class Monitor {
   }
 
   /**
-   * A session's bad experience. Refused, shutdown (57P01 to 57P03) and read-only-primary take the
-   * node out until the probe that follows at once has answered; the others count towards
-   * `maxFails`. Not for answers of a healthy server: 53300, a failed login, a query's own error.
+   * A session's bad experience; a probe follows at once. Until it has answered, `refused` takes the
+   * node out, all but `timeout` take a replica out, and `read-only-primary` takes the primary's role.
+   * All but `shutdown` (57P01 to 57P03) count towards a replica's `maxFails`. Not for answers of a
+   * healthy server: 53300, a failed login, a query's own error.
    */
   reportFailure(nodeIndex: number, kind: PassiveFailure, detail: string): void {
     const watched = this.#watched[nodeIndex]

@@ -1,9 +1,10 @@
 import { duplexPair } from 'node:stream'
-import type {
-  ClusterAccess,
-  ClusterCounters,
-  NodeFailure,
-  SessionLimits,
+import {
+  type ClusterAccess,
+  type ClusterCounters,
+  type NodeFailure,
+  newCounters,
+  type SessionLimits,
 } from '../../src/client/cluster-access.ts'
 import { applyOwnSetting } from '../../src/client/own-settings.ts'
 import { ClientSession } from '../../src/client/session.ts'
@@ -54,22 +55,7 @@ export class ScriptedCluster implements ClusterAccess {
   readonly name = 'scripted'
   readonly load = new LoadTable()
   readonly limits: SessionLimits
-  readonly counters: ClusterCounters = {
-    readsReplica: [],
-    readsByNode: [],
-    requests: [],
-    errors: [],
-    queries: 0,
-    transactions: 0,
-    reads: 0,
-    writes: 0,
-    retries: 0,
-    misroutes: 0,
-    received: 0,
-    sent: 0,
-    waitMs: 0,
-    queryMs: 0,
-  }
+  readonly counters: ClusterCounters = newCounters()
   readonly nodes: ScriptedNode[]
   readonly servers: ScriptedServer[] = []
   readonly connections: ServerConnection[] = []
