@@ -263,6 +263,6 @@ function collectClose(
   }
   // The statement is shared: only the session's name for it goes. Unknown names succeed, too.
   const statement = session.statements.get(name)
-  if (statement !== undefined) session.forgetName(name, statement)
+  if (statement !== undefined) session.statements.forget(name, statement)
   segment.kinds.push(inventedClose)
 }

@@ -241,7 +241,7 @@ export function forgetStatements(session: ClientSession, name: string | null): b
   let isKnown = false
   for (const [known, statement] of session.statements) {
     if (name !== null && known !== name) continue
-    session.forgetName(known, statement)
+    session.statements.forget(known, statement)
     isKnown = true
   }
   return isKnown

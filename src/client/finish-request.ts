@@ -2,7 +2,6 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { applyEffects } from './effects.ts'
 import { abandon, leave, settle } from './leave-connection.ts'
-import type { PreparedStatement } from './prepared-statement.ts'
 import type { Request } from './request.ts'
 import { rerun } from './rerun-request.ts'
 import type { ClientSession } from './session.ts'
@@ -85,17 +84,8 @@ function forgetNames(session: ClientSession, request: Request): void {
   if (request.parses.length === 0) return
   const failed = request.script === null ? [] : request.unconfirmedStatements()
   for (const { name, statement } of request.parses) {
-    if (failed.includes(statement)) forgetName(session, name, statement)
+    if (failed.includes(statement)) session.statements.forget(name, statement)
   }
-}
-
-export function forgetName(
-  session: ClientSession,
-  name: string,
-  statement: PreparedStatement,
-): void {
-  if (session.statements.get(name) !== statement) return
-  session.forgetName(name, statement)
 }
 
 function count(

@@ -1,7 +1,7 @@
 import type { ErrorFacts } from '../errors.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
-import { forgetName, takeOut } from './finish-request.ts'
+import { takeOut } from './finish-request.ts'
 import { detach } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { followOwnWrites } from './own-writes.ts'
@@ -48,7 +48,7 @@ function answerLost(
   if (session.transaction !== null) session.state = session.transaction.before
   session.transaction = null
   session.isBroken = wasInBlock && !ends
-  for (const { name, statement } of request.parses) forgetName(session, name, statement)
+  for (const { name, statement } of request.parses) session.statements.forget(name, statement)
   session.say(errorResponse(facts))
   if (request.isComplete) session.say(readyForQuery(session.localStatus))
   else {

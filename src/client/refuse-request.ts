@@ -1,6 +1,5 @@
 import type { ErrorFacts } from '../errors.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
-import { forgetName } from './finish-request.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 
@@ -14,7 +13,7 @@ export function refuse(session: ClientSession, request: Request, facts: ErrorFac
     if (session.transaction !== null) session.state = session.transaction.before
     session.transaction = null
   }
-  for (const { name, statement } of request.parses) forgetName(session, name, statement)
+  for (const { name, statement } of request.parses) session.statements.forget(name, statement)
   session.say(errorResponse({ ...facts, severity: 'ERROR' }))
   if (request.isComplete) session.say(readyForQuery(session.localStatus))
   else {

@@ -12,29 +12,25 @@ import { Framer, type FrameSink } from '../wire/framer.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, SessionScope } from './cluster-access.ts'
+import { CopyIn } from './copy-in.ts'
 import { collect, finishSegment, flushSegment, reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
+import { Flow, highWaterBytes } from './flow.ts'
 import { abandon } from './leave-connection.ts'
+import { LexModes } from './lex-mode.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
 import { Pins } from './pins.ts'
-import type { PreparedStatement } from './prepared-statement.ts'
 import { reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
 import { mayHeal, moved } from './rerun-request.ts'
 import { dispatch } from './route-request.ts'
 import type { UnnamedStatement } from './segment.ts'
 import { handleFunctionCall, handleQuery } from './simple.ts'
+import { StatementNames } from './statement-names.ts'
 import type { DeferredBegin, Transaction } from './transaction.ts'
 
-/** More than this waiting for a client stops reading from its server, bytes. */
-const highWaterBytes = 256 * 1024
-/** More than this of a client's input waiting stops reading from the client, bytes. */
-const maxInputBytes = 64 * 1024
 /** A CopyData frame up to this size is handled whole. */
 const maxCopyFrameBytes = 64 * 1024
-
-/** So many names that were given up are remembered for errors that still name them. */
-const maxDroppedNames = 16
 
 interface HeldInput {
   readonly type: number
@@ -70,8 +66,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   /** Settings now. */
   state: SessionState
   lexMode: LexMode = 'standard'
-  #hasEscapes = false
-  #encoding = 'UTF8'
+  readonly #lexModes = new LexModes()
   #pins: Pins | null = null
   transaction: Transaction | null = null
   deferred: DeferredBegin | null = null
@@ -94,8 +89,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   segment: Request | null = null
   /** An error of ours inside a segment: everything up to Sync is dropped (protocol-flow). */
   isSkipping = false
-  isCopyIn = false
-  readonly statements = new Map<string, PreparedStatement>()
+  readonly copyIn = new CopyIn(this)
+  readonly statements: StatementNames
   /** Statements of named portals, by portal name. */
   readonly portals = new Map<string, Request['cls']>()
   unnamed: UnnamedStatement | null = null
@@ -124,13 +119,10 @@ export class ClientSession implements FrameSink, RequestOwner {
   queries = 0
   isGone = false
 
-  /** Names that the client has given up lately, by the server's. */
-  readonly #dropped = new Map<string, string>()
   #framer: Framer
+  readonly #flow: Flow
   #input: HeldInput[] = []
-  #inputBytes = 0
   #isPumping = false
-  #pausedServer: ServerConnection | null = null
   #onClose: (session: ClientSession) => void
 
   constructor(setup: SessionSetup) {
@@ -138,6 +130,8 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.link = setup.link
     this.cluster = setup.cluster
     this.scope = setup.scope
+    this.statements = new StatementNames(setup.scope.statements)
+    this.#flow = new Flow(setup.link)
     this.facts = setup.facts
     const { routeSetting, consistency, maxLagMs } = setup.facts
     this.ownDefaults = { routeSetting, consistency, maxLagMs }
@@ -201,11 +195,12 @@ export class ClientSession implements FrameSink, RequestOwner {
     try {
       this.#framer.push(chunk)
     } catch (error) {
-      this.#fail(error)
+      this.fail(error)
     }
   }
 
-  #fail(error: unknown): void {
+  /** The session can't go on: says why and closes. */
+  fail(error: unknown): void {
     const facts: PgSplitError =
       error instanceof PgSplitError
         ? error
@@ -217,8 +212,7 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   #hold(type: number, buffer: Buffer, start: number, end: number): void {
     this.#input.push({ type, bytes: Buffer.from(buffer.subarray(start, end)) })
-    this.#inputBytes += end - start
-    if (this.#inputBytes > maxInputBytes) this.link.pause()
+    this.#flow.addInput(end - start)
   }
 
   /** Goes on with held input; call it whenever something was answered or a connection was given. */
@@ -230,21 +224,21 @@ export class ClientSession implements FrameSink, RequestOwner {
       while (used < this.#input.length && !this.isGone) {
         const { type, bytes } = this.#input[used] as HeldInput
         if (!this.#handle(type, bytes, 0, bytes.length)) break
-        this.#inputBytes -= bytes.length
+        this.#flow.addInput(-bytes.length)
         used++
       }
     } catch (error) {
-      this.#fail(error)
+      this.fail(error)
     } finally {
       this.#input.splice(0, used)
       this.#isPumping = false
     }
-    if (this.#inputBytes <= maxInputBytes && this.#pausedForServer === false) this.link.resume()
+    this.#flow.resumeClient()
   }
 
   /** Handles one frame, or says false: not now. */
   #handle(type: number, buffer: Buffer, start: number, end: number): boolean {
-    if (this.isCopyIn && !copyTypes.has(type)) {
+    if (this.copyIn.isActive && !copyTypes.has(type)) {
       throw new ProtocolError(`unexpected message type ${type} during COPY FROM STDIN`)
     }
     switch (type) {
@@ -265,11 +259,12 @@ export class ClientSession implements FrameSink, RequestOwner {
       case frontend.copyData:
       case frontend.copyDone:
       case frontend.copyFail:
-        return this.#handleCopy(type, buffer, start, end)
+        return this.copyIn.take(type, buffer, start, end)
       case frontend.functionCall:
         return this.isSkipping || (this.#mayEnd() && handleFunctionCall(this, buffer, start, end))
       case frontend.terminate:
-        if (this.waiting !== null || (this.inFlight.length > 0 && !this.isCopyIn)) return false
+        if (this.waiting !== null || (this.inFlight.length > 0 && !this.copyIn.isActive))
+          return false
         this.link.end()
         this.close()
         return true
@@ -292,7 +287,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     // Which part of a segment with a Query in it gets ReadyForQuery is known when it has run.
     if (this.inFlight.at(-1)?.queryAt !== -1) return false
     if (this.lease.link.pendingBytes <= highWaterBytes) return true
-    this.#pauseForServer(this.lease)
+    this.waitForServer(this.lease)
     return false
   }
 
@@ -312,7 +307,7 @@ export class ClientSession implements FrameSink, RequestOwner {
       this.say(readyForQuery(this.localStatus))
       return true
     }
-    if (this.isCopyIn && this.lease !== null) {
+    if (this.copyIn.isActive && this.lease !== null) {
       // The server ignores it while it copies (protocol-flow, "COPY Operations"); after an error
       // that is still on its way it ends the segment.
       if (this.inFlight[0]?.endsWithSync === true) this.lease.send(buffer, start, end)
@@ -328,54 +323,12 @@ export class ClientSession implements FrameSink, RequestOwner {
     return collect(this, type, buffer, start, end)
   }
 
-  #handleCopy(type: number, buffer: Buffer, start: number, end: number): boolean {
-    if (this.waiting !== null) return false
-    const { segment } = this
-    if (segment !== null && segment.kinds.length > segment.sentKinds && !this.isSkipping) {
-      // Data of a client that doesn't wait for CopyInResponse: what asks for it goes first.
-      flushSegment(this)
-      if (segment.connection === null) return this.segment === null
-    }
-    // Outside COPY the server ignores these, and so do we (protocol-flow, "COPY Operations").
-    if (this.lease === null || !(this.isCopyIn || this.inFlight.some(copiesIn))) return true
-    this.lease.send(buffer, start, end)
-    if (type !== frontend.copyData) {
-      if (!this.isCopyIn) this.#endCopyEarly()
-      this.isCopyIn = false
-    }
-    if (this.lease.link.pendingBytes > highWaterBytes) this.#pauseForServer(this.lease)
-    return true
+  /** The server doesn't read: nothing more is taken from the client until it does. */
+  waitForServer(connection: ServerConnection): void {
+    this.#flow.pauseForServer(connection, this.#goOn)
   }
 
-  /** CopyDone and CopyFail messages that were sent before their CopyInResponse came. */
-  #earlyCopyEnds = 0
-  /** The segment of such a COPY had its Sync in front of the data, where COPY IN swallows it. */
-  #isSyncSwallowed = false
-
-  #endCopyEarly(): void {
-    this.#earlyCopyEnds++
-    const request = this.inFlight.find(copiesIn)
-    if (request?.isComplete === true && request.endsWithSync) this.#isSyncSwallowed = true
-  }
-  #pausedForServer = false
-
-  #pauseForServer(connection: ServerConnection): void {
-    if (this.#pausedForServer) return
-    this.#pausedForServer = true
-    this.link.pause()
-    connection.link.onDrain = () => {
-      connection.link.onDrain = () => {}
-      this.#goOnReading()
-      this.pump()
-    }
-  }
-
-  /** The server connection has room again, or is gone. */
-  #goOnReading(): void {
-    if (!this.#pausedForServer) return
-    this.#pausedForServer = false
-    if (this.#inputBytes <= maxInputBytes) this.link.resume()
-  }
+  #goOn = (): void => this.pump()
 
   // ---- answers to the client
 
@@ -396,29 +349,12 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.isGone) return
     this.cluster.counters.sent += end - start
     this.link.write(buffer, start, end)
-    if (this.link.pendingBytes > highWaterBytes) this.#pauseServer(request.connection)
-  }
-
-  /** A client that reads slowly stops its server, not our memory. */
-  #pauseServer(connection: ServerConnection | null): void {
-    if (connection === null || this.#pausedServer === connection) return
-    this.#pausedServer = connection
-    connection.link.pause()
-    connection.isReaderSlow = true
+    if (this.link.pendingBytes > highWaterBytes) this.#flow.pauseServer(request.connection)
   }
 
   #onDrain = (): void => {
-    this.#resumeServer()
+    this.#flow.resumeServer()
     this.pump()
-  }
-
-  /** The client has read, or its answer is complete: the next user's must not wait for it. */
-  #resumeServer(): void {
-    const connection = this.#pausedServer
-    if (connection === null) return
-    this.#pausedServer = null
-    connection.isReaderSlow = false
-    connection.link.resume()
   }
 
   // ---- what requests tell
@@ -428,55 +364,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   }
 
   onCopyIn(request: Request): void {
-    if (this.#earlyCopyEnds > 0) {
-      this.#earlyCopyEnds--
-      if (this.#isSyncSwallowed) this.#replaceSync(request)
-      return
-    }
-    this.isCopyIn = true
-    const connection = request.connection
-    if (connection === null) return
-    // Bare Syncs that were sent before the server entered COPY IN have been swallowed by it …
-    for (;;) {
-      const next = connection.queue.at(1)
-      if (next === null || this.inFlight[1] !== next || this.inFlight[1].kinds.length > 0) break
-      if (this.inFlight[1].kind !== 'extended') break
-      connection.queue.removeSecond()
-      this.inFlight.splice(1, 1)
-      this.cluster.load.finish(connection.nodeIndex, 0)
-    }
-    if (!request.endsWithSync) {
-      this.pump()
-      return
-    }
-    // … and so has the segment's own: it goes on behind the data, up to the next Sync.
-    if (request.isComplete && this.segment !== null) {
-      this.#fail(new ProtocolError('a request was sent behind COPY FROM STDIN instead of data'))
-      return
-    }
-    if (request.isComplete) reopen(this, request)
-    this.pump()
-  }
-
-  /** COPY IN has swallowed the segment's Sync: the first one behind the data ends it. */
-  #replaceSync(request: Request): void {
-    this.#isSyncSwallowed = false
-    const next = this.inFlight[1]
-    const connection = request.connection
-    if (next !== undefined && connection !== null) {
-      const isBareSync = next.kind === 'extended' && next.kinds.length === 0
-      if (isBareSync && connection.queue.at(1) === next) {
-        connection.queue.removeSecond()
-        this.inFlight.splice(1, 1)
-        this.cluster.load.finish(connection.nodeIndex, 0)
-        return
-      }
-    } else if (this.segment === null) {
-      reopen(this, request)
-      this.pump()
-      return
-    }
-    this.#fail(new ProtocolError('a request was sent behind COPY FROM STDIN without a Sync'))
+    this.copyIn.begin(request)
   }
 
   onSkipped(request: Request): void {
@@ -486,37 +374,21 @@ export class ClientSession implements FrameSink, RequestOwner {
   }
 
   onDone(request: Request, status: number): void {
-    this.isCopyIn = false
-    this.#earlyCopyEnds = 0
-    this.#isSyncSwallowed = false
+    this.copyIn.reset()
     if (this.segment === request) this.segment = null
-    this.#resumeServer()
+    this.#flow.resumeServer()
     finishRequest(this, request, status)
   }
 
   onRequestLost(request: Request, error: Error): void {
-    this.isCopyIn = false
-    this.#resumeServer()
-    this.#goOnReading()
+    this.copyIn.isActive = false
+    this.#flow.resumeServer()
+    this.#flow.serverHasRoom()
     loseRequest(this, request, error)
   }
 
-  /** Drops the client's name for a statement; errors about it may still be on their way. */
-  forgetName(name: string, statement: PreparedStatement): void {
-    this.statements.delete(name)
-    this.#dropped.set(statement.serverName, name)
-    if (this.#dropped.size > maxDroppedNames) {
-      const [oldest] = this.#dropped.keys()
-      if (oldest !== undefined) this.#dropped.delete(oldest)
-    }
-    this.scope.statements.release(statement)
-  }
-
   clientName(serverName: string): string | null {
-    for (const [name, statement] of this.statements) {
-      if (statement.serverName === serverName) return name
-    }
-    return this.#dropped.get(serverName) ?? null
+    return this.statements.clientName(serverName)
   }
 
   parameterFor(request: Request, frame: Buffer): Buffer | null {
@@ -552,16 +424,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   }
 
   noteParameter(name: string, value: string): void {
-    if (name === 'standard_conforming_strings') this.#hasEscapes = value !== 'on'
-    else if (name === 'client_encoding') this.#encoding = value.toUpperCase()
-    else return
-    this.lexMode = unsafeEncodings.has(this.#encoding)
-      ? 'unsafe-encoding'
-      : this.#hasEscapes
-        ? 'escape'
-        : this.#encoding === 'UTF8'
-          ? 'standard'
-          : 'foreign-encoding'
+    this.lexMode = this.#lexModes.note(name, value) ?? this.lexMode
   }
 
   /** Nothing runs and nothing is open: the client may be sent away without loss. */
@@ -594,22 +457,11 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.isGone) return
     this.isGone = true
     this.#input.length = 0
-    const paused = this.#pausedServer
-    this.#pausedServer = null
-    if (paused !== null) {
-      paused.isReaderSlow = false
-      paused.link.resume()
-    }
+    this.#flow.resumeServer()
     abandon(this)
-    for (const statement of this.statements.values()) this.scope.statements.release(statement)
-    this.statements.clear()
+    this.statements.releaseAll()
     this.#onClose(this)
   }
-}
-
-/** Will the server ask for data? Only what is sent behind such a request can be data for it. */
-function copiesIn({ effects }: Request): boolean {
-  return effects.some((effect) => effect.kind === 'copy' && effect.direction === 'in')
 }
 
 const copyTypes: ReadonlySet<number> = new Set([
@@ -622,14 +474,3 @@ const copyTypes: ReadonlySet<number> = new Set([
 ])
 
 const requestTypes: ReadonlySet<number> = new Set(Object.values(frontend))
-
-/** Encodings whose second byte may be a backslash or a quote: the server converts before lexing. */
-const unsafeEncodings = new Set([
-  'SJIS',
-  'SHIFT_JIS_2004',
-  'BIG5',
-  'GBK',
-  'UHC',
-  'GB18030',
-  'JOHAB',
-])

@@ -1,0 +1,115 @@
+import { ProtocolError } from '../errors.ts'
+import { frontend } from '../wire/message-types.ts'
+import { flushSegment, reopen } from './extended.ts'
+import { highWaterBytes } from './flow.ts'
+import type { Request } from './request.ts'
+import type { ClientSession } from './session.ts'
+
+/**
+ * COPY … FROM STDIN of one session (protocol-flow, "COPY Operations"): the server swallows Sync and
+ * Flush while it copies, and clients may send data, even all of it, before they are asked to.
+ */
+export class CopyIn {
+  readonly #session: ClientSession
+  /** The server has asked for data and has not been told of its end. */
+  isActive = false
+  /** CopyDone and CopyFail messages that were sent before their CopyInResponse came. */
+  #earlyEnds = 0
+  /** The segment of such a COPY had its Sync in front of the data, where COPY IN swallows it. */
+  #isSyncSwallowed = false
+
+  constructor(session: ClientSession) {
+    this.#session = session
+  }
+
+  /** The request has ended, and with it any COPY. */
+  reset(): void {
+    this.isActive = false
+    this.#earlyEnds = 0
+    this.#isSyncSwallowed = false
+  }
+
+  /** CopyData, CopyDone or CopyFail of the client; false: not now. */
+  take(type: number, buffer: Buffer, start: number, end: number): boolean {
+    const session = this.#session
+    if (session.waiting !== null) return false
+    const { segment } = session
+    if (segment !== null && segment.kinds.length > segment.sentKinds && !session.isSkipping) {
+      // Data of a client that doesn't wait for CopyInResponse: what asks for it goes first.
+      flushSegment(session)
+      if (segment.connection === null) return session.segment === null
+    }
+    const { lease } = session
+    // Outside COPY the server ignores these, and so do we.
+    if (lease === null || !(this.isActive || session.inFlight.some(copiesIn))) return true
+    lease.send(buffer, start, end)
+    if (type !== frontend.copyData) {
+      if (!this.isActive) this.#endEarly()
+      this.isActive = false
+    }
+    if (lease.link.pendingBytes > highWaterBytes) session.waitForServer(lease)
+    return true
+  }
+
+  #endEarly(): void {
+    this.#earlyEnds++
+    const request = this.#session.inFlight.find(copiesIn)
+    if (request?.isComplete === true && request.endsWithSync) this.#isSyncSwallowed = true
+  }
+
+  /** CopyInResponse has come. */
+  begin(request: Request): void {
+    const session = this.#session
+    if (this.#earlyEnds > 0) {
+      this.#earlyEnds--
+      if (this.#isSyncSwallowed) this.#replaceSync(request)
+      return
+    }
+    this.isActive = true
+    if (request.connection === null) return
+    // Bare Syncs that were sent before the server entered COPY IN have been swallowed by it …
+    while (this.#dropBareSync(request)) {}
+    if (!request.endsWithSync) {
+      session.pump()
+      return
+    }
+    // … and so has the segment's own: it goes on behind the data, up to the next Sync.
+    if (request.isComplete && session.segment !== null) {
+      session.fail(new ProtocolError('a request was sent behind COPY FROM STDIN instead of data'))
+      return
+    }
+    if (request.isComplete) reopen(session, request)
+    session.pump()
+  }
+
+  /** COPY IN has swallowed the segment's Sync: the first one behind the data ends it. */
+  #replaceSync(request: Request): void {
+    const session = this.#session
+    this.#isSyncSwallowed = false
+    if (session.inFlight[1] !== undefined && request.connection !== null) {
+      if (this.#dropBareSync(request)) return
+    } else if (session.segment === null) {
+      reopen(session, request)
+      session.pump()
+      return
+    }
+    session.fail(new ProtocolError('a request was sent behind COPY FROM STDIN without a Sync'))
+  }
+
+  /** Takes back the request behind the COPY if it is a Sync alone, which gets no answer. */
+  #dropBareSync({ connection }: Request): boolean {
+    const session = this.#session
+    const next = session.inFlight[1]
+    if (connection === null || next === undefined || connection.queue.at(1) !== next) return false
+    if (next.kind !== 'extended' || next.kinds.length > 0) return false
+    connection.queue.removeSecond()
+    session.inFlight.splice(1, 1)
+    session.cluster.load.finish(connection.nodeIndex, 0)
+    return true
+  }
+}
+
+/** Will the server ask for data? Only what is sent behind such a request can be data for it. */
+function copiesIn({ effects }: Request): boolean {
+  return effects.some((effect) => effect.kind === 'copy' && effect.direction === 'in')
+}
