@@ -1,4 +1,4 @@
-import { SessionState } from '../server/session-state.ts'
+import { isCustomName, SessionState, unshownName } from '../server/session-state.ts'
 import { isTrackableName } from '../server/state-sync.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
@@ -31,8 +31,35 @@ function applyError(session: ClientSession, request: Request, status: number): v
   const sets = effects.some(({ kind }) => kind === 'set' || kind === 'reset')
   // Some of the text may have been committed before the error: what holds now can't be known.
   if (controlsTransaction && sets) session.pins.add('settings unknown after an error')
+  knowCustoms(session, request)
   if (status === txStatus.idle && session.transaction !== null) endTransaction(session, true)
   keepWhatStays(session, request)
+}
+
+/**
+ * Custom parameters that these effects make known to the server's session, whether they stay set or
+ * not: of SET LOCAL and of what is rolled back an empty value remains.
+ */
+export function customNames(effects: readonly Effect[]): string[] {
+  const names: string[] = []
+  for (const effect of effects) {
+    if (effect.kind !== 'set' && effect.kind !== 'reset') continue
+    if (isCustomName(effect.name) && !isOwnSetting(effect.name)) names.push(effect.name)
+    else if (effect.name === '') names.push(unshownName)
+  }
+  return names
+}
+
+/** A text or segment that failed may have made them known before. */
+function knowCustoms(session: ClientSession, request: Request): void {
+  const { effects, error, connection, cls, executed } = request
+  if (effects.length === 0 || (cls.parts.length <= 1 && executed.length <= 1)) return
+  // Nothing has run in an aborted transaction, or of a text with a syntax error.
+  if (error?.sqlstate === '25P02' || error?.sqlstate === '42601') return
+  const names = customNames(effects)
+  if (names.length === 0) return
+  session.state = session.state.knowing(names)
+  if (connection !== null) connection.dirty ??= 'custom parameters unknown after an error'
 }
 
 /** Locks, prepared statements and the like are no part of a transaction: an error leaves them. */
@@ -51,7 +78,7 @@ function keepWhatStays(session: ClientSession, request: Request): void {
 
 function endTransaction(session: ClientSession, isRolledBack: boolean): void {
   if (isRolledBack && session.transaction !== null) {
-    session.state = session.transaction.before
+    session.state = session.transaction.before.knowing(session.state.customs)
     session.actual = null
   }
   if (!isRolledBack) {
@@ -100,13 +127,18 @@ function applyOne(session: ClientSession, effect: Effect, request: Request): voi
       transaction?.savepoint(effect.name, session.state)
       break
     case 'rollback-to':
-      session.state = transaction?.rollbackTo(effect.name) ?? session.state
+      session.state = (transaction?.rollbackTo(effect.name) ?? session.state).knowing(
+        session.state.customs,
+      )
       break
     case 'release':
       transaction?.release(effect.name)
       break
     case 'set':
-      if (effect.local) break
+      if (effect.local) {
+        session.state = session.state.knowing(customNames([effect]))
+        break
+      }
       applySet(session, effect.name, effect.value, effect.opaque, effect.config)
       if (effect.name === 'datestyle') completeDateStyle(session, request)
       break
@@ -215,7 +247,7 @@ function resetAll(session: ClientSession): void {
   resetOwnSettings(session)
   const role = session.state.get('role')
   const user = session.state.get('session_authorization')
-  let state = session.startup
+  let state = session.startup.knowing(session.state.customs)
   let actual = SessionState.empty
   if (role !== undefined) actual = actual.with('role', role)
   if (user !== undefined) actual = actual.with('session_authorization', user)
@@ -227,7 +259,7 @@ function resetAll(session: ClientSession): void {
 
 export function discardAll(session: ClientSession): void {
   resetOwnSettings(session)
-  session.state = session.startup
+  session.state = session.startup.knowing(session.state.customs)
   session.pins.clear()
   session.facts.pinned = null
   forgetStatements(session, null)

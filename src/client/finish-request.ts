@@ -49,7 +49,10 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   }
   applyEffects(session, request, status)
   if (session.lease === connection) {
-    connection.state = session.actual ?? session.state
+    const { state } = session
+    connection.state = (session.actual ?? state)
+      .knowing(state.customs)
+      .knowing(connection.state.customs)
     session.actual = null
   }
   // Portals die with their transaction.

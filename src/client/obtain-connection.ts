@@ -2,6 +2,7 @@ import { PgSplitError } from '../errors.ts'
 import type { UseMode, Waiter } from '../pool/pooled.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
+import { customNames } from './effects.ts'
 import { abandon, dropLease } from './leave-connection.ts'
 import { refuse } from './refuse-request.ts'
 import { type Request, requestBit } from './request.ts'
@@ -26,14 +27,16 @@ export function checkout(
     prepare(session, request, kept)
     return
   }
-  const connection = pool.take(mode, session.state)
+  // What the request itself sets it may find known already.
+  const wanted = session.state.knowing(customNames(request.effects))
+  const connection = pool.take(mode, wanted)
   if (connection !== null) {
     begin(session, request, connection)
     return
   }
   const waiter: Waiter<ServerConnection> = {
     mode,
-    stateKey: session.state,
+    stateKey: wanted,
     onConnection: (given) => {
       session.forgetWaiter = null
       session.waiting = null

@@ -114,6 +114,9 @@ function stateOf(login: ClientLogin): SessionState {
   return SessionState.of(entries)
 }
 
+/** A key that every connection fits. */
+const anyState = {}
+
 /** What a server reports for these settings; asked once for each combination of settings. */
 function askParameters(
   cluster: Cluster,
@@ -145,8 +148,9 @@ function askParameters(
         if (!connection.isClosed) pool.release(connection)
       })
     }
-    const taken = pool.take('lease', state)
+    // Whatever else a connection knows, it reports the same.
+    const taken = pool.take('lease', anyState)
     if (taken !== null) ask(taken)
-    else pool.wait({ mode: 'lease', stateKey: state, onConnection: ask, onError: reject })
+    else pool.wait({ mode: 'lease', stateKey: anyState, onConnection: ask, onError: reject })
   })
 }

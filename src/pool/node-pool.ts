@@ -88,7 +88,15 @@ export class NodePool<C extends Pooled> {
         return connection
       }
     }
-    return idle.pop() ?? null
+    let best = -1
+    let nearest = -1
+    for (let i = idle.length - 1; i >= 0; i--) {
+      const nearness = (idle[i] as C).nearness(stateKey)
+      if (nearness <= nearest) continue
+      best = i
+      nearest = nearness
+    }
+    return best < 0 ? null : (idle.splice(best, 1)[0] ?? null)
   }
 
   /** Queues for a connection, opening one if the size allows. */
@@ -170,6 +178,7 @@ export class NodePool<C extends Pooled> {
     connection.idleSinceMs = this.#hooks.nowMs()
     this.#idle.push(connection)
     this.#serve()
+    if (this.#queue.length > 0) this.#openMore()
   }
 
   #serve(): void {
@@ -187,7 +196,7 @@ export class NodePool<C extends Pooled> {
       !this.#isClosed &&
       this.#retryTimer === null &&
       this.#connecting < this.#queue.length &&
-      this.#connections.size + this.#connecting < this.options.size
+      (this.#connections.size + this.#connecting < this.options.size || this.#replaceUnfit())
     ) {
       this.#connecting++
       this.#hooks.open().then(
@@ -205,11 +214,24 @@ export class NodePool<C extends Pooled> {
     }
   }
 
+  /** Closes an idle connection that can't serve the next waiter, to open another in its place. */
+  #replaceUnfit(): boolean {
+    const next = this.#queue[this.#connecting] ?? (this.#queue[0] as Queued<C>)
+    const { stateKey } = next.waiter
+    if (this.#idle.some((connection) => connection.nearness(stateKey) >= 0)) return false
+    const unfit = this.#idle.shift()
+    if (unfit === undefined) return false
+    this.#connections.delete(unfit)
+    unfit.close()
+    return true
+  }
+
   #openFailed(error: Error): void {
     if (this.#connections.size === 0 || !this.#hooks.isFull(error)) {
       this.failWaiters(error)
       return
     }
+    if (this.#queue.length > 0) this.#replaceUnfit()
     this.#retryTimer ??= setTimeout(() => {
       this.#retryTimer = null
       this.#openMore()

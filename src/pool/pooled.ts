@@ -7,6 +7,8 @@ export interface Pooled {
   readonly isClean: boolean
   /** The connection carries this state; equal states are identical objects. */
   readonly stateKey: object
+  /** How near it is to that state, the nearer the higher; below 0: it can't be brought there. */
+  nearness(stateKey: object): number
   readonly createdAtMs: number
   idleSinceMs: number
   /** Closes in order. */

@@ -112,6 +112,15 @@ export class ServerConnection implements FrameSink {
     return this.state
   }
 
+  /**
+   * Who knows custom parameters gets a connection that knows them, so that others stay without.
+   * A key that is no state is as near as any.
+   */
+  nearness(stateKey: object): number {
+    if (!(stateKey instanceof SessionState)) return 0
+    return this.state.canBecome(stateKey) ? this.state.customs.length : -1
+  }
+
   /** Nothing in flight, no open transaction, nothing that forbids the next user. */
   get isClean(): boolean {
     return (
@@ -143,17 +152,17 @@ export class ServerConnection implements FrameSink {
   /**
    * Brings the server's settings to `target`. Calls `done(null)` when the server has confirmed them,
    * or with its error; then the connection is dirty. Nothing may be sent before `done`: a request
-   * behind a refused setting would run with the wrong one.
+   * behind a refused setting would run with the wrong one. Custom parameters that the target lacks
+   * stay known.
    */
   sync(target: SessionState, done: (error: ErrorFields | null) => void): void {
     const before = this.state
     const changes = stateChanges(before, target)
+    this.state = target.knowing(before.customs)
     if (changes.length === 0) {
-      this.state = target
       done(null)
       return
     }
-    this.state = target
     this.unnamed = 0
     this.#change(changes, (error) => {
       // Nothing of it has happened: the batch is one transaction.

@@ -1,17 +1,35 @@
 /**
+ * Does the server's session know a parameter of this name only once it was set? From then on it
+ * knows it for good, at the least as an empty string (PostgreSQL: "Customized Options").
+ */
+export function isCustomName(name: string): boolean {
+  return name.includes('.')
+}
+
+/** Stands for custom parameters whose names a statement did not show. */
+export const unshownName = '*.*'
+
+const noNames: readonly string[] = []
+
+/**
  * A session's settings as an interned immutable value: equal states are the same object, so "does
  * this server connection already have this client's settings?" is a pointer comparison.
  *
  * Names are lower case; values are what `set_config` takes (a string, lists flattened). A name that
- * is absent has the server's default for the role and database.
+ * is absent has the server's default for the role and database. The value null is a custom
+ * parameter that is known and has its default: no state without its name can be reached any more.
  */
 export class SessionState {
-  readonly entries: ReadonlyMap<string, string>
+  readonly entries: ReadonlyMap<string, string | null>
   readonly key: string
+  /** Names of custom parameters, whatever their values. */
+  readonly customs: readonly string[]
 
-  private constructor(entries: ReadonlyMap<string, string>, key: string) {
+  private constructor(entries: ReadonlyMap<string, string | null>, key: string) {
     this.entries = entries
     this.key = key
+    const customs = [...entries.keys()].filter(isCustomName)
+    this.customs = customs.length === 0 ? noNames : customs
   }
 
   static readonly #interned = new Map<string, WeakRef<SessionState>>()
@@ -20,7 +38,7 @@ export class SessionState {
     if (ref !== undefined && ref.deref() === undefined) SessionState.#interned.delete(key)
   })
 
-  static of(entries: Iterable<readonly [string, string]>): SessionState {
+  static of(entries: Iterable<readonly [string, string | null]>): SessionState {
     const sorted = [...new Map(entries)].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
     const key = JSON.stringify(sorted)
     const known = SessionState.#interned.get(key)?.deref()
@@ -34,7 +52,7 @@ export class SessionState {
   static readonly empty: SessionState = SessionState.of([])
 
   get(name: string): string | undefined {
-    return this.entries.get(name)
+    return this.entries.get(name) ?? undefined
   }
 
   with(name: string, value: string): SessionState {
@@ -42,9 +60,27 @@ export class SessionState {
     return SessionState.of([...this.entries, [name, value]])
   }
 
+  /** After a RESET of it. */
   without(name: string): SessionState {
+    if (isCustomName(name)) {
+      return this.entries.get(name) === null
+        ? this
+        : SessionState.of([...this.entries, [name, null]])
+    }
     if (!this.entries.has(name)) return this
     return SessionState.of([...this.entries].filter(([key]) => key !== name))
+  }
+
+  /** The same settings where these custom parameters are known. */
+  knowing(names: readonly string[]): SessionState {
+    if (names.every((name) => this.entries.has(name))) return this
+    return SessionState.of([...names.map((name) => [name, null] as const), ...this.entries])
+  }
+
+  /** Has `other` all custom parameters that are known here? If not, it can't be reached. */
+  canBecome(other: SessionState): boolean {
+    const { customs } = this
+    return customs === noNames || customs.every((name) => other.entries.has(name))
   }
 }
 
@@ -52,6 +88,8 @@ export class SessionState {
 export interface StateChange {
   readonly name: string
   readonly value: string | null
+  /** A custom parameter that the server is to know, at its default. */
+  readonly isNew?: true
 }
 
 /**
@@ -73,7 +111,10 @@ function rank({ name, value }: StateChange, order: SyncOrder): number {
   return name === 'client_encoding' ? 3 : 4
 }
 
-/** What turns a connection in state `from` into one in state `to`, in the order to send it. */
+/**
+ * What turns a connection in state `from` into one in state `to`, in the order to send it. Custom
+ * parameters that `to` hasn't stay known: `to.knowing(from.customs)` is what is reached.
+ */
 export function stateChanges(
   from: SessionState,
   to: SessionState,
@@ -81,8 +122,8 @@ export function stateChanges(
 ): StateChange[] {
   if (from === to) return []
   const changes: StateChange[] = []
-  for (const name of from.entries.keys()) {
-    if (!to.entries.has(name)) changes.push({ name, value: null })
+  for (const [name, value] of from.entries) {
+    if (value !== null && !to.entries.has(name)) changes.push({ name, value: null })
   }
   const user = from.get('session_authorization')
   const role = from.get('role')
@@ -98,7 +139,11 @@ export function stateChanges(
   const isIdentityNew = isThrough || user !== to.get('session_authorization')
   for (const [name, value] of to.entries) {
     const isIdentity = name === 'role' || (isThrough && name === 'session_authorization')
-    if (from.entries.get(name) !== value || (isIdentityNew && isIdentity)) {
+    if (value === null) {
+      const before = from.entries.get(name)
+      if (before === undefined && name !== unshownName) changes.push({ name, value, isNew: true })
+      else if (typeof before === 'string') changes.push({ name, value })
+    } else if (from.entries.get(name) !== value || (isIdentityNew && isIdentity)) {
       changes.push({ name, value })
     }
   }

@@ -4,6 +4,9 @@ import type { StateChange } from './session-state.ts'
 
 const writer = new Writer(1024)
 const setConfig = 'SELECT pg_catalog.set_config($1, $2, false)'
+/** Makes a custom parameter known; one that a library has is left as it is. */
+const makeKnown =
+  "SELECT pg_catalog.set_config($1, coalesce(pg_catalog.current_setting($1, true), ''), true)"
 
 /**
  * Parameter names that may stand in a RESET, which takes no bind parameter: a plain identifier, with
@@ -20,8 +23,12 @@ export function isTrackableName(name: string): boolean {
  */
 export function stateSyncMessages(changes: readonly StateChange[]): Buffer {
   let isPrepared = false
-  for (const { name, value } of changes) {
-    if (value === null) {
+  for (const { name, value, isNew } of changes) {
+    if (isNew === true) {
+      parse(makeKnown)
+      isPrepared = false
+      bind([name])
+    } else if (value === null) {
       if (!isTrackableName(name)) throw new Error(`setting name cannot be reset: ${name}`)
       parse(resetText(name))
       isPrepared = false

@@ -48,15 +48,47 @@ describe('a setting', () => {
   it('of one client is never seen by the next user of its server connection', async () => {
     const one = cluster.connect()
     const two = cluster.connect()
-    await one.query("SET my.tenant = 'acme'")
+    await one.query("SET work_mem = '9'")
     await one.query('INSERT INTO items VALUES (1)')
     await one.query('SELECT node()')
-    expect(await two.query('SHOW my.tenant')).toContain('D default')
+    expect(await two.query('SHOW work_mem')).toContain('D default')
     await two.query('SELECT node()')
     expect(cluster.servers).toHaveLength(2)
-    for (const server of cluster.servers) expect(server.settings.has('my.tenant')).toBe(false)
+    for (const server of cluster.servers) expect(server.settings.has('work_mem')).toBe(false)
     await one.query('SELECT node()')
-    expect(cluster.server('r1').settings.get('my.tenant')).toBe('acme')
+    expect(cluster.server('r1').settings.get('work_mem')).toBe('9')
+  })
+
+  it('of its own name stays known to a server for good: nobody else who does not know it comes there', async () => {
+    const one = cluster.connect()
+    await one.query("SET my.tenant = 'acme'")
+    await one.query('SELECT node()')
+    const known = [...cluster.servers]
+    const two = cluster.connect()
+    expect(await two.query('SHOW my.tenant')).toContain('D default')
+    await two.query('SELECT node()')
+    expect(cluster.servers).toHaveLength(4)
+    for (const server of known) expect(server.settings.get('my.tenant')).toBe('acme')
+    // Who sets it first may go to any, and stays where it is known.
+    const three = cluster.connect()
+    await three.query("SET my.tenant = 'other'")
+    await three.query('SELECT node()')
+    await three.query('RESET my.tenant')
+    await three.query('SELECT node()')
+    expect(cluster.servers).toHaveLength(4)
+    for (const server of known) expect(server.settings.get('my.tenant')).not.toBe('acme')
+  })
+
+  it('of its own name is left known by SET LOCAL and by a rollback, too', async () => {
+    for (const [i, end] of ['ROLLBACK', 'COMMIT'].entries()) {
+      const one = cluster.connect()
+      await one.query('BEGIN')
+      await one.query(`SET LOCAL my.own${i} = 'acme'`)
+      await one.query(end)
+      const before = cluster.servers.length
+      await cluster.connect().query('INSERT INTO items VALUES (1)')
+      expect(cluster.servers).toHaveLength(before + 1)
+    }
   })
 
   it('is not seen by a reader who shares a connection in a pipeline either', async () => {

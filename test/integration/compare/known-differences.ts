@@ -1,5 +1,3 @@
-const placeholder =
-  'A custom parameter, once set, stays known (as an empty string) to a PostgreSQL session for good: to the server connection, that is, and not to the client that moves to another one.'
 const stumble =
   'PostgreSQL leaves its implicit transaction half ended when a Query or FunctionCall comes in front of Sync ("unexpected state STARTED" in what follows); pgsplit closes such a connection.'
 const unnamed =
@@ -9,19 +7,6 @@ const sqlExecute =
 
 /** Where pgsplit answers otherwise than PostgreSQL, and why. By conversation. */
 export const knownDifferences: Readonly<Record<string, string>> = {
-  "simple 69: SELECT current_setting('my.own')": placeholder,
-  "simple 70: SELECT current_setting('my.own', true)": placeholder,
-  'simple 64: SHOW my.own': placeholder,
-  'in a block: SHOW my.own': placeholder,
-  'SET my.own': placeholder,
-  'SET my.own in transactions': placeholder,
-  'SET my.own in pipelines': placeholder,
-  'set_config of my.own': placeholder,
-  'SET pg_trgm.nothing': placeholder,
-  'SET pg_trgm.nothing in transactions': placeholder,
-  'SET pg_trgm.nothing in pipelines': placeholder,
-  'set_config of pg_trgm.nothing': placeholder,
-  'startup parameters': placeholder,
   'a Query in front of Sync': stumble,
   'pipeline rQ|': stumble,
   'function calls': stumble,

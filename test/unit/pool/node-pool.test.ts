@@ -15,6 +15,13 @@ class FakeConnection implements Pooled {
     this.stateKey = stateKey
   }
 
+  /** States it can't be brought to any more. */
+  unfit: object | null = null
+
+  nearness(stateKey: object): number {
+    return stateKey === this.unfit ? -1 : 0
+  }
+
   close(): void {
     this.isClosed = true
   }
@@ -140,6 +147,7 @@ describe('the pool of a node', () => {
       fc.tuple(fc.constant('lose'), fc.nat(20)),
       fc.tuple(fc.constant('dirty'), fc.nat(20)),
       fc.tuple(fc.constant('stall'), fc.nat(20)),
+      fc.tuple(fc.constant('spoil'), fc.nat(20)),
       fc.tuple(fc.constant('forget'), fc.nat(20)),
       fc.tuple(fc.constant('prune'), fc.nat(2_000)),
       fc.tuple(fc.constant('recycle'), fc.nat(1)),
@@ -167,7 +175,9 @@ describe('the pool of a node', () => {
             bench.pool.remove(connection)
             for (const other of users) if (other.connection === connection) other.connection = null
           } else if (kind === 'dirty' && user?.connection) user.connection.isClean = false
-          else if (kind === 'stall' && user?.connection) bench.pool.stall(user.connection)
+          else if (kind === 'spoil' && user?.connection && bench.pool.isLeased(user.connection)) {
+            user.connection.unfit = states.find((state) => state !== user.state) ?? null
+          } else if (kind === 'stall' && user?.connection) bench.pool.stall(user.connection)
           else if (kind === 'forget') {
             const waiting = uses.filter(({ calls, isForgotten }) => calls === 0 && !isForgotten)
             const one = waiting[number % Math.max(1, waiting.length)]
@@ -188,6 +198,7 @@ describe('the pool of a node', () => {
           for (const { connection, mode, state } of now) {
             if (connection === null) continue
             expect(connection.isClosed).toBe(false)
+            expect(connection.nearness(state)).toBe(0)
             const others = now.filter((use) => use.connection === connection)
             if (bench.pool.isLeased(connection)) expect(others).toHaveLength(1)
             else {
@@ -201,14 +212,52 @@ describe('the pool of a node', () => {
           }
           const waiting = uses.filter(({ calls, isForgotten }) => calls === 0 && !isForgotten)
           expect(counts.waiting).toBe(waiting.length)
-          // Nobody waits while a connection lies idle.
-          if (counts.waiting > 0) expect(counts.idle).toBe(0)
+          // Nobody waits while a connection lies idle that would do.
+          const idle = [...bench.pool.connections].filter(
+            (connection) => connection.depth === 0 && !bench.pool.isLeased(connection),
+          )
+          expect(idle).toHaveLength(counts.idle)
+          const [first] = waiting
+          if (first !== undefined) {
+            expect(idle.filter((connection) => connection.nearness(first.state) >= 0)).toEqual([])
+            if (idle.length > 0) expect(counts.connecting + bench.opening.length).toBeGreaterThan(0)
+          }
         }
         bench.pool.close(new Error('over'))
         for (const { calls, isForgotten } of uses) expect(calls).toBe(isForgotten ? 0 : 1)
       }),
       { numRuns: 300 },
     )
+  })
+
+  it('opens a connection in the place of an idle one that does not fit the waiter', async () => {
+    const bench = new Bench({ size: 1 })
+    const [plain, other] = states as [object, object]
+    const use = want(bench, 'lease', plain)
+    const unfit = await bench.open()
+    if (unfit !== null) unfit.unfit = other
+    const next = want(bench, 'lease', other)
+    expect(bench.opening).toHaveLength(0)
+    give(bench, use)
+    expect(unfit?.isClosed).toBe(true)
+    const fresh = await bench.open()
+    expect(next.connection).toBe(fresh)
+    expect(bench.pool.connections.size).toBe(1)
+  })
+
+  it('makes room on a node that is full by closing one that does not fit', async () => {
+    const bench = new Bench({ size: 2 })
+    const [plain, other] = states as [object, object]
+    const use = want(bench, 'lease', plain)
+    const unfit = await bench.open()
+    if (unfit !== null) unfit.unfit = other
+    give(bench, use)
+    const next = want(bench, 'lease', other)
+    bench.opening.shift()?.reject(new Error('full'))
+    await vi.waitFor(() => expect(unfit?.isClosed).toBe(true))
+    await vi.waitFor(() => expect(bench.opening).toHaveLength(1))
+    await bench.open()
+    expect(next.connection).not.toBeNull()
   })
 
   it('serves waiters in the order in which they came', async () => {

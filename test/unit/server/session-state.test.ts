@@ -5,7 +5,9 @@ import { isTrackableName, stateSyncMessages } from '../../../src/server/state-sy
 import { Cursor } from '../../../src/wire/cursor.ts'
 
 const name = fc.constantFrom('a', 'b', 'my.tenant', 'role', 'session_authorization', 'search_path')
-const entries = fc.array(fc.tuple(name, fc.string({ maxLength: 5 })), { maxLength: 6 })
+const plain = fc.tuple(name, fc.string({ maxLength: 5 }))
+const known = fc.tuple(fc.constantFrom('my.tenant', 'my.user'), fc.constant(null))
+const entries = fc.array(fc.oneof({ arbitrary: plain, weight: 4 }, known), { maxLength: 6 })
 
 const orders = ['settings first', 'identity first'] as const
 
@@ -15,11 +17,17 @@ describe('a session state', () => {
       fc.property(entries, (list) => {
         const map = new Map(list)
         let made = SessionState.empty
-        for (const [key, value] of map) made = made.with(key, value)
+        for (const [key, value] of map) {
+          made = value === null ? made.knowing([key]) : made.with(key, value)
+        }
         expect(made).toBe(SessionState.of([...map].reverse()))
         let emptied = made
         for (const key of map.keys()) emptied = emptied.without(key)
-        expect(emptied).toBe(SessionState.empty)
+        // What is left of a custom parameter is that it is known.
+        const customs = [...map.keys()].filter((key) => key.includes('.')).sort()
+        expect(emptied).toBe(SessionState.empty.knowing(customs))
+        expect(emptied.customs).toEqual(customs)
+        for (const key of map.keys()) expect(emptied.get(key)).toBeUndefined()
       }),
     )
   })
@@ -42,12 +50,19 @@ describe('a session state', () => {
         const changes = stateChanges(source, target, order)
         const state = new Map(source.entries)
         for (const { name, value } of changes) {
-          if (value === null) state.delete(name)
+          if (value === null && name.includes('.')) state.set(name, null)
+          else if (value === null) state.delete(name)
           else state.set(name, value)
           // As the server does it: a new session user has no role.
           if (name === 'session_authorization') state.delete('role')
         }
-        expect([...state].sort()).toEqual([...target.entries].sort())
+        const reached = target.knowing(source.customs)
+        expect(SessionState.of(state)).toBe(reached)
+        expect(source.canBecome(target)).toBe(reached === target)
+        // Nothing is said that is so already.
+        expect(changes.some((change) => change.isNew && source.entries.has(change.name))).toBe(
+          false,
+        )
         const isIdentity = changes.map(({ name }) => /^(role|session_authorization)$/.test(name))
         const values = changes.map(({ value }) => value)
         const isSetting = (i: number): boolean => isIdentity[i] === false
@@ -93,7 +108,7 @@ describe('the messages that carry settings over', () => {
         expect(types.match(/E/g)).toHaveLength(changes.length)
         for (const text of texts) {
           expect(text).toMatch(
-            /^(SELECT pg_catalog\.set_config\(\$1, \$2, false\)|RESET ("[a-z_.$0-9]+"(\."[a-z_.$0-9]+")*|ROLE|SESSION AUTHORIZATION))$/,
+            /^(SELECT pg_catalog\.set_config\(\$1, (\$2, false|coalesce\(pg_catalog\.current_setting\(\$1, true\), ''\), true)\)|RESET ("[a-z_.$0-9]+"(\."[a-z_.$0-9]+")*|ROLE|SESSION AUTHORIZATION))$/,
           )
         }
       }),
