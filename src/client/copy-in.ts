@@ -1,4 +1,3 @@
-import { ProtocolError } from '../errors.ts'
 import { frontend } from '../wire/message-types.ts'
 import { flushSegment, reopen } from './extended.ts'
 import { highWaterBytes } from './flow.ts'
@@ -20,6 +19,15 @@ export class CopyIn {
 
   constructor(session: ClientSession) {
     this.#session = session
+  }
+
+  /**
+   * The last request may ask for data and has not said yet whether it does. What comes behind it
+   * waits: a Sync may be swallowed, and a request would stand in the place of data.
+   */
+  get isAwaited(): boolean {
+    const last = this.#session.inFlight.at(-1)
+    return last !== undefined && copiesIn(last)
   }
 
   /** The request has ended, and with it any COPY. */
@@ -60,52 +68,13 @@ export class CopyIn {
   /** CopyInResponse has come. */
   begin(request: Request): void {
     const session = this.#session
-    if (this.#earlyEnds > 0) {
-      this.#earlyEnds--
-      if (this.#isSyncSwallowed) this.#replaceSync(request)
-      return
-    }
-    this.isActive = true
-    if (request.connection === null) return
-    // Bare Syncs that were sent before the server entered COPY IN have been swallowed by it …
-    while (this.#dropBareSync(request)) {}
-    if (!request.endsWithSync) {
-      session.pump()
-      return
-    }
-    // … and so has the segment's own: it goes on behind the data, up to the next Sync.
-    if (request.isComplete && session.segment !== null) {
-      session.fail(new ProtocolError('a request was sent behind COPY FROM STDIN instead of data'))
-      return
-    }
-    if (request.isComplete) reopen(session, request)
-    session.pump()
-  }
-
-  /** COPY IN has swallowed the segment's Sync: the first one behind the data ends it. */
-  #replaceSync(request: Request): void {
-    const session = this.#session
+    const isSyncSwallowed = this.#isSyncSwallowed || this.#earlyEnds === 0
+    if (this.#earlyEnds > 0) this.#earlyEnds--
+    else this.isActive = true
     this.#isSyncSwallowed = false
-    if (session.inFlight[1] !== undefined && request.connection !== null) {
-      if (this.#dropBareSync(request)) return
-    } else if (session.segment === null) {
-      reopen(session, request)
-      session.pump()
-      return
-    }
-    session.fail(new ProtocolError('a request was sent behind COPY FROM STDIN without a Sync'))
-  }
-
-  /** Takes back the request behind the COPY if it is a Sync alone, which gets no answer. */
-  #dropBareSync({ connection }: Request): boolean {
-    const session = this.#session
-    const next = session.inFlight[1]
-    if (connection === null || next === undefined || connection.queue.at(1) !== next) return false
-    if (next.kind !== 'extended' || next.kinds.length > 0) return false
-    connection.queue.removeSecond()
-    session.inFlight.splice(1, 1)
-    session.cluster.load.finish(connection.nodeIndex, 0)
-    return true
+    // COPY IN has swallowed the segment's Sync: it goes on behind the data, up to the next one.
+    if (isSyncSwallowed && request.isComplete && request.endsWithSync) reopen(session, request)
+    session.pump()
   }
 }
 

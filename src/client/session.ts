@@ -11,7 +11,7 @@ import type { ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { cancelCurrent } from './cancel-current.ts'
-import type { ClusterAccess, SessionScope } from './cluster-access.ts'
+import type { ClusterAccess, PoolMode, SessionScope } from './cluster-access.ts'
 import { CopyIn } from './copy-in.ts'
 import { collect, finishSegment, flushSegment, reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
@@ -77,6 +77,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   /** The server connection that is this session's alone, and the pool it goes back to. */
   lease: ServerConnection | null = null
   leasePool: NodePool<ServerConnection> | null = null
+  /** When server connections are given back: `pool.mode`, or the client's own `pgsplit.pool_mode`. */
+  poolMode: PoolMode
   /** `poolMode: session`: connections kept until the client leaves, by node. */
   readonly kept = new Map<number, ServerConnection>()
   /** Requests handed to server connections and not answered yet, in order. */
@@ -106,7 +108,9 @@ export class ClientSession implements FrameSink, RequestOwner {
   /** The state that `facts` were read from. */
   factsState: SessionState | null = null
   /** `pgsplit.*` settings as they were at log-in: what RESET goes back to. */
-  readonly ownDefaults: Pick<SessionFacts, 'routeSetting' | 'consistency' | 'maxLagMs'>
+  readonly ownDefaults: Pick<SessionFacts, 'routeSetting' | 'consistency' | 'maxLagMs'> & {
+    readonly poolMode: PoolMode
+  }
   /** Something of the open transaction may have written. */
   hasWritten = false
   /** Counts transactions that may have written: an answer for an older one is of no use. */
@@ -134,7 +138,9 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.#flow = new Flow(setup.link)
     this.facts = setup.facts
     const { routeSetting, consistency, maxLagMs } = setup.facts
-    this.ownDefaults = { routeSetting, consistency, maxLagMs }
+    const { poolMode } = setup.cluster.limits
+    this.ownDefaults = { routeSetting, consistency, maxLagMs, poolMode }
+    this.poolMode = poolMode
     this.applicationName = setup.applicationName
     this.startup = setup.startup
     this.state = setup.startup
@@ -282,6 +288,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     // A client that sends requests and reads no answers: it goes on when it has read.
     if (this.link.pendingBytes > highWaterBytes) return false
     if (this.inFlight.length === 0) return true
+    if (this.copyIn.isAwaited) return false
     // Behind a COMMIT on a replica the next request may belong to the primary.
     if (this.lease === null || this.cluster.isReplica(this.lease.nodeIndex)) return false
     // Which part of a segment with a Query in it gets ReadyForQuery is known when it has run.

@@ -53,18 +53,6 @@ export class ReplyQueue {
     if (index < this.#size) this.#ring[(this.#head + index) & (this.#ring.length - 1)] = receiver
   }
 
-  /** Takes the second reply out: a Sync that COPY IN has swallowed gets no ReadyForQuery. */
-  removeSecond(): void {
-    if (this.#size < 2) return
-    const mask = this.#ring.length - 1
-    for (let i = 1; i < this.#size - 1; i++) {
-      this.#ring[(this.#head + i) & mask] = this.#ring[(this.#head + i + 1) & mask] as ReplyReceiver
-    }
-    this.#size--
-    traffic.inFlight--
-    this.#ring[(this.#head + this.#size) & mask] = null
-  }
-
   /** The connection is closed on purpose: nobody waits for what was still expected. */
   abandon(): void {
     while (this.shift() !== null);

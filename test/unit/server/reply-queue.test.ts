@@ -7,7 +7,6 @@ const steps = fc.array(
   fc.oneof(
     { arbitrary: fc.constant('push' as const), weight: 4 },
     { arbitrary: fc.constant('shift' as const), weight: 3 },
-    fc.constant('removeSecond' as const),
     fc.nat(12),
   ),
   { maxLength: 80 },
@@ -25,10 +24,7 @@ describe('the reply queue', () => {
             queue.push(receiver)
             model.push(receiver)
           } else if (step === 'shift') expect(queue.shift()).toBe(model.shift() ?? null)
-          else if (step === 'removeSecond') {
-            queue.removeSecond()
-            model.splice(1, 1)
-          } else {
+          else {
             const receiver = { ...swallow }
             queue.replaceAt(step, receiver)
             if (step < model.length) model[step] = receiver

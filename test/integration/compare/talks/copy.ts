@@ -21,6 +21,7 @@ const copyIn = (name: string, text = `COPY ${name} FROM STDIN`): Buffer[] => [
   bind('', ''),
   execute(),
 ]
+const q1 = query('SELECT 1')
 const lines = (from: number, to: number): Buffer =>
   copyData(Array.from({ length: to - from }, (_, i) => `${from + i}\tline ${from + i}\n`).join(''))
 
@@ -218,6 +219,31 @@ export const copyTalks: readonly Conversation[] = [
       hear('Z', 2, ...copyIn('nowhere'), lines(3, 6), copyDone, sync, query('SELECT 1')),
     ],
     { fixture: table('ciw') },
+  ),
+  talk(
+    'COPY whose Sync goes ahead of data that is sent at once, with requests behind it',
+    [
+      hear('Z', 1, ...copyIn('cia'), sync, lines(0, 3), copyDone, ...run('SELECT 1'), sync),
+      hear('Z', 1, ...copyIn('cia'), sync, lines(3, 6), copyDone, ...quick('SELECT 1/0'), sync),
+      q('SELECT count(*) FROM cia'),
+      hear('Z', 1, ...copyIn('cia'), sync, sync, lines(3, 6), copyDone, sync),
+      hear('Z', 2, ...copyIn('cia'), sync, copyData('x\n'), copyDone, sync, query('SELECT 2')),
+      hear('Z', 2, ...copyIn('nowhere'), sync, lines(0, 3), copyDone, ...run('SELECT 1'), sync),
+      hear('Z', 3, ...copyIn('nowhere'), sync, sync, lines(0, 3), copyDone, query('SELECT 1')),
+      hear('Z', 2, query('COPY cia FROM STDIN'), sync, lines(6, 9), copyDone, query('SELECT 1')),
+      hear('Z', 3, query('COPY nowhere FROM STDIN'), sync, lines(6, 9), copyDone, q1),
+      hear(
+        'Z',
+        2,
+        query('COPY cia FROM STDIN'),
+        lines(9, 12),
+        copyDone,
+        ...quick('SELECT 3'),
+        sync,
+      ),
+      q('SELECT count(*) FROM cia'),
+    ],
+    { fixture: table('cia') },
   ),
   talk('COPY out with a row limit', [
     x(parse('', 'COPY item (id) TO STDOUT'), bind('', ''), execute('', 2)),
