@@ -1,6 +1,6 @@
 import type { StatementClass } from '../sql/statement-class.ts'
 import type { NodeView } from '../topology/node.ts'
-import type { Snapshot } from '../topology/snapshot.ts'
+import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
 import type { Balancer } from './balancers/balancer.ts'
 import { eligibleReplicas, PlainCandidates, type Replayed, whyNone } from './eligible.ts'
 import type { LoadTable } from './load.ts'
@@ -108,6 +108,6 @@ function onPrimary(requirement: Requirement, snapshot: Snapshot): Route {
 
 /** A pin or an open transaction keeps its node, whatever has become of it. */
 function held(requirement: Requirement, index: number, snapshot: Snapshot): Route {
-  const node = snapshot.nodes[index] ?? null
+  const node = nodeAt(snapshot, index) ?? null
   return { node, target: requirement.target, reason: requirement.reason }
 }

@@ -10,6 +10,9 @@ export type MonitorEvent =
   | NodeEvent<'node-down', DownReason>
   | (NodeEvent<'node-banned', 'failures' | 'operator'> & { readonly forMs: number | null })
   | NodeEvent<'node-draining', 'operator'>
+  | NodeEvent<'node-joined', 'discovered'>
+  | NodeEvent<'node-leaving', 'gone' | 'moved'>
+  | NodeEvent<'node-left', 'drained'>
   | NodeEvent<'node-undrained', 'operator'>
   | (NodeEvent<'node-lagging', 'lag' | 'lag-unknown'> & { readonly lagMs: number | null })
   | (NodeEvent<'node-fresh', 'caught-up'> & { readonly lagMs: number | null })

@@ -8,6 +8,8 @@ import type { OpenProbe } from './probe-connection.ts'
 export interface MonitorOptions {
   /** 1 to 31 nodes, `index` equal to the position in the list. */
   readonly nodes: readonly NodeSpec[]
+  /** More nodes may join later (`Monitor.add`), so that the list may be empty. Default false. */
+  readonly isOpen?: boolean
   /** Dials and logs in for probes; `pgProbeOpener` is the one over `pg`. */
   readonly openProbe: OpenProbe
   /** ms between rounds, default 1000. Without a primary the rounds come five times as often. */
@@ -67,8 +69,8 @@ export function monitorSettings(options: MonitorOptions): MonitorSettings {
 }
 
 /** Throws a ConfigError with the path of the first entry that can't be watched. */
-export function assertNodes(nodes: readonly NodeSpec[]): void {
-  if (nodes.length === 0 || nodes.length > MAX_NODES) {
+export function assertNodes(nodes: readonly NodeSpec[], isOpen = false): void {
+  if ((nodes.length === 0 && !isOpen) || nodes.length > MAX_NODES) {
     throw new ConfigError('nodes', `${nodes.length} nodes; give 1 to ${MAX_NODES}`)
   }
   const ids = new Set<string>()

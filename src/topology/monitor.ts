@@ -5,7 +5,9 @@ import {
   type MonitorSettings,
   monitorSettings,
 } from './monitor-options.ts'
+import type { NodeSpec } from './node.ts'
 import type { NodeTrack } from './node-track.ts'
+import type { OpenProbe } from './probe-connection.ts'
 import { Prober } from './prober.ts'
 import type { Snapshot } from './snapshot.ts'
 import { Topology } from './topology.ts'
@@ -32,7 +34,9 @@ interface Watched {
  */
 export class Monitor {
   readonly #settings: MonitorSettings
-  readonly #watched: readonly Watched[]
+  /** By node index. */
+  readonly #watched = new Map<number, Watched>()
+  readonly #openProbe: OpenProbe
   readonly #topology: Topology
   readonly #listeners = new Set<(snapshot: Snapshot) => void>()
   #cancelRound: (() => void) | null = null
@@ -41,11 +45,12 @@ export class Monitor {
 
   /** Throws a ConfigError when the list of nodes can't be watched. */
   constructor(options: MonitorOptions) {
-    assertNodes(options.nodes)
+    assertNodes(options.nodes, options.isOpen)
     const settings = monitorSettings(options)
     this.#settings = settings
     this.#topology = new Topology(options.nodes, settings, (snapshot) => this.#publish(snapshot))
-    this.#watched = this.#topology.tracks.map((track) => this.#watch(track, options))
+    this.#openProbe = options.openProbe
+    for (const track of this.#topology.tracks) this.#watch(track)
   }
 
   /** The current topology. Cheap: a field. */
@@ -74,18 +79,48 @@ export class Monitor {
     this.#state = 'stopped'
     this.#cancelRound?.()
     this.#listeners.clear()
-    for (const watched of this.#watched) {
-      watched.cancelFast?.()
-      watched.prober.close()
-    }
-    await Promise.all(this.#watched.map((watched) => watched.queued ?? watched.running))
+    const all = [...this.#watched.values()]
+    for (const watched of all) this.#unwatch(watched)
+    await Promise.all(all.map((watched) => watched.queued ?? watched.running))
   }
 
   /** Resolves after a probe that was sent after the call; of all nodes without an index. */
   async probeNow(nodeIndex?: number): Promise<void> {
     if (nodeIndex === undefined) return await this.#probeAll()
-    const watched = this.#watched[nodeIndex]
+    const watched = this.#watched.get(nodeIndex)
     if (watched !== undefined) await this.#probe(watched)
+  }
+
+  /**
+   * A node joins and is probed at once; until it has answered it gets nothing. Its `index` must be
+   * one that nothing refers to. `replaces`: the index under which the same server was known at
+   * another address; that one leaves when the new address answers.
+   */
+  add(spec: NodeSpec, replaces: number | null = null): void {
+    if (this.#state === 'stopped') return
+    const former = replaces === null ? undefined : this.#watched.get(replaces)
+    const watched = this.#watch(this.#topology.join(spec, former?.track ?? null))
+    if (this.#state === 'running') void this.#probe(watched)
+  }
+
+  /** A node goes: nothing new is sent there. What runs may end; then `remove` it. */
+  leave(nodeIndex: number, detail: string): void {
+    const watched = this.#watched.get(nodeIndex)
+    if (watched !== undefined) this.#topology.leave(watched.track, 'gone', detail)
+  }
+
+  /** Forgets a node that has left. Its index may be given again. */
+  remove(nodeIndex: number): void {
+    const watched = this.#watched.get(nodeIndex)
+    if (watched === undefined) return
+    this.#watched.delete(nodeIndex)
+    this.#unwatch(watched)
+    this.#topology.remove(watched.track)
+  }
+
+  /** Another weight or zone for a node. */
+  respec(nodeIndex: number, weight: number, zone: string | null): void {
+    if (this.#watched.get(nodeIndex)?.track.respec(weight, zone) === true) this.#topology.settle()
   }
 
   /**
@@ -95,9 +130,10 @@ export class Monitor {
    * healthy server: 53300, a failed login, a query's own error.
    */
   reportFailure(nodeIndex: number, kind: PassiveFailure, detail: string): void {
-    const watched = this.#watched[nodeIndex]
+    const watched = this.#watched.get(nodeIndex)
     if (watched === undefined || this.#state !== 'running') return
     const { track } = watched
+    if (track.leaving !== null) return
     const nowMs = this.#settings.clock.nowMs()
     if (kind === 'read-only-primary') {
       if (track.observation?.role !== 'primary') return
@@ -118,7 +154,7 @@ export class Monitor {
 
   /** A request was answered; clears the count of `maxFails`. Cheap enough for every request. */
   reportSuccess(nodeIndex: number): void {
-    const track = this.#watched[nodeIndex]?.track
+    const track = this.#watched.get(nodeIndex)?.track
     if (track === undefined || track.health.fails === 0) return
     track.health = { ...track.health, fails: 0 }
   }
@@ -143,7 +179,7 @@ export class Monitor {
     void this.probeNow(nodeIndex)
   }
 
-  #watch(track: NodeTrack, options: MonitorOptions): Watched {
+  #watch(track: NodeTrack): Watched {
     const { clock, probeTimeoutMs } = this.#settings
     const onLost = (): void => {
       if (this.#state === 'running') void this.#probe(watched)
@@ -152,7 +188,7 @@ export class Monitor {
       track,
       prober: new Prober({
         node: track.spec,
-        open: options.openProbe,
+        open: this.#openProbe,
         timeoutMs: probeTimeoutMs,
         clock,
         onLost,
@@ -163,7 +199,14 @@ export class Monitor {
       fresh: false,
       lastPassiveMs: Number.NEGATIVE_INFINITY,
     }
+    this.#watched.set(track.spec.index, watched)
     return watched
+  }
+
+  #unwatch(watched: Watched): void {
+    watched.cancelFast?.()
+    watched.cancelFast = null
+    watched.prober.close()
   }
 
   async #round(): Promise<void> {
@@ -182,19 +225,21 @@ export class Monitor {
   /** The primary's position first: then a replica's answer can be judged against it. */
   async #probeAll(): Promise<void> {
     const { sitting } = this.#topology
-    const primary = sitting === null ? undefined : this.#watched[sitting]
+    const all = [...this.#watched.values()]
+    const primary = sitting === null ? undefined : this.#watched.get(sitting)
     if (primary === undefined) {
-      await Promise.all(this.#watched.map((watched) => this.#probe(watched)))
+      await Promise.all(all.map((watched) => this.#probe(watched)))
       return
     }
     const first = this.#probe(primary)
     await Promise.race([first, this.#pause(PRIMARY_FIRST_MS)])
-    const others = this.#watched.filter((watched) => watched !== primary)
+    const others = all.filter((watched) => watched !== primary)
     await Promise.all([first, ...others.map((watched) => this.#probe(watched))])
   }
 
   async #probeReplicas(): Promise<void> {
-    const replicas = this.#watched.filter(({ track }) => track.observation?.role === 'replica')
+    const all = [...this.#watched.values()]
+    const replicas = all.filter(({ track }) => track.observation?.role === 'replica')
     await Promise.all(replicas.map((watched) => this.#probe(watched)))
   }
 
@@ -204,7 +249,7 @@ export class Monitor {
 
   /** Runs a probe that starts after the call; calls during a running one share the next. */
   #probe(watched: Watched): Promise<void> {
-    if (this.#state === 'stopped') return Promise.resolve()
+    if (this.#state === 'stopped' || watched.track.leaving !== null) return Promise.resolve()
     if (watched.running === null) {
       watched.running = this.#runProbe(watched).finally(() => {
         watched.running = null
@@ -224,7 +269,7 @@ export class Monitor {
     const { fresh } = watched
     watched.fresh = false
     const outcome = await watched.prober.probe(fresh)
-    if (outcome === null || this.#state !== 'running') return
+    if (outcome === null || this.#state !== 'running' || watched.track.leaving !== null) return
     this.#topology.learn(watched.track, outcome)
     const { clock, fastIntervalMs } = this.#settings
     const unsure = isInTransition(watched.track.health) || this.#lagUnknown(watched.track)
@@ -250,7 +295,7 @@ export class Monitor {
   }
 
   #operate(nodeIndex: number, input: HealthInput): void {
-    const watched = this.#watched[nodeIndex]
+    const watched = this.#watched.get(nodeIndex)
     if (watched === undefined || this.#state === 'stopped') return
     this.#topology.feed(watched.track, input, 'operator')
   }

@@ -22,7 +22,7 @@ export interface ClusterFacts {
 
 /** The monitor's mutable notes on one node; `view` is what leaves the room. */
 export class NodeTrack {
-  readonly spec: NodeSpec
+  #spec: NodeSpec
   readonly #idHash: number
   readonly gate: LagGate
   health: HealthState = INITIAL_HEALTH
@@ -40,11 +40,28 @@ export class NodeTrack {
   lagMs: number | null = null
   /** Kind of the last probe's failure; null = it was answered. */
   failing: ProbeFailure['kind'] | null = null
+  /** A probe of it has ended, well or not. */
+  isAsked = false
+  /** Why it leaves the cluster: it claims nothing and gets nothing any more. null = it stays. */
+  leaving: string | null = null
+  /** The same server at its former address: leaves as soon as this one answers. */
+  replaces: NodeTrack | null = null
 
   constructor(spec: NodeSpec, maxLagMs: number, resumeMs: number) {
-    this.spec = Object.freeze({ ...spec })
+    this.#spec = Object.freeze({ ...spec })
     this.#idHash = hashText(spec.id)
     this.gate = new LagGate(maxLagMs, resumeMs)
+  }
+
+  get spec(): NodeSpec {
+    return this.#spec
+  }
+
+  /** Another weight or zone; the node itself stays who and where it is. */
+  respec(weight: number, zone: string | null): boolean {
+    if (this.#spec.weight === weight && this.#spec.zone === zone) return false
+    this.#spec = Object.freeze({ ...this.#spec, weight, zone })
+    return true
   }
 
   /** Whether it may be elected: answers now, says it is primary, and nobody took the role away. */
@@ -52,6 +69,7 @@ export class NodeTrack {
     return (
       this.observation?.role === 'primary' &&
       this.health.phase === 'up' &&
+      this.leaving === null &&
       this.demotedAtMs === null &&
       this.fence?.reason !== 'foreign-cluster' &&
       this.splitBrainTimeline === null
@@ -73,7 +91,8 @@ export class NodeTrack {
 
   view(facts: ClusterFacts, nowMs: number, options: HealthOptions): NodeView {
     const seen = this.observation
-    const health = healthWord(this.health)
+    const word = healthWord(this.health)
+    const health = this.leaving !== null && word === 'up' ? 'draining' : word
     const strayed = seen?.role === 'replica' ? strayedFrom(facts, seen) : null
     const readable =
       seen?.role === 'replica' && health === 'up' && this.fence === null && strayed === null
@@ -81,9 +100,9 @@ export class NodeTrack {
     const newest = facts.ring.newest
     const behind = seen?.role === 'replica' && seen.replayLsn !== null && newest !== null
     const view = {
-      spec: this.spec,
-      id: this.spec.id,
-      index: this.spec.index,
+      spec: this.#spec,
+      id: this.#spec.id,
+      index: this.#spec.index,
       idHash: this.#idHash,
       role: this.demotedAtMs === null ? (seen?.role ?? 'unknown') : 'unknown',
       health,
@@ -100,9 +119,10 @@ export class NodeTrack {
       receiveLsn: seen?.receiveLsn ?? null,
       streaming: seen?.streaming ?? null,
       replayPaused: seen?.replayPaused ?? false,
+      leaving: this.leaving !== null,
       serverVersion: seen?.serverVersion ?? 0,
       slowStartFactor: factor,
-      effectiveWeight: this.spec.weight * factor,
+      effectiveWeight: this.#spec.weight * factor,
       upSinceMs: this.health.phase === 'up' ? this.health.sinceMs : null,
       observedAtMs: seen?.atMs ?? null,
     } satisfies NodeView
@@ -110,6 +130,7 @@ export class NodeTrack {
   }
 
   #reason(health: string, strayed: string | null): string {
+    if (this.leaving !== null) return this.leaving
     if (health === 'draining') return 'drained by the operator'
     if (this.health.phase !== 'up') return this.health.reason
     if (this.fence !== null) return this.fence.detail

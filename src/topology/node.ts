@@ -4,7 +4,10 @@ import type { Lsn } from './lsn.ts'
 export interface NodeSpec {
   /** Unique name for people: `primary`, `r1`, … It stays the node's name after a promotion. */
   readonly id: string
-  /** Position in the list of nodes, 0-based: the key of counters and of exclusion masks. */
+  /**
+   * Key of counters, pools and exclusion masks, 0 to 30: the node's place in the list when the
+   * monitor starts. The index of a node that left is given again only when nothing refers to it.
+   */
   readonly index: number
   readonly host: string
   readonly port: number
@@ -57,6 +60,8 @@ export interface NodeView {
   readonly replayPaused: boolean
   /** `server_version_num`, 0 until known. */
   readonly serverVersion: number
+  /** Has left the cluster: gets nothing new, and goes when its last request has ended. */
+  readonly leaving: boolean
   /** 1, or less while a node that came back is eased in. */
   readonly slowStartFactor: number
   /** `spec.weight` × `slowStartFactor`: what balancers use. */

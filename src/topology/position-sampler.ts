@@ -2,7 +2,7 @@ import type { Lsn } from './lsn.ts'
 import { parseLsn } from './lsn.ts'
 import type { NodeSpec } from './node.ts'
 import type { OpenProbe, ProbeConnection } from './probe-connection.ts'
-import type { Snapshot } from './snapshot.ts'
+import { nodeAt, type Snapshot } from './snapshot.ts'
 
 export interface PositionSamplerOptions {
   readonly openProbe: OpenProbe
@@ -66,6 +66,8 @@ export class PositionSampler {
   #wish: Lsn = 0n
   #wishedAtMs = Number.NEGATIVE_INFINITY
   #busy = new Set<number>()
+  /** How many nodes had an index before: answers of a former one are no answers of the next. */
+  #eras = new Map<number, number>()
   #mayCommitAsynchronously = true
   #checkedAtMs = Number.NEGATIVE_INFINITY
   #isStopped = false
@@ -110,11 +112,23 @@ export class PositionSampler {
     }
   }
 
+  /** The node with this index has left: its position must not be taken for its successor's. */
+  forget(nodeIndex: number): void {
+    this.#eras.set(nodeIndex, this.#era(nodeIndex) + 1)
+    this.#drop(nodeIndex)
+    this.#busy.delete(nodeIndex)
+    delete this.#replayed[nodeIndex]
+  }
+
   stop(): void {
     this.#isStopped = true
     this.#wakeUp?.()
     this.#waiting.length = 0
     for (const index of [...this.#connections.keys()]) this.#drop(index)
+  }
+
+  #era(nodeIndex: number): number {
+    return this.#eras.get(nodeIndex) ?? 0
   }
 
   async #samplePrimary(): Promise<void> {
@@ -146,7 +160,7 @@ export class PositionSampler {
     const left = (everyMs: number): number => this.#sampledAtMs + everyMs - nowMs()
     while (!this.#isHurried && !this.#isStopped && left(idlePrimaryEveryMs) > 0) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, left(idlePrimaryEveryMs))
+        const timer = setTimeout(resolve, Math.max(1, left(idlePrimaryEveryMs)))
         timer.unref()
         this.#wakeUp = () => {
           clearTimeout(timer)
@@ -184,25 +198,28 @@ export class PositionSampler {
 
   async #followReplica(index: number): Promise<void> {
     const { snapshot, nowMs, replicaEveryMs } = this.#options
+    const era = this.#era(index)
     try {
       while (!this.#isStopped && nowMs() - this.#wishedAtMs < wishHoldsMs) {
-        const { nodes, timeline } = snapshot()
-        const node = nodes[index]
+        const now = snapshot()
+        const { timeline } = now
+        const node = nodeAt(now, index)
         if (node === undefined || !node.readable) return
         if (timeline !== this.#timeline) {
           this.#timeline = timeline
           this.#replayed = []
         }
         const [text] = await this.#ask(node.spec, replicaSql)
+        if (era !== this.#era(index)) return
         const lsn = parseLsn(text ?? '') ?? 0n
         if (lsn > this.replayed(index)) this.#replayed[index] = lsn
         if (this.replayed(index) >= this.#wish) return
         await this.#pause(replicaEveryMs)
       }
     } catch {
-      this.#drop(index)
+      if (era === this.#era(index)) this.#drop(index)
     } finally {
-      this.#busy.delete(index)
+      if (era === this.#era(index)) this.#busy.delete(index)
     }
   }
 

@@ -7,7 +7,7 @@ export interface Snapshot {
   readonly version: number
   /** Monotonic ms of the publication. */
   readonly atMs: number
-  /** By `NodeSpec.index`. */
+  /** Dense, in the order of joining; `nodeAt` finds one by its index. */
   readonly nodes: readonly NodeView[]
   /** The one elected primary, and only while it is up. */
   readonly primary: NodeView | null
@@ -20,6 +20,13 @@ export interface Snapshot {
   readonly timelineStartLsn: Lsn | null
   /** Of the cluster, from the first primary that was elected; null until then. */
   readonly systemIdentifier: string | null
+}
+
+/** The node with that `NodeSpec.index`. Where no node ever left, that is its place in the list. */
+export function nodeAt(snapshot: Snapshot, index: number): NodeView | undefined {
+  const there = snapshot.nodes[index]
+  if (there?.index === index) return there
+  return snapshot.nodes.find((node) => node.index === index)
 }
 
 /** Freezes the snapshot, its nodes and their specs. */

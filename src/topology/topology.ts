@@ -19,13 +19,14 @@ const TOO_MANY_CONNECTIONS = '53300'
  * No timers, no connections: observations and reports go in, snapshots come out.
  */
 export class Topology {
-  readonly tracks: readonly NodeTrack[]
+  readonly #tracks: NodeTrack[]
   readonly #settings: MonitorSettings
   readonly #onPublish: (snapshot: Snapshot) => void
   readonly #ring: LagRing
   #snapshot: Snapshot
   #sitting: number | null = null
   #primaryUp = false
+  #hadPrimary = false
   #timeline = 0
   #timelineStartLsn: Lsn | null = null
   #systemIdentifier: string | null = null
@@ -39,8 +40,7 @@ export class Topology {
     this.#settings = settings
     this.#onPublish = onPublish
     this.#ring = new LagRing(Math.max(3 * settings.probeIntervalMs, settings.maxLagMs / 2))
-    const { maxLagMs, maxLagResumeMs } = settings
-    this.tracks = nodes.map((spec) => new NodeTrack(spec, maxLagMs, maxLagResumeMs))
+    this.#tracks = nodes.map((spec) => this.#newTrack(spec))
     this.#snapshot = this.#build(0)
   }
 
@@ -48,14 +48,50 @@ export class Topology {
     return this.#snapshot
   }
 
-  /** Index of the last elected primary, up or not. */
+  get tracks(): readonly NodeTrack[] {
+    return this.#tracks
+  }
+
+  /** Index of the last elected primary, up or not; null also when it has left the cluster. */
   get sitting(): number | null {
     return this.#sitting
   }
 
   /** There was a primary, and now no node answers as one. */
   get isPrimaryLost(): boolean {
-    return this.#sitting !== null && !this.#primaryUp
+    return this.#hadPrimary && !this.#primaryUp
+  }
+
+  /** A node joins. `replaces`: the same server at its former address. */
+  join(spec: NodeSpec, replaces: NodeTrack | null): NodeTrack {
+    if (this.#track(spec.index) !== undefined) throw new Error(`index ${spec.index} is taken`)
+    const track = this.#newTrack(spec)
+    track.replaces = replaces
+    this.#tracks.push(track)
+    const detail = `joins the cluster at ${spec.host}:${spec.port}`
+    this.emit({ kind: 'node-joined', node: spec.id, reason: 'discovered', detail })
+    this.settle()
+    return track
+  }
+
+  /** The node gets nothing new from here on; `detail` is what `SHOW NODES` says of it. */
+  leave(track: NodeTrack, reason: 'gone' | 'moved', detail: string): void {
+    if (track.leaving !== null) return
+    track.leaving = detail
+    this.emit({ kind: 'node-leaving', node: track.spec.id, reason, detail })
+    this.settle()
+  }
+
+  /** Forgets the node. */
+  remove(track: NodeTrack): void {
+    const at = this.#tracks.indexOf(track)
+    if (at < 0) return
+    track.leaving ??= 'has left the cluster'
+    this.#tracks.splice(at, 1)
+    if (this.#sitting === track.spec.index) this.#sitting = null
+    const detail = 'nothing runs there any more, it is forgotten'
+    this.emit({ kind: 'node-left', node: track.spec.id, reason: 'drained', detail })
+    this.settle()
   }
 
   /** Every node has been asked once: only now can claims be compared. */
@@ -66,6 +102,7 @@ export class Topology {
 
   /** Takes in what a probe of the node brought. */
   learn(track: NodeTrack, outcome: ProbeOutcome): void {
+    track.isAsked = true
     if (!outcome.ok) {
       const { kind, hard, detail } = outcome.failure
       // Told once, not every second that it lasts.
@@ -101,6 +138,20 @@ export class Topology {
     this.feed(track, { kind: 'good-probe', sentAtMs: seen.sentAtMs }, 'answer')
   }
 
+  /** A server that answers at its new address leaves the old one in the same moment. */
+  #takeOver(track: NodeTrack): void {
+    const { replaces, observation, spec } = track
+    if (replaces === null) return
+    const own = observation?.systemIdentifier ?? null
+    const expected = this.#systemIdentifier
+    if (own !== null && expected !== null && own !== expected) return
+    track.replaces = null
+    if (replaces.leaving !== null) return
+    const detail = `has moved to ${spec.host}:${spec.port}`
+    replaces.leaving = detail
+    this.emit({ kind: 'node-leaving', node: spec.id, reason: 'moved', detail })
+  }
+
   /** Takes the primary role away until a probe that is sent later has answered. */
   doubtPrimary(track: NodeTrack): void {
     if (track.observation?.role !== 'primary') return
@@ -113,6 +164,7 @@ export class Topology {
     const before = track.health
     const { clock } = this.#settings
     track.health = nextHealth(before, input, clock.nowMs(), this.#settings)
+    if (track.health.phase === 'up') this.#takeOver(track)
     for (const event of healthEvents(track, before, reason)) this.emit(event)
     this.settle()
   }
@@ -121,10 +173,11 @@ export class Topology {
   settle(): void {
     if (this.#complete) {
       this.#checkIdentity()
-      this.#elect()
+      // The first primary is elected when every node has been asked: claims must be compared.
+      if (this.#timeline > 0 || this.#tracks.every(({ isAsked }) => isAsked)) this.#elect()
     }
     const nowMs = this.#settings.clock.nowMs()
-    for (const track of this.tracks) {
+    for (const track of this.#tracks) {
       if (!track.measureLag(this.#ring, nowMs)) continue
       const judged = track.observation?.role === 'replica' && track.health.phase === 'up'
       if (judged) this.emit(lagEvent(track, this.#settings))
@@ -135,8 +188,8 @@ export class Topology {
 
   /** Mixing clusters up loses data: who has another system identifier gets nothing. */
   #checkIdentity(): void {
-    const expected = this.#systemIdentifier ?? commonIdentifier(this.tracks)
-    for (const track of this.tracks) {
+    const expected = this.#systemIdentifier ?? commonIdentifier(this.#tracks)
+    for (const track of this.#tracks) {
       const own = track.observation?.systemIdentifier ?? null
       const foreign = expected !== null && own !== null && own !== expected
       if (foreign) {
@@ -147,13 +200,13 @@ export class Topology {
   }
 
   #elect(): void {
-    for (const track of this.tracks) {
+    for (const track of this.#tracks) {
       const seen = track.observation
       if (track.splitBrainTimeline === null || seen === null) continue
       const higher = (seen.timeline ?? 0) > track.splitBrainTimeline
       if (seen.role === 'replica' || higher) track.splitBrainTimeline = null
     }
-    const claims = this.tracks
+    const claims = this.#tracks
       .filter((track) => track.claimsPrimary)
       .map((track) => ({
         index: track.spec.index,
@@ -162,12 +215,12 @@ export class Topology {
     const { winner, fenced, timeline } = electPrimary(claims, this.#sitting, this.#timeline)
     this.#seat(winner, timeline)
     for (const { index, reason } of fenced) {
-      const track = this.tracks[index]
+      const track = this.#track(index)
       if (track === undefined) continue
       if (reason === 'second-primary') track.splitBrainTimeline = timeline
       this.#fence(track, reason, fenceDetail(track, reason, timeline))
     }
-    for (const track of this.tracks) {
+    for (const track of this.#tracks) {
       const { fence, spec } = track
       if (fence === null || fence.reason === 'foreign-cluster') continue
       if (spec.index === winner || track.observation?.role === 'replica') this.#unfence(track)
@@ -176,7 +229,7 @@ export class Topology {
 
   #seat(winner: number | null, timeline: number): void {
     const previous = this.#primaryUp ? this.#sitting : null
-    const track = winner === null ? undefined : this.tracks[winner]
+    const track = winner === null ? undefined : this.#track(winner)
     if (timeline > this.#timeline) {
       // What the new primary had replayed as a replica lies before the switch.
       if (this.#timeline > 0) this.#timelineStartLsn = track?.lastReplayLsn ?? null
@@ -189,9 +242,10 @@ export class Topology {
     this.#systemIdentifier ??= seen?.systemIdentifier ?? null
     this.#primaryUp = winner !== null
     if (winner !== null) this.#sitting = winner
+    if (winner !== null) this.#hadPrimary = true
     if (previous === winner) return
     const name = (index: number | null) =>
-      index === null ? null : (this.tracks[index]?.spec.id ?? null)
+      index === null ? null : (this.#track(index)?.spec.id ?? null)
     this.emit({
       kind: 'primary-changed',
       from: name(previous),
@@ -221,8 +275,8 @@ export class Topology {
       timeline: this.#timeline === 0 ? null : this.#timeline,
       timelineStartLsn: this.#timelineStartLsn,
     }
-    const nodes = this.tracks.map((track) => track.view(facts, nowMs, this.#settings))
-    const sitting = this.#sitting === null ? undefined : nodes[this.#sitting]
+    const nodes = this.#tracks.map((track) => track.view(facts, nowMs, this.#settings))
+    const sitting = nodes.find(({ index }) => index === this.#sitting)
     // A drained primary is still the primary, but gets nothing new.
     const serves = this.#primaryUp && sitting?.health === 'up'
     return freezeSnapshot({
@@ -234,6 +288,14 @@ export class Topology {
       timelineStartLsn: facts.timelineStartLsn,
       systemIdentifier: this.#systemIdentifier,
     })
+  }
+
+  #newTrack(spec: NodeSpec): NodeTrack {
+    return new NodeTrack(spec, this.#settings.maxLagMs, this.#settings.maxLagResumeMs)
+  }
+
+  #track(index: number): NodeTrack | undefined {
+    return this.#tracks.find(({ spec }) => spec.index === index)
   }
 
   emit(event: MonitorEvent): void {

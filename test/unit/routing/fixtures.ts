@@ -50,6 +50,7 @@ export function view(index: number, given: ViewGiven = {}): NodeView {
     receiveLsn: index === 0 ? null : 1000n,
     streaming: index === 0 ? null : true,
     replayPaused: false,
+    leaving: false,
     serverVersion: 150018,
     slowStartFactor: 1,
     effectiveWeight: weight,
