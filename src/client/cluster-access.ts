@@ -33,8 +33,11 @@ export interface SessionLimits {
   readonly retryMaxBytes: number
   /** Named prepared statements on one server connection. */
   readonly preparedStatements: number
-  readonly poolMode: 'transaction' | 'session'
+  readonly poolMode: PoolMode
 }
+
+/** When a client gives its server connections back: after each transaction, or when it leaves. */
+export type PoolMode = 'transaction' | 'session'
 
 /** The cluster as sessions see it. Everything here is synchronous but `cancel`. */
 export interface ClusterAccess {

@@ -2,6 +2,7 @@ import { isCustomName, SessionState, unshownName } from '../server/session-state
 import { isTrackableName } from '../server/state-sync.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
+import { giveBackKept } from './leave-connection.ts'
 import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
 import { noteWrite } from './own-writes.ts'
 import type { Request } from './request.ts'
@@ -239,7 +240,10 @@ function applyReset(session: ClientSession, name: string): void {
 }
 
 function resetOwnSettings(session: ClientSession): void {
-  Object.assign(session.facts, session.ownDefaults)
+  const { poolMode, ...facts } = session.ownDefaults
+  session.poolMode = poolMode
+  if (poolMode === 'transaction') giveBackKept(session)
+  Object.assign(session.facts, facts)
 }
 
 /** RESET ALL leaves the role and the session user alone (PostgreSQL: GUC_NO_RESET_ALL). */

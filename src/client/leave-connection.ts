@@ -29,7 +29,8 @@ export function leave(
   isShared: boolean,
 ): void {
   if (isShared || session.lease !== connection) return
-  if (session.kept.get(connection.nodeIndex) === connection && connection.isClean) {
+  const isKept = session.kept.get(connection.nodeIndex) === connection
+  if (isKept && session.poolMode === 'session' && connection.isClean) {
     session.lease = null
     session.leasePool = null
     return
@@ -70,9 +71,16 @@ export function abandon(session: ClientSession): void {
     } else if (session.pinReason !== null) lease.dirty ??= 'client left while pinned'
     if (!lease.isClosed) leasePool?.release(lease)
   }
+  giveBackKept(session)
+  session.waiting = null
+}
+
+/** Gives back what `poolMode: session` keeps and nothing uses now. */
+export function giveBackKept(session: ClientSession): void {
   for (const [node, connection] of session.kept) {
+    if (connection === session.lease) continue
     session.kept.delete(node)
+    connection.holder = null
     if (!connection.isClosed) session.scope.pool(node).release(connection)
   }
-  session.waiting = null
 }

@@ -1,7 +1,9 @@
 import { PgSplitError } from '../errors.ts'
+import { giveBackKept } from './leave-connection.ts'
 import type { ClientSession } from './session.ts'
 
 const routes = ['auto', 'primary', 'replica'] as const
+const poolModes = ['transaction', 'session'] as const
 const levels = ['session', 'eventual', 'primary'] as const
 
 export function isOwnSetting(name: string): boolean {
@@ -39,6 +41,10 @@ export function applyOwnSetting(session: ClientSession, name: string, value: str
       facts.maxLagMs = lag
       return
     }
+    case 'pgsplit.pool_mode':
+      session.poolMode = value === null ? ownDefaults.poolMode : oneOf(name, value, poolModes)
+      if (session.poolMode === 'transaction') giveBackKept(session)
+      return
     default:
       throw unknownSetting(name)
   }
@@ -54,6 +60,8 @@ export function showOwnSetting(session: ClientSession, name: string): string {
       return facts.consistency
     case 'pgsplit.max_lag':
       return facts.maxLagMs === null ? 'default' : `${facts.maxLagMs}ms`
+    case 'pgsplit.pool_mode':
+      return session.poolMode
     case 'pgsplit.last_route':
       return session.lastNode === ''
         ? session.lastReason
@@ -85,6 +93,6 @@ function unknownSetting(name: string): PgSplitError {
   return new PgSplitError({
     sqlstate: '42704',
     message: `unrecognized pgsplit parameter "${name.slice(0, 64)}"`,
-    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.max_lag, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
+    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.max_lag, pgsplit.pool_mode, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
   })
 }

@@ -108,5 +108,5 @@ export function route(session: ClientSession, request: Request): void {
 }
 
 export function keeps(session: ClientSession): boolean {
-  return session.cluster.limits.poolMode === 'session'
+  return session.poolMode === 'session'
 }

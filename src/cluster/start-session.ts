@@ -18,9 +18,16 @@ import type { Scope } from './scope.ts'
 export class CancelKeys {
   #sessions = new Map<number, { readonly key: Buffer; readonly session: ClientSession }>()
 
-  /** Protocol 3.0 has 4-byte keys; 3.2 allows longer ones, and PostgreSQL 18 sends 32 bytes. */
-  add(session: ClientSession, minor: number): { processId: number; key: Buffer } {
-    let processId = randomInt(1, 0x7fffffff)
+  /**
+   * Protocol 3.0 has 4-byte keys; 3.2 allows longer ones, and PostgreSQL 18 sends 32 bytes.
+   * `backendId` is that of the client's own server process, if it has one for all its time.
+   */
+  add(
+    session: ClientSession,
+    minor: number,
+    backendId: number | null,
+  ): { processId: number; key: Buffer } {
+    let processId = backendId ?? randomInt(1, 0x7fffffff)
     while (this.#sessions.has(processId)) processId = randomInt(1, 0x7fffffff)
     const key = randomBytes(minor >= 2 ? 32 : 4)
     this.#sessions.set(processId, { key, session })
@@ -82,8 +89,10 @@ export async function startSession(
     routeSetting: facts.routeSetting,
     consistency: facts.consistency,
     maxLagMs: facts.maxLagMs,
+    poolMode: session.poolMode,
   })
-  Object.assign(cancelKey, keys.add(session, login.protocolMinor))
+  const backendId = session.poolMode === 'session' ? await keepPrimary(cluster, session) : null
+  Object.assign(cancelKey, keys.add(session, login.protocolMinor, backendId))
   refreshFacts(session)
   for (const [name, value] of reported) {
     session.noteParameter(name, value)
@@ -95,6 +104,29 @@ export async function startSession(
   session.start(login.leftover)
   login.link.resume()
   return session
+}
+
+/**
+ * `poolMode: session`: the client's connection to the primary, whose process is the client's own for
+ * all its time. Resolves with its process id, or null when no connection can be had now.
+ */
+function keepPrimary(cluster: Cluster, session: ClientSession): Promise<number | null> {
+  const { primary } = cluster.snapshot
+  if (primary === null) return Promise.resolve(null)
+  const pool = session.scope.pool(primary.index)
+  return new Promise((resolve) => {
+    const keep = (connection: ServerConnection): void => {
+      session.kept.set(primary.index, connection)
+      connection.holder = session
+      resolve(connection.processId)
+    }
+    const taken = pool.take('lease', session.state)
+    if (taken !== null) keep(taken)
+    else {
+      const onError = (): void => resolve(null)
+      pool.wait({ mode: 'lease', stateKey: session.state, onConnection: keep, onError })
+    }
+  })
 }
 
 function stateOf(login: ClientLogin): SessionState {

@@ -132,6 +132,30 @@ describe('poolMode', () => {
     })
   })
 
+  it('session, also for one client alone, gives the client the process id of its server process', async () => {
+    await behind({}, async (proxy) => {
+      const own = { options: '-c pgsplit.pool_mode=session' }
+      const db = await proxy.client({}, own)
+      const other = await proxy.client({}, own)
+      expect(db).toMatchObject({ processID: await pid(db) })
+      expect(other).toMatchObject({ processID: await pid(other) })
+      await db.query('SELECT count(*) FROM item')
+      expect(db).toMatchObject({ processID: await pid(db) })
+      const sleeping = db.query('SELECT pg_sleep(60)')
+      sleeping.catch(() => {})
+      await waitFor('its process to sleep', async () => {
+        const { rows } = await other.query(
+          "SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'",
+          [Reflect.get(db, 'processID')],
+        )
+        return rows.length === 1
+      })
+      await other.query('SELECT pg_cancel_backend($1)', [Reflect.get(db, 'processID')])
+      await expect(sleeping).rejects.toMatchObject({ code: '57014' })
+      await Promise.all([db.end(), other.end()])
+    })
+  })
+
   it('transaction shares few server connections among many clients', async () => {
     await behind({ pool: { size: 2 } }, async (proxy) => {
       const clients = await Promise.all(Array.from({ length: 10 }, () => proxy.client()))
