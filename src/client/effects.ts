@@ -8,33 +8,39 @@ import { noteWrite } from './own-writes.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 import { settingValue } from './setting-value.ts'
-import { Transaction } from './transaction.ts'
+import { type Settings, Transaction } from './transaction.ts'
 
 /**
  * What a finished request has done to the session: settings, transaction, pins. Called once per
  * request, in order, with the transaction status that the server reported behind it.
  */
 export function applyEffects(session: ClientSession, request: Request, status: number): void {
-  const { effects } = request
-  if (request.error !== null) applyError(session, request, status)
-  else if (effects.length > 0 || request.pin !== null) applySuccess(session, request)
-  if (status === txStatus.idle && session.transaction !== null && request.begin === null) {
-    endTransaction(session, request.error !== null)
+  const { effects, error, pin } = request
+  const isFailed = error !== null
+  if (effects.length > 0 || pin !== null) {
+    const implicit = applyCompleted(session, request)
+    if (isFailed) {
+      keepWhatStays(session, request)
+      if (status === txStatus.idle && session.transaction === null) rollBack(session, implicit)
+    }
   }
-  if (status !== txStatus.idle) session.transaction ??= new Transaction(session.state)
+  if (status === txStatus.idle && session.transaction !== null && (isFailed || !request.begin)) {
+    endTransaction(session, isFailed)
+  }
+  if (status !== txStatus.idle) session.transaction ??= new Transaction(session)
   refreshFacts(session)
   noteWrite(session, request, status)
 }
 
-function applyError(session: ClientSession, request: Request, status: number): void {
-  const { effects } = request
-  const controlsTransaction = effects.some(({ kind }) => kind === 'begin' || kind === 'commit')
-  const sets = effects.some(({ kind }) => kind === 'set' || kind === 'reset')
-  // Some of the text may have been committed before the error: what holds now can't be known.
-  if (controlsTransaction && sets) session.pins.add('settings unknown after an error')
-  knowCustoms(session, request)
-  if (status === txStatus.idle && session.transaction !== null) endTransaction(session, true)
-  keepWhatStays(session, request)
+/** Does it bring settings back to the server's defaults? */
+export function resets({ effects }: Request): boolean {
+  return effects.some(
+    (effect) =>
+      effect.kind === 'reset' ||
+      effect.kind === 'reset-all' ||
+      (effect.kind === 'set' && effect.value === null && !effect.opaque) ||
+      (effect.kind === 'discard' && effect.what === 'all'),
+  )
 }
 
 /**
@@ -49,18 +55,6 @@ export function customNames(effects: readonly Effect[]): string[] {
     else if (effect.name === '') names.push(unshownName)
   }
   return names
-}
-
-/** A text or segment that failed may have made them known before. */
-function knowCustoms(session: ClientSession, request: Request): void {
-  const { effects, error, connection, cls, executed } = request
-  if (effects.length === 0 || (cls.parts.length <= 1 && executed.length <= 1)) return
-  // Nothing has run in an aborted transaction, or of a text with a syntax error.
-  if (error?.sqlstate === '25P02' || error?.sqlstate === '42601') return
-  const names = customNames(effects)
-  if (names.length === 0) return
-  session.state = session.state.knowing(names)
-  if (connection !== null) connection.dirty ??= 'custom parameters unknown after an error'
 }
 
 /** Locks, prepared statements and the like are no part of a transaction: an error leaves them. */
@@ -79,58 +73,124 @@ function keepWhatStays(session: ClientSession, request: Request): void {
 
 function endTransaction(session: ClientSession, isRolledBack: boolean): void {
   if (isRolledBack && session.transaction !== null) {
-    session.state = session.transaction.before.knowing(session.state.customs)
-    session.actual = null
+    rollBack(session, session.transaction.before)
   }
   if (!isRolledBack) {
-    for (const effect of session.transaction?.unlistens ?? []) session.pins.apply(effect)
+    for (const effect of session.transaction?.releases ?? []) session.pins.apply(effect)
   }
   if (!isRolledBack && session.hasDdl) session.cluster.noteDdl(session.scope.database)
   session.hasDdl = false
   session.transaction = null
 }
 
-function applySuccess(session: ClientSession, request: Request): void {
+/**
+ * Applies what has been completed: all of a request, or what came before its error. Returns the
+ * settings that the server goes back to if the rest of it failed outside of a block.
+ */
+function applyCompleted(session: ClientSession, request: Request): Settings {
+  const { error, completed, tags } = request
+  const units = unitsOf(request)
+  const done = error === null ? units.length : completed
   let isPinned = false
-  for (const effect of request.effects) {
-    // LISTEN and UNLISTEN take effect at COMMIT; to listen for too long does no harm.
-    if (effect.kind === 'unlisten' && session.transaction !== null) {
-      session.transaction.unlistens.push(effect)
-      isPinned = true
-    } else if (session.pins.apply(effect)) isPinned = true
-    applyOne(session, effect, request)
-    if (effect.kind === 'deallocate' && effect.name === null) request.connection?.prepared.clear()
+  let implicit = settingsOf(session)
+  for (const [i, effects] of units.slice(0, done).entries()) {
+    for (const effect of effects) {
+      // A pin that is taken too early, or stays for too long, does no harm.
+      if (isUndoable(effect) && (session.transaction !== null || error !== null)) {
+        session.transaction?.releases.push(effect)
+        isPinned = true
+      } else if (session.pins.apply(effect)) isPinned = true
+      applyOne(session, effect, request, implicit, tags?.[i] ?? '')
+      if (endsImplicit(effect)) implicit = settingsOf(session)
+      if (effect.kind === 'deallocate' && effect.name === null) request.connection?.prepared.clear()
+    }
   }
-  if (request.pin === null) return
-  if (!isPinned || (request.effects.length > 1 && session.pins.reason === null)) {
-    session.pins.add(request.pin)
+  const { pin } = request
+  if (error !== null) knowUnfinished(session, request, units[done] ?? [])
+  else if (pin !== null && (!isPinned || (request.effects.length > 1 && !session.pins.reason))) {
+    session.pins.add(pin)
+  }
+  return implicit
+}
+
+/** Is what came before it final? DISCARD ALL can't be undone, either. */
+function endsImplicit(effect: Effect): boolean {
+  const { kind } = effect
+  return kind === 'commit' || kind === 'rollback' || (kind === 'discard' && effect.what === 'all')
+}
+
+/** Does it give something up, but not if it is rolled back? */
+function isUndoable(effect: Effect): boolean {
+  return effect.kind === 'unlisten' || (effect.kind === 'discard' && effect.what === 'temp')
+}
+
+/** Is there nothing in it that could look at a setting? */
+export function onlySets(request: Request): boolean {
+  if (request.effects.length === 0) return false
+  return unitsOf(request).every((effects) => effects.length > 0 && !effects.some(isOther))
+}
+
+function isOther({ kind }: Effect): boolean {
+  return kind !== 'set' && kind !== 'reset' && kind !== 'begin'
+}
+
+/** The effects of each statement that the server completes by itself, in order. */
+function unitsOf({ kind, cls, executed, queryClass }: Request): (readonly Effect[])[] {
+  if (kind !== 'extended') return cls.parts.map(({ effects }) => effects)
+  const units = executed.map(({ effects }) => effects)
+  for (const { effects } of queryClass?.parts ?? []) units.push(effects)
+  return units
+}
+
+/** A call of set_config() may have made its parameter known before its statement failed. */
+function knowUnfinished(
+  session: ClientSession,
+  { connection }: Request,
+  effects: readonly Effect[],
+): void {
+  const calls = effects.filter((effect) => effect.kind === 'set' && effect.config !== undefined)
+  if (connection !== null && customNames(calls).some((name) => !session.state.entries.has(name))) {
+    connection.dirty ??= 'custom parameters unknown after an error'
   }
 }
 
-function applyOne(session: ClientSession, effect: Effect, request: Request): void {
+function settingsOf({ state, actual }: ClientSession): Settings {
+  return { state, actual }
+}
+
+/**
+ * `implicit`: the settings in front of the transaction that the server makes of several statements
+ * without BEGIN. A BEGIN among them turns it into a block, a ROLLBACK undoes it.
+ */
+function applyOne(
+  session: ClientSession,
+  effect: Effect,
+  request: Request,
+  implicit: Settings,
+  tag: string,
+): void {
   const { transaction } = session
   switch (effect.kind) {
     case 'begin':
-      session.transaction ??= new Transaction(session.state)
+      session.transaction ??= new Transaction(implicit)
       break
     case 'commit':
-      endTransaction(session, request.tag === 'ROLLBACK')
-      if (effect.chain) session.transaction = new Transaction(session.state)
+      endTransaction(session, tag === 'ROLLBACK')
+      if (effect.chain) session.transaction = new Transaction(session)
       break
     case 'rollback':
+      if (transaction === null) rollBack(session, implicit)
       endTransaction(session, true)
-      if (effect.chain) session.transaction = new Transaction(session.state)
+      if (effect.chain) session.transaction = new Transaction(session)
       break
     case 'prepare-transaction':
       endTransaction(session, false)
       break
     case 'savepoint':
-      transaction?.savepoint(effect.name, session.state)
+      transaction?.savepoint(effect.name, session)
       break
     case 'rollback-to':
-      session.state = (transaction?.rollbackTo(effect.name) ?? session.state).knowing(
-        session.state.customs,
-      )
+      rollBackTo(session, effect.name)
       break
     case 'release':
       transaction?.release(effect.name)
@@ -176,6 +236,16 @@ function applyOne(session: ClientSession, effect: Effect, request: Request): voi
     default:
       break
   }
+}
+
+function rollBackTo(session: ClientSession, name: string): void {
+  const settings = session.transaction?.rollbackTo(name) ?? null
+  if (settings !== null) rollBack(session, settings)
+}
+
+function rollBack(session: ClientSession, { state, actual }: Settings): void {
+  session.state = state.knowing(session.state.customs)
+  session.actual = actual
 }
 
 /** `SET DateStyle TO German` keeps the order of day and month: what the server reports has both. */

@@ -53,7 +53,6 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     connection.state = (session.actual ?? state)
       .knowing(state.customs)
       .knowing(connection.state.customs)
-    session.actual = null
   }
   // Portals die with their transaction.
   if (status === txStatus.idle && session.segment === null && session.inFlight.length === 0) {

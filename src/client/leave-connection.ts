@@ -19,6 +19,7 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
 export function detach(session: ClientSession, connection: ServerConnection): void {
   session.lease = null
   session.leasePool = null
+  session.actual = null
   session.kept.delete(connection.nodeIndex)
   connection.holder = null
 }

@@ -183,7 +183,7 @@ function withoutLease(
       // A server warns of it, in its own words.
       if (deferred !== null) return null
       session.deferred = { messages: [message()], modes: effect.modes }
-      session.transaction = new Transaction(session.state)
+      session.transaction = new Transaction(session)
       return { tag: keyword === 'start' ? 'START TRANSACTION' : 'BEGIN' }
     case 'set-transaction':
       if (deferred === null || effect.snapshot) return null

@@ -45,7 +45,7 @@ function answerLost(
     : lossOf(session, request, connection, error)
   const ends = request.effects.some(({ kind }) => kind === 'commit' || kind === 'rollback')
   const wasInBlock = session.transaction !== null || session.isBroken
-  if (session.transaction !== null) session.state = session.transaction.before
+  if (session.transaction !== null) session.state = session.transaction.before.state
   session.transaction = null
   session.isBroken = wasInBlock && !ends
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)
@@ -101,7 +101,7 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
   if (pinReason !== null) session.pins.clear()
   session.facts.pinned = null
   if (transaction === null) return
-  session.state = transaction.before
+  session.state = transaction.before.state
   session.transaction = null
   session.isBroken = true
 }

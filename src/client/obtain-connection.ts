@@ -2,7 +2,7 @@ import { PgSplitError } from '../errors.ts'
 import type { UseMode, Waiter } from '../pool/pooled.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
-import { customNames } from './effects.ts'
+import { customNames, onlySets } from './effects.ts'
 import { abandon, dropLease } from './leave-connection.ts'
 import { refuse } from './refuse-request.ts'
 import { type Request, requestBit } from './request.ts'
@@ -27,8 +27,10 @@ export function checkout(
     prepare(session, request, kept)
     return
   }
-  // What the request itself sets it may find known already.
-  const wanted = session.state.knowing(customNames(request.effects))
+  // What a request only sets it may find known already.
+  const wanted = onlySets(request)
+    ? session.state.knowing(customNames(request.effects))
+    : session.state
   const connection = pool.take(mode, wanted)
   if (connection !== null) {
     begin(session, request, connection)
@@ -77,6 +79,7 @@ export function prepare(
   request: Request,
   connection: ServerConnection,
 ): void {
+  session.actual = null
   if (connection.state === session.state) {
     sendOn(session, request, connection)
     return

@@ -10,7 +10,7 @@ export function refuse(session: ClientSession, request: Request, facts: ErrorFac
   if (wasInBlock) {
     session.deferred = null
     session.isBroken = true
-    if (session.transaction !== null) session.state = session.transaction.before
+    if (session.transaction !== null) session.state = session.transaction.before.state
     session.transaction = null
   }
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)

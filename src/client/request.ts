@@ -49,6 +49,8 @@ export interface RequestOwner {
   clientName(serverName: string): string | null
   /** What the client gets in place of this ParameterStatus; null: nothing. */
   parameterFor(request: Request, frame: Buffer): Buffer | null
+  /** ParameterStatus messages that go in front of ReadyForQuery. */
+  parametersAtEnd(request: Request): readonly Buffer[]
 }
 
 /** A statement that is kept on server connections only to be in the way of a Parse. */
@@ -102,6 +104,7 @@ export class Request implements ReplyReceiver {
   takenName: string | null = null
   /** Index in `kinds` of a Query or FunctionCall that ended the segment in place of Sync, or -1. */
   queryAt = -1
+  queryClass: StatementClass | null = null
   /** The same in `script`. */
   scriptQueryAt = -1
   /** Sync (or the Query itself) was seen: nothing is added any more. */
@@ -141,9 +144,13 @@ export class Request implements ReplyReceiver {
   isHealing = false
   isCancelled = false
   error: ErrorFields | null = null
-  /** Tag of the last CommandComplete; only kept when `wantsTag`. */
-  tag = ''
+  /** So many statements have been completed. */
+  completed = 0
+  /** Tags of the completed ones, by number; only kept when `wantsTag`. */
+  tags: string[] | null = null
   wantsTag = false
+  /** Parameters that were reported and that the client is told of at the end, if at all. */
+  statuses: Map<string, string> | null = null
   answerBytes = 0
   #parsesDone = 0
   #held: Buffer[] = []
@@ -196,8 +203,14 @@ export class Request implements ReplyReceiver {
     if (!this.isForwarded && !isHeldType(type) && !isFarewell(type, buffer, start, end)) {
       this.#release()
     }
-    if (type === backend.commandComplete && this.wantsTag) {
-      this.tag = buffer.toString('latin1', start + 5, end - 1)
+    if (type === backend.commandComplete) {
+      if (this.wantsTag) {
+        this.tags ??= []
+        this.tags[this.completed] = buffer.toString('latin1', start + 5, end - 1)
+      }
+      this.completed++
+    } else if (type === backend.emptyQueryResponse || type === backend.portalSuspended) {
+      this.completed++
     } else if (type === backend.copyInResponse || type === backend.copyBothResponse) {
       this.#release()
       this.#extend(buffer, start, end)
@@ -273,6 +286,9 @@ export class Request implements ReplyReceiver {
     }
     if (this.script !== null && this.error === null) this.#invent(true)
     this.#release()
+    if (this.wantsTag) {
+      for (const message of this.owner.parametersAtEnd(this)) this.#say(message)
+    }
     this.#extend(buffer, start, end)
     this.onChunkEnd()
     this.owner.onDone(this, status)
@@ -297,7 +313,8 @@ export class Request implements ReplyReceiver {
     this.isHealing = false
     this.isForwarded = false
     this.error = null
-    this.tag = ''
+    this.completed = 0
+    this.tags = null
     this.sentBytes = 0
     this.sentKinds = 0
     this.sentParses = 0

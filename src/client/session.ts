@@ -3,7 +3,7 @@ import type { Link } from '../net/link.ts'
 import type { NodePool } from '../pool/node-pool.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
-import type { SessionState } from '../server/session-state.ts'
+import { SessionState } from '../server/session-state.ts'
 import type { LexMode } from '../sql/lexer.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
@@ -13,6 +13,7 @@ import { frontend, txStatus } from '../wire/message-types.ts'
 import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, PoolMode, SessionScope } from './cluster-access.ts'
 import { CopyIn } from './copy-in.ts'
+import { resets } from './effects.ts'
 import { collect, finishSegment, flushSegment, reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
 import { Flow, highWaterBytes } from './flow.ts'
@@ -20,7 +21,7 @@ import { abandon } from './leave-connection.ts'
 import { LexModes } from './lex-mode.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
 import { Pins } from './pins.ts'
-import { reportedToClient } from './reported.ts'
+import { reportedAtEnd, reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
 import { mayHeal, moved } from './rerun-request.ts'
 import { dispatch } from './route-request.ts'
@@ -105,6 +106,8 @@ export class ClientSession implements FrameSink, RequestOwner {
    * to the server's defaults there, and to the startup packet's values for the client.
    */
   actual: SessionState | null = null
+  /** See `reported.ts`. */
+  told: Map<string, string> | null = null
   /** The state that `facts` were read from. */
   factsState: SessionState | null = null
   /** `pgsplit.*` settings as they were at log-in: what RESET goes back to. */
@@ -293,6 +296,8 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.lease === null || this.cluster.isReplica(this.lease.nodeIndex)) return false
     // Which part of a segment with a Query in it gets ReadyForQuery is known when it has run.
     if (this.inFlight.at(-1)?.queryAt !== -1) return false
+    // Behind a RESET the values of the startup packet have to be set again.
+    if (this.startup !== SessionState.empty && this.inFlight.some(resets)) return false
     if (this.lease.link.pendingBytes <= highWaterBytes) return true
     this.waitForServer(this.lease)
     return false
@@ -400,6 +405,10 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   parameterFor(request: Request, frame: Buffer): Buffer | null {
     return reportedToClient(this, request, frame)
+  }
+
+  parametersAtEnd(request: Request): readonly Buffer[] {
+    return reportedAtEnd(this, request)
   }
 
   onMoved(request: Request): void {

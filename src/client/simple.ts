@@ -67,6 +67,7 @@ function endSegment(
   }
   mergeClass(segment, cls)
   segment.queryAt = segment.kinds.length
+  segment.queryClass = cls
   segment.kinds.push(buffer[start] as number)
   appendToSegment(segment, buffer, start, end)
   if (cls.effects.length > 0) {

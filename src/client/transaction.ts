@@ -1,9 +1,14 @@
 import type { SessionState } from '../server/session-state.ts'
 import type { Effect, TransactionModes } from '../sql/statement-class.ts'
 
-interface Savepoint {
-  readonly name: string
+/** Settings, and what the server connection has instead (`ClientSession.actual`). */
+export interface Settings {
   readonly state: SessionState
+  readonly actual: SessionState | null
+}
+
+interface Savepoint extends Settings {
+  readonly name: string
 }
 
 /**
@@ -11,25 +16,29 @@ interface Savepoint {
  * (SET is transactional: PostgreSQL documentation, SET), and the BEGIN that has not been sent yet.
  */
 export class Transaction {
-  readonly before: SessionState
-  /** UNLISTENs, which take effect at COMMIT. */
-  readonly unlistens: Effect[] = []
+  readonly before: Settings
+  /** The BEGIN that went in front of its first statement; null: it came as part of a request. */
+  begin: DeferredBegin | null = null
+  /** Nothing but proved reads has run in it, and nothing of it is left on its server. */
+  hasOnlyRead = true
+  /** UNLISTEN and DISCARD TEMP, which are final at COMMIT. */
+  readonly releases: Effect[] = []
   #savepoints: Savepoint[] = []
 
-  constructor(before: SessionState) {
-    this.before = before
+  constructor({ state, actual }: Settings) {
+    this.before = { state, actual }
   }
 
-  savepoint(name: string, state: SessionState): void {
-    this.#savepoints.push({ name, state })
+  savepoint(name: string, { state, actual }: Settings): void {
+    this.#savepoints.push({ name, state, actual })
   }
 
   /** Settings after ROLLBACK TO; the savepoint itself stays. null: no such savepoint. */
-  rollbackTo(name: string): SessionState | null {
+  rollbackTo(name: string): Settings | null {
     const index = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name)
     if (index < 0) return null
     this.#savepoints.length = index + 1
-    return (this.#savepoints[index] as Savepoint).state
+    return this.#savepoints[index] as Savepoint
   }
 
   release(name: string): void {
