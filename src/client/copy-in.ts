@@ -55,7 +55,7 @@ export class CopyIn {
       if (!this.isActive) this.#endEarly()
       this.isActive = false
     }
-    if (lease.link.pendingBytes > highWaterBytes) session.waitForServer(lease)
+    if (lease.link.hasBacklog(highWaterBytes)) session.waitForServer(lease)
     return true
   }
 

@@ -289,7 +289,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   #mayStart(): boolean {
     if (this.waiting !== null) return false
     // A client that sends requests and reads no answers: it goes on when it has read.
-    if (this.link.pendingBytes > highWaterBytes) return false
+    if (this.link.hasBacklog(highWaterBytes)) return false
     if (this.inFlight.length === 0) return true
     if (this.copyIn.isAwaited) return false
     // Behind a COMMIT on a replica the next request may belong to the primary.
@@ -298,7 +298,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.inFlight.at(-1)?.queryAt !== -1) return false
     // Behind a RESET the values of the startup packet have to be set again.
     if (this.startup !== SessionState.empty && this.inFlight.some(resets)) return false
-    if (this.lease.link.pendingBytes <= highWaterBytes) return true
+    if (!this.lease.link.hasBacklog(highWaterBytes)) return true
     this.waitForServer(this.lease)
     return false
   }
@@ -361,7 +361,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.isGone) return
     this.cluster.counters.sent += end - start
     this.link.write(buffer, start, end)
-    if (this.link.pendingBytes > highWaterBytes) this.#flow.pauseServer(request.connection)
+    if (this.link.hasBacklog(highWaterBytes)) this.#flow.pauseServer(request.connection)
   }
 
   #onDrain = (): void => {

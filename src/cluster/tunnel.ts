@@ -56,7 +56,7 @@ export async function openTunnel(
 function join(from: Link, to: Link): void {
   from.onChunk = (chunk) => {
     to.write(chunk)
-    if (to.pendingBytes > highWaterBytes) from.pause()
+    if (to.hasBacklog(highWaterBytes)) from.pause()
   }
   to.onDrain = () => from.resume()
   from.onClose = () => to.end()

@@ -142,6 +142,16 @@ export class Link {
     return this.#outlet.pendingBytes
   }
 
+  /**
+   * Do more than `limitBytes` wait for the peer? What can leave leaves first, so that `true` means
+   * that the kernel did not take it and `onDrain` follows.
+   */
+  hasBacklog(limitBytes: number): boolean {
+    if (this.#outlet.pendingBytes <= limitBytes) return false
+    this.#outlet.flush()
+    return this.#outlet.pendingBytes > limitBytes
+  }
+
   get isEncrypted(): boolean {
     return this.#duplex instanceof TLSSocket
   }

@@ -49,6 +49,19 @@ describe('limits', () => {
     })
   })
 
+  it('passes on messages that are longer than what may wait for a client', async () => {
+    await behind({}, async (proxy) => {
+      const client = await proxy.client()
+      const lengths: (number | undefined)[] = []
+      client.on('notice', ({ message }) => lengths.push(message?.length))
+      await client.query(
+        `DO $$ BEGIN RAISE NOTICE '%', repeat('x', 300000); PERFORM pg_sleep(0.1); END $$`,
+      )
+      expect(lengths).toEqual([300_000])
+      await client.end()
+    })
+  })
+
   it('refuses one client too many with 53300, and takes another when one has left', async () => {
     await behind({ limits: { maxClients: 2 } }, async (proxy) => {
       const first = await proxy.client()

@@ -1,4 +1,4 @@
-import { duplexPair } from 'node:stream'
+import { Duplex, duplexPair } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Link } from '../../../src/net/link.ts'
@@ -64,6 +64,37 @@ describe('a link', () => {
     far.resume()
     await expect.poll(() => drains).toBe(1)
     expect(link.pendingBytes).toBe(0)
+  })
+
+  it('has no backlog behind a peer that takes everything at once', () => {
+    const taken: number[] = []
+    const sink = new Duplex({
+      read() {},
+      write(chunk: Buffer, _encoding, done) {
+        taken.push(chunk.length)
+        done()
+      },
+    })
+    const link = Link.of(sink)
+    link.write(Buffer.alloc(300_000))
+    expect(link.hasBacklog(400_000)).toBe(false)
+    expect(taken).toEqual([])
+    // No drain would follow: whoever waited for one would wait for ever.
+    expect(link.hasBacklog(256_000)).toBe(false)
+    expect(taken).toEqual([300_000])
+  })
+
+  it('has a backlog behind a peer that does not read, until it does', async () => {
+    const [near, far] = duplexPair({ highWaterMark: 1_000 })
+    const link = Link.of(near)
+    const drained = new Promise<void>((resolve) => {
+      link.onDrain = resolve
+    })
+    link.write(Buffer.alloc(300_000))
+    expect(link.hasBacklog(256_000)).toBe(true)
+    far.resume()
+    await drained
+    expect(link.hasBacklog(0)).toBe(false)
   })
 
   it('gives no chunk while it is paused', async () => {
