@@ -1,0 +1,87 @@
+import type { SuiteName } from './run-suite.ts'
+
+/** Where one file may answer otherwise through pgsplit, and why. */
+export interface ExpectedDifference {
+  readonly file: string
+  readonly reason: string
+  /** As `diff -U1` shows it: `-` directly, `+` through pgsplit. */
+  readonly hunk: string
+  /** It shows in every run, so that an entry that is of no use any more is found. */
+  readonly isAlways: boolean
+}
+
+const visibility =
+  "Whether VACUUM marks pages as visible to all, and with it this plan, depends on what else runs at that moment: here pgsplit's reading of the catalog."
+
+export const expectedDifferences: Readonly<Record<SuiteName, readonly ExpectedDifference[]>> = {
+  regress: [
+    {
+      file: 'stats',
+      reason: 'A client that connects anew (\\c) need not be a new session of the server.',
+      hunk: `\
+ ----------
+- t
++ f
+ (1 row)`,
+      isAlways: true,
+    },
+    {
+      file: 'create_index',
+      reason: visibility,
+      hunk: `\
+ ORDER BY unique1;
+-                      QUERY PLAN                       
+--------------------------------------------------------
+- Index Only Scan using tenk1_unique1 on tenk1
+-   Index Cond: (unique1 = ANY ('{1,42,7}'::integer[]))
+-(2 rows)
++                            QUERY PLAN                             
++-------------------------------------------------------------------
++ Sort
++   Sort Key: unique1
++   ->  Bitmap Heap Scan on tenk1
++         Recheck Cond: (unique1 = ANY ('{1,42,7}'::integer[]))
++         ->  Bitmap Index Scan on tenk1_unique1
++               Index Cond: (unique1 = ANY ('{1,42,7}'::integer[]))
++(6 rows)`,
+      isAlways: false,
+    },
+    {
+      file: 'create_index',
+      reason: visibility,
+      hunk: `\
+ ORDER BY thousand;
+-                      QUERY PLAN                       
+--------------------------------------------------------
+- Index Only Scan using tenk1_thous_tenthous on tenk1
+-   Index Cond: (thousand < 2)
+-   Filter: (tenthous = ANY ('{1001,3000}'::integer[]))
+-(3 rows)
++                                      QUERY PLAN                                      
++--------------------------------------------------------------------------------------
++ Sort
++   Sort Key: thousand
++   ->  Index Only Scan using tenk1_thous_tenthous on tenk1
++         Index Cond: ((thousand < 2) AND (tenthous = ANY ('{1001,3000}'::integer[])))
++(4 rows)`,
+      isAlways: false,
+    },
+  ],
+  isolation: [
+    {
+      file: 'temp-schema-cleanup',
+      reason:
+        'The connection of a client outlives the server process behind it (pg_terminate_backend); the client gets an error for the statement.',
+      hunk: `\
+ 
+-FATAL:  terminating connection due to administrator command
+-server closed the connection unexpectedly
+-	This probably means the server terminated abnormally
+-	before or while processing the request.
+-
++ERROR:  connection to node primary was lost (terminating connection due to administrator command): transaction resolution unknown
+ step s2_advisory: <... completed>`,
+      isAlways: true,
+    },
+  ],
+}
