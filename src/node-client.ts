@@ -20,7 +20,7 @@ export async function connectNode(
   options: NodeClientOptions,
 ): Promise<pg.Client> {
   const tls = loadServerTls(node.tls, `node ${node.name}`)
-  const attempts = tlsAttempts(tls, node.host)
+  const attempts = tlsAttempts(tls, node.serverName ?? node.host)
   for (const [index, ssl] of attempts.entries()) {
     const client = new pg.Client({
       host: node.host,

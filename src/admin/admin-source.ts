@@ -30,6 +30,8 @@ export interface NodeRow {
   readonly sv_login: number
   readonly requests: number
   readonly errors: number
+  /** Where it comes from and what is said of it there: `config`, `patroni: leader, running`. */
+  readonly source: string
 }
 
 export interface PoolRow {

@@ -58,6 +58,7 @@ export const nodeColumns: Columns<NodeRow> = [
   ['sv_login', 'int8'],
   ['requests', 'int8'],
   ['errors', 'int8'],
+  ['source', 'text'],
 ]
 
 export const poolColumns: Columns<PoolRow> = [

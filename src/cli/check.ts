@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import { type ConfigFlags, configFromFlags } from '../config/config-from-flags.ts'
+import { type Discover, type Discovered, discoverOnce } from './cluster-nodes.ts'
 import { type CommandIo, ExitWith } from './command-io.ts'
 import { withConfigOptions } from './config-options.ts'
 import { errorLine } from './error-line.ts'
@@ -9,44 +10,75 @@ import { inspectNode, type NodeFacts } from './inspect-node.ts'
 export type Inspect = (node: NodeConfig, cluster: ClusterConfig) => Promise<NodeFacts>
 
 /** `pgsplit check`: one line per node; exit code 1 when something is wrong. */
-export function checkCommand(io: CommandIo, inspect: Inspect = inspectNode): Command {
+export function checkCommand(
+  io: CommandIo,
+  inspect: Inspect = inspectNode,
+  discover: Discover = discoverOnce,
+): Command {
   return withConfigOptions(new Command('check'))
     .description('check the configuration and try its nodes')
     .action(async (flags: ConfigFlags) => {
       const { clusters } = configFromFlags(flags, { env: io.env })
-      const looks = await Promise.all(clusters.map((cluster) => look(cluster, inspect)))
+      const looks = await Promise.all(clusters.map((cluster) => look(cluster, inspect, discover)))
       const reports = looks.flat()
       for (const { line } of reports) io.print(line)
-      const problems = reports.filter((report) => !report.isWell).length
-      if (problems > 0) {
-        io.complain(`nodes with problems: ${problems} of ${reports.length}`)
+      const nodes = reports.filter(({ isNode }) => isNode)
+      const problems = nodes.filter(({ isWell }) => !isWell).length
+      if (reports.some(({ isWell }) => !isWell)) {
+        io.complain(`nodes with problems: ${problems} of ${nodes.length}`)
         throw new ExitWith(1)
       }
-      io.print(`the configuration is valid; nodes that are well: ${reports.length}`)
+      io.print(`the configuration is valid; nodes that are well: ${nodes.length}`)
     })
 }
 
 interface Report {
+  /** false: it tells of what lists the nodes. */
+  readonly isNode: boolean
   readonly line: string
   readonly isWell: boolean
 }
 
-async function look(cluster: ClusterConfig, inspect: Inspect): Promise<Report[]> {
+async function look(
+  cluster: ClusterConfig,
+  inspect: Inspect,
+  discover: Discover,
+): Promise<Report[]> {
+  const discovered = await discover(cluster)
   const looks = await Promise.all(
-    cluster.nodes.map(async (node) => {
+    [...cluster.nodes, ...(discovered?.nodes ?? [])].map(async (node) => {
       const facts = await inspect(node, cluster).catch((error: unknown) => failureOf(error, node))
       return { node, facts }
     }),
   )
   const answers = looks.flatMap(({ facts }) => (typeof facts === 'string' ? [] : [facts]))
   const primary = answers.find((facts) => !facts.isStandby)
-  return looks.map(({ node, facts }) => {
+  const nodes = looks.map(({ node, facts }) => {
     const wrong = typeof facts === 'string' ? [facts] : faults(facts, node, cluster, primary)
     const found = typeof facts === 'string' ? wrong : [describe(facts, primary), ...wrong]
     const isWell = wrong.length === 0
     const who = `${cluster.name}  ${node.name}  ${node.host}:${node.port}`
-    return { isWell, line: `${isWell ? 'ok  ' : 'FAIL'}  ${who}  ${found.join('; ')}` }
+    return {
+      isNode: true,
+      isWell,
+      line: `${isWell ? 'ok  ' : 'FAIL'}  ${who}  ${found.join('; ')}`,
+    }
   })
+  if (discovered === null) return nodes
+  return [discoveryReport(cluster, discovered, primary !== undefined), ...nodes]
+}
+
+function discoveryReport(cluster: ClusterConfig, found: Discovered, hasPrimary: boolean): Report {
+  const isEmpty = found.found.length === 0
+  const parts = [
+    ...(isEmpty ? [] : [found.found.join(', ')]),
+    ...(found.complaint === null ? [] : [found.complaint]),
+    ...(isEmpty || hasPrimary ? [] : ['no node that answers is a primary']),
+  ]
+  const isWell = found.complaint === null && !isEmpty && hasPrimary
+  const text = parts.join('; ') || 'it lists no node'
+  const line = `${isWell ? 'ok  ' : 'FAIL'}  ${cluster.name}  ${found.kind}  ${text}`
+  return { isNode: false, isWell, line }
 }
 
 /** The line already names the address; Node's error begins with it. */
@@ -63,16 +95,19 @@ export function faults(
   primary: NodeFacts | undefined,
 ): string[] {
   const found: string[] = []
-  if (node.role === 'primary' && facts.isStandby) {
+  // Where nodes are discovered, roles are expected to move.
+  const hasRole = cluster.discovery === null
+  if (hasRole && node.role === 'primary' && facts.isStandby) {
     found.push('is a standby, not the primary; put it under replicas')
   }
-  if (node.role === 'replica' && !facts.isStandby) {
+  if (hasRole && node.role === 'replica' && !facts.isStandby) {
     found.push('is a primary, not a replica; check that it follows the primary')
   }
   if (primary !== undefined && primary.systemIdentifier !== facts.systemIdentifier) {
     found.push('belongs to another cluster than the primary (its system identifier differs)')
   }
-  if (node.role === 'primary' && !facts.mayLookUp) found.push(lookupFault(cluster, node))
+  const isPrimary = hasRole ? node.role === 'primary' : !facts.isStandby
+  if (isPrimary && !facts.mayLookUp) found.push(lookupFault(cluster, node))
   if (cluster.pool.size > facts.maxConnections) {
     found.push(
       `pool.size ${cluster.pool.size} is more than its max_connections ${facts.maxConnections}; lower pool.size`,

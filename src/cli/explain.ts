@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import { type ConfigFlags, configFromFlags } from '../config/config-from-flags.ts'
 import { ConfigError } from '../errors.ts'
+import { discoverOnce } from './cluster-nodes.ts'
 import { type CommandIo, ExitWith } from './command-io.ts'
 import { withConfigOptions } from './config-options.ts'
 
@@ -50,14 +51,25 @@ export function explainCommand(io: CommandIo, openJudge: OpenJudge): Command {
       const { database, json: _, ...config } = flags
       const { clusters } = configFromFlags(config, { env: io.env })
       const cluster = clusterOf(clusters, database)
-      const primary = cluster?.nodes[0]
-      if (cluster === undefined || primary === undefined) {
+      if (cluster === undefined) {
         throw new ConfigError('--database', 'no cluster of the configuration has this database')
       }
+      const primary = await primaryOf(cluster)
       const judge = await openJudge(primary, cluster, database ?? primary.login.database)
       if (sql === undefined) await answerLines(io, judge)
       else for (const line of describe(explain(sql, judge))) io.print(line)
     })
+}
+
+/** Whom the file or its source of nodes takes for the primary; any node has the same catalog. */
+async function primaryOf(cluster: ClusterConfig): Promise<NodeConfig> {
+  const [listed] = cluster.nodes
+  if (listed?.role === 'primary') return listed
+  const discovered = await discoverOnce(cluster)
+  const primary = discovered?.nodes[0] ?? listed
+  if (primary !== undefined) return primary
+  const reason = discovered?.complaint ?? 'nothing is listed'
+  throw new ConfigError(`clusters.${cluster.name}.discovery`, `no node was found: ${reason}`)
 }
 
 function clusterOf(clusters: readonly ClusterConfig[], database: string | undefined) {

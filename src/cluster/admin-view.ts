@@ -77,6 +77,7 @@ function nodeRows(cluster: Cluster): NodeRow[] {
       sv_login: counts.login,
       requests: cluster.counters.requests[node.index] ?? 0,
       errors: cluster.counters.errors[node.index] ?? 0,
+      source: cluster.members.at(node.index)?.source ?? '',
     }
   })
 }
@@ -231,7 +232,7 @@ function statsRows(cluster: Cluster): StatsRow[] {
 function databaseRows(cluster: Cluster): DatabaseRow[] {
   const { pool, databases } = cluster.config
   return databases.flatMap((name) =>
-    cluster.config.nodes.map((node) => ({
+    cluster.members.all.map(({ node }) => ({
       name,
       host: node.host,
       port: node.port,

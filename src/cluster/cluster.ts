@@ -9,7 +9,7 @@ import {
 import type { ClusterConfig, LimitsConfig, NodeConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { loadServerTls, type ServerTls } from '../net/tls-options.ts'
+import type { ServerTls } from '../net/tls-options.ts'
 import { connectNode } from '../node-client.ts'
 import type { PoolOptions } from '../pool/pooled.ts'
 import { createBalancer } from '../routing/balancers/create-balancer.ts'
@@ -21,10 +21,12 @@ import { cancelServer } from '../server/cancel-request.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
 import { Monitor } from '../topology/monitor.ts'
-import type { NodeSpec } from '../topology/node.ts'
 import { PositionSampler, type PrimaryPosition } from '../topology/position-sampler.ts'
-import type { Snapshot } from '../topology/snapshot.ts'
+import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
+import { Departures } from './departures.ts'
+import { Members, specOf } from './members.ts'
+import { Membership } from './membership.ts'
 import { probeOpener } from './open-probe.ts'
 import { openServer } from './open-server.ts'
 import { Scope } from './scope.ts'
@@ -42,10 +44,12 @@ export class Cluster implements ClusterAccess {
   readonly limits: SessionLimits
   readonly counters: ClusterCounters = newCounters()
   readonly monitor: Monitor
+  readonly members: Members
   readonly scopes = new Map<string, Scope>()
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   readonly #router: Router
-  readonly #tls: readonly ServerTls[]
+  readonly #membership: Membership | null
+  readonly #departures: Departures
   readonly #sampler: PositionSampler
   readonly #log: Logger
   readonly #pruner: NodeJS.Timeout
@@ -61,11 +65,12 @@ export class Cluster implements ClusterAccess {
       preparedStatements: config.pool.preparedStatements,
       poolMode: config.pool.mode,
     }
-    this.#tls = config.nodes.map((node) => loadServerTls(node.tls, `clusters.${config.name}.tls`))
+    this.members = new Members(config)
     const { routing } = config
-    const openProbe = probeOpener(config.nodes, this.#tls)
+    const openProbe = probeOpener((index) => this.members.at(index))
     this.monitor = new Monitor({
-      nodes: config.nodes.map(specOf),
+      nodes: this.members.all.map(specOf),
+      isOpen: config.discovery !== null,
       openProbe,
       probeIntervalMs: config.monitor.probeIntervalMs,
       probeTimeoutMs: config.monitor.probeTimeoutMs,
@@ -98,16 +103,33 @@ export class Cluster implements ClusterAccess {
       snapshot: () => this.monitor.snapshot,
       nowMs: () => this.nowMs(),
     })
+    this.#departures = new Departures({
+      members: this.members,
+      monitor: this.monitor,
+      sampler: this.#sampler,
+      scopes: this.scopes,
+      load: this.load,
+      counters: this.counters,
+      drainTimeoutMs: limits.drainTimeoutMs,
+      nowMs: () => this.nowMs(),
+    })
+    this.monitor.onSnapshot((snapshot) => this.#departures.note(snapshot))
+    const { discovery } = config
+    const { monitor, members } = this
+    this.#membership =
+      discovery === null
+        ? null
+        : new Membership({ config, discovery, members, monitor, log: this.#log })
     this.#pruner = setInterval(() => this.#prune(), pruneEveryMs)
     this.#pruner.unref()
   }
 
   node(index: number): NodeConfig {
-    return this.config.nodes[index] as NodeConfig
+    return this.members.of(index).node
   }
 
   tls(index: number): ServerTls {
-    return this.#tls[index] as ServerTls
+    return this.members.of(index).tls
   }
 
   get snapshot(): Snapshot {
@@ -115,12 +137,14 @@ export class Cluster implements ClusterAccess {
   }
 
   async start(): Promise<void> {
+    await this.#membership?.start()
     await this.monitor.start()
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#pruner)
     this.#sampler.stop()
+    await this.#membership?.stop()
     const error = new PgSplitError({ sqlstate: '57P01', message: 'pgsplit is shutting down' })
     for (const scope of this.scopes.values()) scope.close(error)
     for (const catalog of this.#catalogs.values()) catalog.stop()
@@ -140,7 +164,7 @@ export class Cluster implements ClusterAccess {
   }
 
   isReplica(nodeIndex: number): boolean {
-    return this.monitor.snapshot.nodes[nodeIndex]?.role === 'replica'
+    return nodeAt(this.monitor.snapshot, nodeIndex)?.role === 'replica'
   }
 
   reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void {
@@ -237,23 +261,14 @@ export class Cluster implements ClusterAccess {
 
   /** A host that is gone without a word never resets its connections. */
   #leaveSilent(nodeId: string): void {
-    const index = this.config.nodes.findIndex(({ name }) => name === nodeId)
-    if (!this.isReplica(index)) return
-    for (const scope of this.scopes.values()) scope.leaveSilent(index)
+    for (const { node, index } of this.members.all) {
+      if (node.name !== nodeId || !this.isReplica(index)) continue
+      for (const scope of this.scopes.values()) scope.leaveSilent(index)
+    }
   }
 
   #prune(): void {
     for (const scope of this.scopes.values()) scope.prune()
-  }
-}
-
-function specOf(node: NodeConfig, index: number): NodeSpec {
-  return {
-    id: node.name,
-    index,
-    host: node.host,
-    port: node.port,
-    zone: node.zone ?? null,
-    weight: node.weight,
+    this.#departures.reap()
   }
 }

@@ -7,13 +7,17 @@ import { type OpenProbe, pgProbeOpener } from '../topology/probe-connection.ts'
  * Probe connections as the monitor's role, with sslmode's attempts in libpq's order. What worked is
  * tried first the next time, so that a probe normally dials once.
  */
-export function probeOpener(nodes: readonly NodeConfig[], tls: readonly ServerTls[]): OpenProbe {
-  const worked = new Map<number, number>()
+export function probeOpener(
+  nodeOf: (index: number) => { readonly node: NodeConfig; readonly tls: ServerTls } | undefined,
+): OpenProbe {
+  const worked = new WeakMap<NodeConfig, number>()
   return async (spec, call) => {
-    const node = nodes[spec.index] as NodeConfig
-    const attempts = tlsAttempts(tls[spec.index] as ServerTls, node.host)
+    const found = nodeOf(spec.index)
+    if (found === undefined) throw new Error(`node ${spec.id} has left the cluster`)
+    const { node, tls } = found
+    const attempts = tlsAttempts(tls, node.host)
     const password = node.login.password?.reveal()
-    const first = worked.get(spec.index) ?? 0
+    const first = worked.get(node) ?? 0
     const order = [first, ...attempts.keys()].filter((one, at, all) => all.indexOf(one) === at)
     for (const [at, index] of order.entries()) {
       try {
@@ -24,7 +28,7 @@ export function probeOpener(nodes: readonly NodeConfig[], tls: readonly ServerTl
           ssl: attempts[index] ?? false,
         }))
         const connection = await open(spec, call)
-        worked.set(spec.index, index)
+        worked.set(node, index)
         return connection
       } catch (error) {
         if (at === order.length - 1 || !mayDiffer(error)) throw error

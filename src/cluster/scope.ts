@@ -162,6 +162,33 @@ export class Scope implements SessionScope, ServerConnectionEvents {
     pool.failWaiters(error)
   }
 
+  /** The node leaves: no connection there is kept beyond its present use. */
+  retire(nodeIndex: number): void {
+    this.pools.get(nodeIndex)?.recycle()
+  }
+
+  /** The node's time is up: who still uses it is told. */
+  abandon(nodeIndex: number, error: Error): void {
+    const pool = this.pools.get(nodeIndex)
+    if (pool === undefined) return
+    pool.close(error)
+    for (const connection of [...pool.connections]) connection.destroy(error)
+  }
+
+  /** Whether nothing of this scope is at the node or on its way there. */
+  isEmpty(nodeIndex: number): boolean {
+    const pool = this.pools.get(nodeIndex)
+    if (pool === undefined) return true
+    const { connecting, waiting } = pool.counts()
+    return pool.connections.size === 0 && connecting === 0 && waiting === 0
+  }
+
+  /** The node has left, and its index may be given to another one. */
+  forget(nodeIndex: number): void {
+    this.pools.get(nodeIndex)?.close(new Error('the node has left the cluster'))
+    this.pools.delete(nodeIndex)
+  }
+
   prune(): void {
     for (const pool of this.pools.values()) pool.prune()
   }

@@ -2,6 +2,7 @@
  * The resolved configuration: defaults filled in, durations in milliseconds, sizes in bytes,
  * secrets wrapped. What each option means is said once, in `schema.ts`.
  */
+import type { SourceOptions } from '../discovery/create-source.ts'
 import type { ClientTlsOptions, ServerTlsOptions } from '../net/tls-options.ts'
 import type { Secret } from './secret.ts'
 
@@ -26,8 +27,10 @@ export interface ClusterConfig {
   readonly name: string
   /** Database names clients may ask for; `*` is every name that no other cluster lists. */
   readonly databases: readonly string[]
-  /** The configured primary first, then the replicas; the names are unique. */
+  /** The configured primary first, then the replicas; the names are unique. With discovery maybe none. */
   readonly nodes: readonly NodeConfig[]
+  /** Where further nodes come from; null = nowhere. */
+  readonly discovery: DiscoveryConfig | null
   readonly monitor: MonitorConfig
   readonly routing: RoutingConfig
   readonly pool: PoolConfig
@@ -37,15 +40,27 @@ export interface ClusterConfig {
 export interface NodeConfig {
   readonly name: string
   /** What the file says. Who is primary in truth is for the monitor to find out. */
-  readonly role: 'primary' | 'replica'
+  readonly role: 'primary' | 'replica' | 'any'
   readonly host: string
   readonly port: number
+  /** Name that its certificate must have; absent = `host`. */
+  readonly serverName?: string
   readonly zone: string | undefined
-  /** Share of the reads, relative to the other replicas: 1 to 1000. */
+  /** Share of the reads, relative to the other replicas: 1 to 1000; 0 = none (discovered nodes only). */
   readonly weight: number
   /** For `loadServerTls`; file names are absolute and were readable at start. */
   readonly tls: ServerTlsOptions
   /** Who the monitor logs in as at this node. */
+  readonly login: MonitorLogin
+}
+
+export interface DiscoveryConfig {
+  readonly source: SourceOptions
+  readonly intervalMs: number
+  /** How long a node must be missing until it leaves. */
+  readonly removeAfterMs: number
+  /** What every discovered node gets; its certificate's authorities, and who the monitor is there. */
+  readonly tls: ServerTlsOptions
   readonly login: MonitorLogin
 }
 

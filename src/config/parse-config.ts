@@ -106,7 +106,11 @@ function resolveAdmin(
 
 function monitorUsers(clusters: readonly ClusterConfig[]): AdminUser[] {
   const users = new Map<string, AdminUser>()
-  for (const { login } of clusters.flatMap((cluster) => cluster.nodes)) {
+  const logins = clusters.flatMap(({ nodes, discovery }) => [
+    ...nodes.map(({ login }) => login),
+    ...(discovery === null ? [] : [discovery.login]),
+  ])
+  for (const login of logins) {
     if (users.has(login.user)) continue
     users.set(login.user, { name: login.user, password: login.password, verifier: undefined })
   }

@@ -1,13 +1,21 @@
+import type { SourceOptions } from '../discovery/create-source.ts'
 import { ConfigError } from '../errors.ts'
-import type { ClusterConfig, MonitorLogin, NodeConfig, RoutingConfig } from './config.ts'
+import type {
+  ClusterConfig,
+  DiscoveryConfig,
+  MonitorLogin,
+  NodeConfig,
+  RoutingConfig,
+} from './config.ts'
 import { type NodeUrl, parseNodeUrl } from './node-url.ts'
 import { NodeUrlError } from './node-url-error.ts'
 import { resolveAuth } from './resolve-auth.ts'
-import { resolveServerTls } from './resolve-tls.ts'
+import { resolveSource } from './resolve-discovery.ts'
+import { resolveServerTls, type ServerTlsInput } from './resolve-tls.ts'
 import type { ClusterInput } from './schema-cluster.ts'
 import { Secret } from './secret.ts'
 
-type NodeInput = ClusterInput['primary']
+type NodeInput = NonNullable<ClusterInput['primary']>
 
 /** Turns a cluster's options into a ClusterConfig: URLs parsed, files read, names given. */
 export function resolveCluster(
@@ -16,8 +24,19 @@ export function resolveCluster(
   directory: string,
 ): ClusterConfig {
   const path = `clusters.${name}`
+  const source = resolveSource(input.discovery, `${path}.discovery`, directory)
+  if (input.primary === undefined && source === null) {
+    throw new ConfigError(
+      `${path}.primary`,
+      'is missing; expected a connection URL or a section with url',
+    )
+  }
   const nodes = [
-    resolveNode(input.primary, { role: 'primary', name: 'primary', path: `${path}.primary` }),
+    ...(input.primary === undefined
+      ? []
+      : [
+          resolveNode(input.primary, { role: 'primary', name: 'primary', path: `${path}.primary` }),
+        ]),
     ...input.replicas.map((replica, index) =>
       resolveNode(replica, {
         role: 'replica',
@@ -32,6 +51,7 @@ export function resolveCluster(
     name,
     databases: input.databases,
     nodes,
+    discovery: source === null ? null : resolveDiscovery(source),
     monitor: {
       probeIntervalMs: monitor.probeInterval,
       probeTimeoutMs: monitor.probeTimeout,
@@ -51,6 +71,41 @@ export function resolveCluster(
     auth: resolveAuth(input.auth, `${path}.auth`),
   }
 
+  /** Discovered nodes are as the primary of the file, unless `monitor` and `tls` say otherwise. */
+  function resolveDiscovery(from: SourceOptions): DiscoveryConfig {
+    const { interval, removeAfter } = input.discovery
+    const [model] = nodes
+    const user = input.monitor.user ?? model?.login.user
+    if (user === undefined) {
+      throw new ConfigError(
+        `${path}.monitor.user`,
+        'is missing; discovered nodes have no URL that would name the role to log in as',
+      )
+    }
+    return {
+      source: from,
+      intervalMs: interval,
+      removeAfterMs: removeAfter,
+      tls: model?.tls ?? resolveServerTls(tlsOf({}), `${path}.tls`, directory),
+      login: {
+        user,
+        password: input.monitor.password ?? model?.login.password,
+        database: input.monitor.database ?? model?.login.database ?? 'postgres',
+      },
+    }
+  }
+
+  /** What a URL says of TLS goes first. */
+  function tlsOf(url: Partial<ServerTlsInput>): ServerTlsInput {
+    return {
+      sslmode: url.sslmode ?? input.tls.sslmode,
+      sslrootcert: url.sslrootcert ?? input.tls.sslrootcert,
+      sslcert: url.sslcert ?? input.tls.sslcert,
+      sslkey: url.sslkey ?? input.tls.sslkey,
+      sslnegotiation: url.sslnegotiation ?? input.tls.sslnegotiation,
+    }
+  }
+
   function resolveNode(
     node: NodeInput,
     place: Pick<NodeConfig, 'role' | 'name'> & { readonly path: string },
@@ -58,15 +113,9 @@ export function resolveCluster(
     const options = node instanceof Secret ? { url: node, weight: 1 } : node
     const urlPath = node instanceof Secret ? place.path : `${place.path}.url`
     const url = readUrl(options.url, urlPath)
-    const { sslmode, sslrootcert, sslcert, sslkey, sslnegotiation } = url
+    const { sslmode, sslrootcert, sslcert, sslkey } = url
     const tlsPath = sslmode || sslrootcert || sslcert || sslkey ? urlPath : `${path}.tls`
-    const tls = {
-      sslmode: sslmode ?? input.tls.sslmode,
-      sslrootcert: sslrootcert ?? input.tls.sslrootcert,
-      sslcert: sslcert ?? input.tls.sslcert,
-      sslkey: sslkey ?? input.tls.sslkey,
-      sslnegotiation: sslnegotiation ?? input.tls.sslnegotiation,
-    }
+    const tls = tlsOf(url)
     return {
       name: options.name ?? place.name,
       role: place.role,
@@ -122,7 +171,8 @@ function assertDistinct(nodes: readonly NodeConfig[], path: string): void {
   const places = new Map<string, string>()
   const names = new Set<string>()
   for (const [index, node] of nodes.entries()) {
-    const here = index === 0 ? `${path}.primary` : `${path}.replicas[${index - 1}]`
+    const replica = node.role === 'primary' ? -1 : index - (nodes[0]?.role === 'primary' ? 1 : 0)
+    const here = replica < 0 ? `${path}.primary` : `${path}.replicas[${replica}]`
     const place = `${node.host.toLowerCase()} port ${node.port}`
     const other = places.get(place)
     if (other !== undefined) {

@@ -11,6 +11,7 @@ import {
   section,
   text,
 } from './scalars.ts'
+import { discoverySchema } from './schema-discovery.ts'
 
 const file = 'a PEM file'
 const relative = 'Relative to the configuration file.'
@@ -244,11 +245,15 @@ export const clusterSchema = section(
           'Databases that clients may ask for here; `*` is every name that no other cluster lists.',
       })
       .prefault(['*']),
-    primary: node,
+    primary: node.optional().meta({
+      description: 'The primary: its connection URL, or a section with `url` and options.',
+      'x-default': '*required* without `discovery`',
+    }),
     replicas: z
       .array(node, expected('a list of nodes', true))
       .meta({ description: 'The replicas (standbys).' })
       .prefault([]),
+    discovery: discoverySchema.prefault({}),
     monitor: monitor.prefault({}),
     routing: routing.prefault({}),
     pool: pool.prefault({}),

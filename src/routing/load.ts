@@ -40,6 +40,13 @@ export class LoadTable {
     else this.#observe(node, latencyMs)
   }
 
+  /** Another node has this index from here on. */
+  reset(node: number): void {
+    for (const table of [this.inFlight, this.started, this.failed, this.#ewmaMs, this.#stampMs]) {
+      table[node] = 0
+    }
+  }
+
   /**
    * Peak EWMA (Finagle's balancer): a slower answer counts at once, faster ones pull it down only
    * with time. 0 = nothing seen yet, or long ago.

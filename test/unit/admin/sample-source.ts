@@ -25,6 +25,7 @@ export const primary: NodeRow = {
   sv_login: 0,
   requests: 12,
   errors: 0,
+  source: 'config',
 }
 
 const replica: NodeRow = {

@@ -1,0 +1,83 @@
+import type { ClusterConfig, NodeConfig } from '../config/config.ts'
+import { loadServerTls, type ServerTls } from '../net/tls-options.ts'
+import { MAX_NODES, type NodeSpec } from '../topology/node.ts'
+
+/** One node of a cluster as everything but the topology knows it. */
+export interface ClusterMember {
+  readonly index: number
+  readonly node: NodeConfig
+  readonly tls: ServerTls
+  /** Where it comes from, for `SHOW NODES`: `config`, `patroni: leader, running`. */
+  source: string
+  /** When it began to leave, monotonic ms; null = it stays. */
+  leavingSinceMs: number | null
+}
+
+/** The nodes of one cluster by index: those of the file from the start, others as they come and go. */
+export class Members {
+  readonly #members = new Map<number, ClusterMember>()
+  readonly #discoveredTls: ServerTls | null
+  #lastIndex: number
+
+  /** Throws ConfigError for TLS files that can't be read. */
+  constructor({ name, nodes, discovery }: ClusterConfig) {
+    const path = `clusters.${name}.tls`
+    for (const [index, node] of nodes.entries()) {
+      this.#enter(index, node, loadServerTls(node.tls, path), 'config')
+    }
+    this.#discoveredTls = discovery === null ? null : loadServerTls(discovery.tls, path)
+    this.#lastIndex = nodes.length - 1
+  }
+
+  get all(): readonly ClusterMember[] {
+    return [...this.#members.values()]
+  }
+
+  at(index: number): ClusterMember | undefined {
+    return this.#members.get(index)
+  }
+
+  /** The node with this index. Throws when it has left: nothing may refer to it any more. */
+  of(index: number): ClusterMember {
+    const member = this.#members.get(index)
+    if (member === undefined) throw new Error(`node ${index} has left the cluster`)
+    return member
+  }
+
+  /** Gives a discovered node an index; null when all are in use. */
+  join(node: NodeConfig, source: string): ClusterMember | null {
+    const tls = this.#discoveredTls
+    if (tls === null || this.#members.size >= MAX_NODES) return null
+    // Round and round, so that an index rests as long as possible before it is used again.
+    do this.#lastIndex = (this.#lastIndex + 1) % MAX_NODES
+    while (this.#members.has(this.#lastIndex))
+    return this.#enter(this.#lastIndex, node, named(tls, node), source)
+  }
+
+  remove(index: number): void {
+    this.#members.delete(index)
+  }
+
+  #enter(index: number, node: NodeConfig, tls: ServerTls, source: string): ClusterMember {
+    const member: ClusterMember = { index, node, tls, source, leavingSinceMs: null }
+    this.#members.set(index, member)
+    return member
+  }
+}
+
+/** TLS for a node whose certificate has another name than the address that is dialled. */
+function named(tls: ServerTls, { serverName }: NodeConfig): ServerTls {
+  if (serverName === undefined) return tls
+  return { ...tls, connectOptions: () => tls.connectOptions(serverName) }
+}
+
+export function specOf({ index, node }: ClusterMember): NodeSpec {
+  return {
+    id: node.name,
+    index,
+    host: node.host,
+    port: node.port,
+    zone: node.zone ?? null,
+    weight: node.weight,
+  }
+}
