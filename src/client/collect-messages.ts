@@ -1,7 +1,7 @@
 import { ProtocolError } from '../errors.ts'
-import type { StatementClass } from '../sql/statement-class.ts'
+import type { Effect, StatementClass } from '../sql/statement-class.ts'
 import { Cursor } from '../wire/cursor.ts'
-import { frontend } from '../wire/message-types.ts'
+import { frontend, txStatus } from '../wire/message-types.ts'
 import { bareSyncClass, openSegmentClass } from './fixed-class.ts'
 import { classOf, foreignName, intern, judge } from './judge-parse.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
@@ -89,6 +89,15 @@ function collectParse(
     collectTaken(segment, name, buffer.subarray(bodyStart, end))
     return
   }
+  if (isInFailedBlock(session, segment)) {
+    const { effects } = judge(session, buffer, bodyStart, textEnd, end)
+    if (!effects.some(({ kind }) => blockEnds.has(kind))) {
+      writer.begin(frontend.parse).string(takenName).bytes(buffer, bodyStart, end).end()
+      appendWriter(segment)
+      segment.kinds.push(frontend.parse)
+      return
+    }
+  }
   const statement = intern(session, buffer, bodyStart, end, textEnd)
   session.statements.set(name, statement)
   mergeClass(segment, statement.cls)
@@ -121,6 +130,19 @@ function dropsOwn(session: ClientSession, segment: Request, cls: StatementClass)
   // Judged by its own words: they name what the session forgets.
   session.unnamedClass = cls
   return true
+}
+
+const blockEnds: ReadonlySet<Effect['kind']> = new Set([
+  'commit',
+  'rollback',
+  'rollback-to',
+  'prepare-transaction',
+])
+
+/** What is prepared now is refused (25P02), and by the server, whatever it has prepared already. */
+function isInFailedBlock(session: ClientSession, segment: Request): boolean {
+  if (session.localStatus !== txStatus.failed || session.isBroken) return false
+  return session.inFlight.length === 0 && segment.executed.length === 0
 }
 
 /**

@@ -7,7 +7,7 @@ import { abandon, dropLease } from './leave-connection.ts'
 import { refuse } from './refuse-request.ts'
 import { type Request, requestBit } from './request.ts'
 import { maxAttempts, rerun } from './rerun-request.ts'
-import { keeps } from './route-request.ts'
+import { goOn, keeps } from './route-request.ts'
 import { sendOn } from './send-request.ts'
 import type { ClientSession } from './session.ts'
 
@@ -81,7 +81,7 @@ export function prepare(
 ): void {
   session.actual = null
   if (connection.state === session.state) {
-    sendOn(session, request, connection)
+    send(session, request, connection)
     return
   }
   session.waiting = request
@@ -91,10 +91,16 @@ export function prepare(
       abandon(session)
       return
     }
-    if (error === null) sendOn(session, request, connection)
+    if (error === null) send(session, request, connection)
     else settingRefused(session, request, error)
     session.pump()
   })
+}
+
+/** More of a flushed segment may have come while it waited: the node must be right for all of it. */
+function send(session: ClientSession, request: Request, connection: ServerConnection): void {
+  if (request.isFlushed && session.lease === connection) goOn(session, request, connection)
+  else sendOn(session, request, connection)
 }
 
 function settingRefused(session: ClientSession, request: Request, error: ErrorFields): void {

@@ -19,6 +19,8 @@ export const scriptOp = {
   /** The client asked; the server was not. */
   inventParse: 2,
   inventClose: 3,
+  /** The client asked, and has its answer from another server connection. */
+  settled: 4,
 } as const
 
 /** A Parse of a named statement inside `Request.bytes`, which is left out where it is prepared. */
@@ -38,6 +40,8 @@ export interface RequestOwner {
   forward(request: Request, buffer: Uint8Array, start: number, end: number): void
   /** May the error be healed by running the request again? True: nothing more is forwarded. */
   heal(request: Request, fields: ErrorFields): boolean
+  /** What was flushed of a request that is to move has been answered, or has failed. */
+  onAnswered(request: Request): void
   /** COPY … FROM STDIN has begun. */
   onCopyIn(request: Request): void
   /** An error in front of the segment's Query: server and client now wait for Sync. */
@@ -111,10 +115,15 @@ export class Request implements ReplyReceiver {
   isComplete = false
   /** Bytes of the segment have been sent on a Flush: it can't run elsewhere. */
   isFlushed = false
-  /** How far `bytes`, `kinds` and `parses` were sent. */
+  /** It goes to the primary as soon as what was flushed has been answered. */
+  isMoving = false
+  /** Entries of `kinds` that another server connection has answered. */
+  settledKinds = 0
+  /** How far `bytes`, `kinds`, `parses` and `executed` were sent. */
   sentBytes = 0
   sentKinds = 0
   sentParses = 0
+  sentExecutes = 0
   script: number[] | null = null
   scriptStatements: (PreparedStatement | null)[] = []
   scriptAt = 0
@@ -191,7 +200,7 @@ export class Request implements ReplyReceiver {
       this.#release()
       const override = this.override ?? this.#renamed(buffer, start, end, this.error.message)
       if (override === null) this.#extend(buffer, start, end)
-      this.onChunkEnd()
+      this.#passOn()
       if (override !== null) this.owner.forward(this, override, 0, override.length)
       if (this.scriptAt < this.scriptQueryAt) this.owner.onSkipped(this)
       return
@@ -237,7 +246,7 @@ export class Request implements ReplyReceiver {
     const own = this.owner.parameterFor(this, frame)
     if (own === null) return
     this.#release()
-    this.onChunkEnd()
+    this.#passOn()
     this.owner.forward(this, own, 0, own.length)
   }
 
@@ -268,6 +277,23 @@ export class Request implements ReplyReceiver {
   }
 
   onChunkEnd(): void {
+    this.#passOn()
+    if (this.isFlushed) this.#afterFlush()
+  }
+
+  /** All that was sent has been answered. */
+  get isAnswered(): boolean {
+    return this.error !== null || this.scriptAt >= (this.script?.length ?? 0)
+  }
+
+  /** What the server was not asked must not wait for what is sent later. */
+  #afterFlush(): void {
+    if (this.script === null || this.isHealing) return
+    if (this.error === null) this.#invent(false)
+    if (this.isMoving && this.isAnswered) this.owner.onAnswered(this)
+  }
+
+  #passOn(): void {
     const buffer = this.#rangeBuffer
     if (buffer === null) return
     this.#rangeBuffer = null
@@ -290,7 +316,7 @@ export class Request implements ReplyReceiver {
       for (const message of this.owner.parametersAtEnd(this)) this.#say(message)
     }
     this.#extend(buffer, start, end)
-    this.onChunkEnd()
+    this.#passOn()
     this.owner.onDone(this, status)
   }
 
@@ -304,7 +330,15 @@ export class Request implements ReplyReceiver {
   inventPending(): void {
     if (this.script === null || this.error !== null) return
     this.#invent(false)
-    this.onChunkEnd()
+    this.#passOn()
+  }
+
+  /** Forgets what was collected and not sent, a Query at its end. */
+  dropUnsent(): void {
+    this.size = this.sentBytes
+    this.kinds.length = this.sentKinds
+    this.executed.length = this.sentExecutes
+    this.queryAt = -1
   }
 
   /** Makes the request as new, to be sent to another connection. */
@@ -318,6 +352,7 @@ export class Request implements ReplyReceiver {
     this.sentBytes = 0
     this.sentKinds = 0
     this.sentParses = 0
+    this.sentExecutes = 0
     this.script = null
     this.scriptQueryAt = -1
     this.hasEarlierUnnamed = false
@@ -360,7 +395,7 @@ export class Request implements ReplyReceiver {
       this.#rangeEnd = end
       return
     }
-    this.onChunkEnd()
+    this.#passOn()
     this.#rangeBuffer = buffer
     this.#rangeStart = start
     this.#rangeEnd = end
@@ -387,13 +422,13 @@ export class Request implements ReplyReceiver {
       const op = script[this.scriptAt]
       if (op === scriptOp.inventParse) this.#say(parseComplete)
       else if (op === scriptOp.inventClose) this.#say(closeComplete)
-      else if (!isEnd) return
+      else if (op !== scriptOp.settled && !isEnd) return
       this.scriptAt++
     }
   }
 
   #say(message: Buffer): void {
-    this.onChunkEnd()
+    this.#passOn()
     if (this.isForwarded) this.owner.forward(this, message, 0, message.length)
     else this.#held.push(message)
   }

@@ -1,9 +1,11 @@
 import type { ErrorFacts } from '../errors.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { NO_CATALOG } from '../sql/classifier.ts'
+import type { Effect } from '../sql/statement-class.ts'
 import { sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { openSegmentClass } from './fixed-class.ts'
+import { maxMovableBytes, mayMove, move } from './move-request.ts'
 import { checkout, prepare } from './obtain-connection.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
@@ -27,27 +29,66 @@ export function dispatch(session: ClientSession, request: Request): void {
 }
 
 /** More of a segment that was flushed. */
-function goOn(session: ClientSession, request: Request, connection: ServerConnection): void {
-  if (request.refusal === null) request.refusal = refusalOf(session, request, connection)
-  else {
+export function goOn(session: ClientSession, request: Request, connection: ServerConnection): void {
+  if (request.isMoving && !request.isAnswered) return
+  request.isMoving = false
+  if (request.refusal !== null) {
     // Refused already: the server skips up to Sync.
     if (request.isComplete) connection.send(sync)
+    return
+  }
+  if (request.error === null) {
+    if (isMisplaced(session, request, connection)) {
+      move(session, request, connection)
+      return
+    }
+    request.refusal = refusalOf(session, request, connection)
+  } else if (request.queryAt >= request.sentKinds) {
+    // It failed while its Query waited for the move: the server skips to Sync, and so do we.
+    request.dropUnsent()
+    session.onSkipped(request)
     return
   }
   sendOn(session, request, connection)
 }
 
+/** A replica was right for what came before; this belongs to the primary, and may still go there. */
+function isMisplaced(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+): boolean {
+  if (!session.cluster.isReplica(connection.nodeIndex)) return false
+  if (session.transaction !== null) {
+    if (refusalOf(session, request, connection) === null) return false
+  } else {
+    const { verdict } = request.cls
+    const isRead = verdict === 'replica' || verdict === 'either'
+    if (isRead && !isOpen(request)) return false
+  }
+  return mayMove(session, request, connection)
+}
+
+/** What will come behind the Flush is not known: anything may. */
+function isOpen(request: Request): boolean {
+  if (!request.isFlushed || request.isComplete) return false
+  return request.executed.length > 0 || request.size > maxMovableBytes
+}
+
 /** Why the request must not run on the connection that the session has, or null. */
-function refusalOf(
+export function refusalOf(
   session: ClientSession,
   request: Request,
   connection: ServerConnection,
 ): ErrorFacts | null {
   const { verdict } = request.cls
   const isRead = verdict === 'replica' || verdict === 'either' || verdict === 'control'
-  // SHOW tells what the transaction really has; and while the catalog is read anew, nothing is proved.
+  // SHOW tells what the transaction has, but for what a standby has; and while the catalog is read anew, nothing is proved.
   const { keyword, reason } = request.cls
-  const isHarmless = isRead || isPlainWrite(request) || keyword === 'show' || reason === NO_CATALOG
+  // In a failed transaction the server has its own answer to everything.
+  if (connection.status === txStatus.failed) return null
+  const isShow = keyword === 'show' && !request.effects.some(tellsStandby)
+  const isHarmless = isRead || isPlainWrite(request) || isShow || reason === NO_CATALOG
   if (isHarmless || !session.cluster.isReplica(connection.nodeIndex)) return null
   // On a standby such a statement may succeed silently and mean nothing (advisory locks …).
   return {
@@ -57,9 +98,19 @@ function refusalOf(
   }
 }
 
+function tellsStandby(effect: Effect): boolean {
+  return effect.kind === 'show' && effect.name === 'in_hot_standby'
+}
+
 /** In a transaction or pinned: the node is given. */
 function runOnLease(session: ClientSession, request: Request, lease: ServerConnection): void {
+  request.onReplica = session.cluster.isReplica(lease.nodeIndex)
   request.refusal = refusalOf(session, request, lease)
+  if (request.refusal !== null && mayMove(session, request, lease)) {
+    request.refusal = null
+    move(session, request, lease)
+    return
+  }
   // After a RESET the connection has the server's default where the client has its startup value.
   const canSync = session.inFlight.length === 0 && lease.status !== txStatus.failed
   if (lease.state !== session.state && canSync) prepare(session, request, lease)
@@ -68,7 +119,7 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
 
 /** Refused by a standby with 25006 exactly as a primary refuses it in a READ ONLY transaction. */
 function isPlainWrite(request: Request): boolean {
-  return /^(insert|update|delete|merge|truncate|create|drop|alter|vacuum|grant|revoke)$/.test(
+  return /^(insert|update|delete|merge|truncate|create|drop|alter|grant|revoke)$/.test(
     request.cls.keyword,
   )
 }
@@ -77,8 +128,7 @@ export function route(session: ClientSession, request: Request): void {
   const { cluster, facts } = session
   facts.pendingBegin = session.deferred?.modes ?? null
   // After a Flush the rest of the segment must run on the same node, whatever it will be.
-  const isOpen = request.isFlushed && !request.isComplete && request.executed.length > 0
-  const cls = isOpen && session.deferred === null ? openSegmentClass : request.cls
+  const cls = isOpen(request) && session.deferred === null ? openSegmentClass : request.cls
   const chosen = cluster.route(cls, facts, request.exclude)
   const { node } = chosen
   session.lastReason = chosen.reason

@@ -70,7 +70,9 @@ export function sendSegment(request: Request, connection: ServerConnection, limi
   if (request.queryAt >= 0) connection.unnamed = 0
   else if (request.unnamedSerial !== 0) connection.unnamed = request.unnamedSerial
   // What can't run elsewhere any more need not be kept.
-  if (request.isFlushed) request.size = 0
+  const isKept = request.onReplica && request.executed.length === 0
+  if (request.isFlushed && !isKept) request.size = 0
+  request.sentExecutes = request.executed.length
   request.sentBytes = request.size
   request.sentKinds = request.kinds.length
   request.sentParses = request.parses.length
@@ -154,19 +156,22 @@ function sendScripted(request: Request, connection: ServerConnection, script: nu
   for (let unit = request.sentKinds; unit < request.kinds.length; unit++) {
     const kind = request.kinds[unit]
     const range = request.parses[parse]
+    const isSettled = unit < request.settledKinds
     if (range !== undefined && range.unit === unit) {
       parse++
       if (connection.prepared.has(range.statement.serverName)) {
         if (range.start > at) connection.send(request.bytes, at, range.start)
         at = range.end
-        push(request, script, scriptOp.inventParse, null)
+        push(request, script, isSettled ? scriptOp.settled : scriptOp.inventParse, null)
       } else {
         connection.prepared.set(range.statement.serverName, true)
-        push(request, script, scriptOp.forward, range.statement)
+        push(request, script, isSettled ? scriptOp.swallow : scriptOp.forward, range.statement)
       }
     } else {
       if (unit === request.queryAt) request.scriptQueryAt = script.length
-      push(request, script, kind === 0 ? scriptOp.inventClose : scriptOp.forward, null)
+      const isInvented = kind === 0
+      if (isSettled) push(request, script, isInvented ? scriptOp.settled : scriptOp.swallow, null)
+      else push(request, script, isInvented ? scriptOp.inventClose : scriptOp.forward, null)
     }
   }
   if (request.size > at) connection.send(request.bytes, at, request.size)

@@ -1,9 +1,11 @@
 import type { ServerConnection } from '../server/server-connection.ts'
+import type { Effect } from '../sql/statement-class.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
 import type { Request } from './request.ts'
 import { sendSegment } from './segment.ts'
 import type { ClientSession } from './session.ts'
+import type { Transaction } from './transaction.ts'
 
 export function sendOn(
   session: ClientSession,
@@ -11,6 +13,7 @@ export function sendOn(
   connection: ServerConnection,
 ): void {
   const isFirst = request.connection === null
+  if (session.transaction !== null) noteInTransaction(session, session.transaction, request)
   if (isFirst) {
     request.connection = connection
     request.nodeIndex = connection.nodeIndex
@@ -26,6 +29,7 @@ export function sendOn(
     if (session.deferred !== null) {
       request.begin = session.deferred
       session.deferred = null
+      if (session.transaction !== null) session.transaction.begin = request.begin
     }
     if (request.begin !== null) {
       connection.unnamed = 0
@@ -56,6 +60,21 @@ export function sendOn(
   }
   if (request.kind === 'simple') connection.unnamed = 0
   connection.request(request.bytes, 0, request.size, request)
+}
+
+/** Whoever has a savepoint, a cursor or a setting in its transaction can't leave its server. */
+function noteInTransaction(
+  { portals }: ClientSession,
+  transaction: Transaction,
+  { effects, pin }: Request,
+): void {
+  if (!transaction.hasOnlyRead) return
+  const isRead = pin === null && portals.size === 0 && effects.every(leavesNothing)
+  if (!isRead) transaction.hasOnlyRead = false
+}
+
+function leavesNothing(effect: Effect): boolean {
+  return effect.kind === 'show' || (effect.kind === 'copy' && effect.direction === 'out')
 }
 
 /** Fails with 3B001 in a transaction block, and so aborts it; the client sees our own error. */

@@ -24,7 +24,7 @@ import { Pins } from './pins.ts'
 import { reportedAtEnd, reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
 import { mayHeal, moved } from './rerun-request.ts'
-import { dispatch } from './route-request.ts'
+import { dispatch, goOn } from './route-request.ts'
 import type { UnnamedStatement } from './segment.ts'
 import { handleFunctionCall, handleQuery } from './simple.ts'
 import { StatementNames } from './statement-names.ts'
@@ -373,6 +373,10 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   heal(request: Request, fields: ErrorFields): boolean {
     return mayHeal(this, request, fields)
+  }
+
+  onAnswered(request: Request): void {
+    if (request.connection !== null) goOn(this, request, request.connection)
   }
 
   onCopyIn(request: Request): void {

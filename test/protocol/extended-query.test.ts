@@ -89,6 +89,51 @@ describe('an extended query', () => {
     expect(cluster.inUse).toBe(0)
   })
 
+  it('that is only prepared before a Flush goes on at the primary when it turns out to write', async () => {
+    const client = cluster.connect()
+    client.send(front.parse('s', 'SELECT node()'), front.describe('S', 's'), front.flush)
+    client.send(front.bind('s'), front.execute(), front.run('INSERT INTO items VALUES (1)'))
+    expect(await client.send(front.sync).ready()).toBe(
+      '1 · t · T · 2 · D primary · C SELECT 1 · 1 · 2 · C INSERT 0 1 · Z I',
+    )
+    client.send(front.parse('', 'SELECT node()'), front.bind(''), front.describe('P'), front.flush)
+    expect(await client.last('T')).toBe('1 · 2 · T')
+    client.send(front.execute(), front.flush)
+    expect(await client.last('C SELECT 1')).toBe('D primary · C SELECT 1')
+    client.send(front.run('INSERT INTO items VALUES (1)'), front.flush)
+    expect(await client.last('C INSERT 0 1')).toBe('1 · 2 · C INSERT 0 1')
+    expect(await client.send(front.sync).ready()).toBe('Z I')
+    expect(client.unseen).toBe('')
+    expect(cluster.inUse).toBe(0)
+    expect(cluster.servers.every(({ complaint }) => complaint === null)).toBe(true)
+  })
+
+  it('that fails before its Flush stays where it is, whatever comes behind', async () => {
+    const client = cluster.connect()
+    client.send(front.parse('', 'SELECT node()'), front.bind('missing'), front.flush)
+    client.send(front.run('INSERT INTO items VALUES (1)'), front.sync)
+    expect(await client.ready()).toBe('1 · E 26000 · Z I')
+    expect(await client.run('SELECT node()')).toContain('D ')
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('that fails while its Query waits to move is skipped up to Sync', async () => {
+    const client = cluster.connect()
+    client.send(front.execute('missing'), front.flush, front.query('INSERT INTO items VALUES (1)'))
+    client.send(front.query('SELECT node()'), front.sync, front.sync)
+    expect(await client.ready(2)).toBe('E 34000 · Z I · Z I')
+    expect(await client.query('SELECT node()')).toContain('D ')
+    expect(client.unseen).toBe('')
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('says at Flush that a statement is closed, though nothing is sent behind it', async () => {
+    const client = cluster.connect()
+    client.send(front.parse('s', 'SELECT node()'), front.close('S', 's'), front.flush)
+    expect(await client.last('3')).toBe('1 · 3')
+    expect(await client.send(front.sync).ready()).toBe('Z I')
+  })
+
   it('answers what only pgsplit knows at Flush, too', async () => {
     const client = cluster.connect()
     await client.send(front.parse('s', 'SELECT node()'), front.sync).ready()

@@ -78,6 +78,60 @@ describe('BEGIN', () => {
     expect(cluster.inUse).toBe(0)
   })
 
+  it('READ ONLY and READ COMMITTED moves to the primary for what only that can tell', async () => {
+    cluster.on('SHOW transaction_isolation', () => ({ rows: [['read committed']], tag: 'SHOW' }))
+    const client = cluster.connect()
+    await client.query('BEGIN READ ONLY')
+    expect(await client.query('SELECT node()')).toContain('D r1')
+    const only = 'SELECT pg_is_in_recovery()'
+    cluster.on(only, (_, server) => ({ rows: [[server.node.id]], tag: 'SELECT 1' }))
+    expect(await client.query(only)).toBe('T · D primary · C SELECT 1 · Z T')
+    for (const { lastReason } of cluster.sessions) {
+      expect(lastReason).toContain('moved to the primary')
+    }
+    expect(await client.query('SELECT node()')).toContain('D primary')
+    expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
+    expect(cluster.server('r1').texts.slice(-2)).toEqual(['SHOW transaction_isolation', 'COMMIT'])
+    expect(cluster.server('primary').texts).toEqual([
+      'BEGIN READ ONLY',
+      only,
+      'SELECT node()',
+      'COMMIT',
+    ])
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('READ ONLY moves in mid-segment, too, and not when it holds something', async () => {
+    cluster.on('SHOW transaction_isolation', () => ({ rows: [['read committed']], tag: 'SHOW' }))
+    const client = cluster.connect()
+    await client.query('BEGIN READ ONLY')
+    await client.query('SELECT node()')
+    client.send(front.parse('', 'SELECT node()'), front.describe('S'), front.flush)
+    client.send(front.run('SELECT pg_advisory_xact_lock(1)'), front.sync)
+    expect(await client.ready()).toBe('1 · t · T · 1 · 2 · D primary · C SELECT 1 · Z T')
+    expect(await client.query('SELECT node()')).toContain('D primary')
+    expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
+    await client.query('BEGIN READ ONLY')
+    await client.query('SELECT node()')
+    await client.query('SAVEPOINT s')
+    expect(await client.query('SELECT pg_advisory_xact_lock(1)')).toBe('E 25006 · Z E')
+    expect(await client.query('ROLLBACK')).toBe('C ROLLBACK · Z I')
+    expect(client.unseen).toBe('')
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('READ ONLY whose replica goes while it is to move is lost, once', async () => {
+    const client = cluster.connect()
+    await client.query('BEGIN READ ONLY')
+    await client.query('SELECT node()')
+    cluster.on('SHOW transaction_isolation', () => ({ die: true }))
+    expect(await client.query('SELECT pg_advisory_xact_lock(1)')).toBe('E 08006 · Z E')
+    expect(await client.query('SELECT node()')).toBe('E 25P02 · Z E')
+    expect(await client.query('ROLLBACK')).toBe('C ROLLBACK · Z I')
+    expect(await client.query('SELECT node()')).toContain('C SELECT 1')
+    expect(cluster.inUse).toBe(0)
+  })
+
   it('READ ONLY refuses such a statement once when it comes with a Flush', async () => {
     const client = cluster.connect()
     await client.query('BEGIN READ ONLY')

@@ -1,5 +1,14 @@
 import { type Conversation, hear, q, qs, talk, x } from '../../../support/conversation.ts'
-import { bind, execute, parse, query, quick, run } from '../../../support/conversation-frames.ts'
+import {
+  bind,
+  describe,
+  execute,
+  flush,
+  parse,
+  query,
+  quick,
+  run,
+} from '../../../support/conversation-frames.ts'
 
 const modes: readonly string[] = [
   'BEGIN',
@@ -267,6 +276,37 @@ export const transactionTalks: readonly Conversation[] = [
         "CREATE SEQUENCE seq1; CREATE TABLE seq1_user (id int DEFAULT nextval('seq1'), name int)",
     },
   ),
+  ...[
+    'SELECT pg_is_in_recovery()',
+    'SELECT pg_try_advisory_xact_lock(pg_backend_pid())',
+    'SELECT count(*) FROM pg_stat_replication',
+    'SHOW in_hot_standby',
+    'SHOW transaction_read_only',
+    "SELECT nextval('seq3')",
+    'VACUUM item',
+    'GRANT SELECT ON item TO public',
+    'LOCK TABLE item IN EXCLUSIVE MODE',
+    'SELECT id FROM item WHERE id < 3 FOR UPDATE',
+    "NOTIFY nobody, 'x'",
+    'SELECT txid_current_if_assigned()',
+    "SELECT set_config('application_name', 'ro', true)",
+    'PREPARE ro AS SELECT 1',
+    'DO $$BEGIN PERFORM 1; END$$',
+  ].flatMap((text) => [
+    talk(
+      `in a READ ONLY transaction: ${text}`,
+      qs('BEGIN READ ONLY', 'SELECT 1', text, 'SELECT count(*) FROM item', text, 'COMMIT', text),
+      { fixture: 'CREATE SEQUENCE IF NOT EXISTS seq3' },
+    ),
+    talk(`in a READ ONLY transaction, extended: ${text}`, [
+      x(...quick('BEGIN READ ONLY')),
+      x(...run('SELECT id FROM item WHERE id < 3')),
+      x(...run(text)),
+      x(parse('', 'SELECT 2'), describe('S'), flush, bind('', ''), execute()),
+      x(parse('', 'SELECT 2'), describe('S'), flush, ...run(text)),
+      q('ROLLBACK'),
+    ]),
+  ]),
   talk('sequences never used', qs("SELECT currval('seq2')", 'SELECT lastval()'), {
     fixture: 'CREATE SEQUENCE seq2',
   }),

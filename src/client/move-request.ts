@@ -1,0 +1,146 @@
+import type { ReplyReceiver } from '../server/reply-queue.ts'
+import { type ServerConnection, swallow } from '../server/server-connection.ts'
+import { Cursor } from '../wire/cursor.ts'
+import { query, sync } from '../wire/frontend-messages.ts'
+import { backend, txStatus } from '../wire/message-types.ts'
+import { takeOut } from './finish-request.ts'
+import { abandon, detach, leave } from './leave-connection.ts'
+import { takeTrouble } from './local-answer.ts'
+import { loseLease } from './lost-request.ts'
+import { refuse } from './refuse-request.ts'
+import type { Request } from './request.ts'
+import { refusalOf, route } from './route-request.ts'
+import { sendOn } from './send-request.ts'
+import type { ClientSession } from './session.ts'
+
+const isolationQuery = query('SHOW transaction_isolation')
+const commit = query('COMMIT')
+
+/** More than this of a segment is not kept for a move: it goes to the primary first, bytes. */
+export const maxMovableBytes = 1024 * 1024
+
+/**
+ * May the request leave the replica that the session holds? Nothing of it has been executed there,
+ * and an open transaction has only read: what it has seen it may see again, READ COMMITTED given.
+ */
+export function mayMove(session: ClientSession, request: Request, from: ServerConnection): boolean {
+  if (request.sentExecutes > 0 || session.pinReason !== null) return false
+  if (session.inFlight.length > (request.connection === null ? 0 : 1)) return false
+  if (request.connection === null && session.deferred !== null) return true
+  if (session.transaction === null) return from.status === txStatus.idle && request.begin === null
+  const { begin, hasOnlyRead } = session.transaction
+  return begin !== null && hasOnlyRead && from.status !== txStatus.failed
+}
+
+/**
+ * Moves a request from the replica `from` to the primary, and its READ ONLY transaction with it.
+ * What was flushed of it is said again there; the client has those answers.
+ */
+export function move(session: ClientSession, request: Request, from: ServerConnection): void {
+  if (request.connection !== null) {
+    // Half an answer can't be finished by another server.
+    request.isMoving = !request.isAnswered
+    if (request.isMoving) return
+    endFlushed(session, request, from)
+  }
+  session.requestStartedAtMs = session.cluster.nowMs()
+  if (session.transaction === null || session.deferred !== null) {
+    if (from.isClean) leave(session, from, false)
+    else giveBack(session, from, sync)
+    toPrimary(session, request)
+    return
+  }
+  session.waiting = request
+  const probe = new IsolationProbe((isolation) => {
+    session.waiting = null
+    if (session.isGone) abandon(session)
+    else if (isolation === null) {
+      loseLease(session, from)
+      refuse(session, request, takeTrouble(session))
+    } else moveTransaction(session, request, from, isolation)
+    session.pump()
+  })
+  from.unnamed = 0
+  from.request(isolationQuery, 0, isolationQuery.length, probe)
+}
+
+function moveTransaction(
+  session: ClientSession,
+  request: Request,
+  from: ServerConnection,
+  isolation: string,
+): void {
+  const { transaction } = session
+  if (transaction === null || !/^read (un)?committed$/.test(isolation)) {
+    if (transaction !== null) transaction.hasOnlyRead = false
+    request.refusal = refusalOf(session, request, from)
+    sendOn(session, request, from)
+    return
+  }
+  session.deferred = transaction.begin
+  giveBack(session, from, commit)
+  toPrimary(session, request)
+}
+
+function toPrimary(session: ClientSession, request: Request): void {
+  request.exclude = 0x7fffffff
+  route(session, request)
+  session.lastReason = `moved to the primary: ${session.lastReason}`
+}
+
+/** The replica is done with what was flushed; the request is as new, but for the answers given. */
+function endFlushed(session: ClientSession, request: Request, from: ServerConnection): void {
+  from.queue.replaceAt(0, swallow)
+  from.send(sync)
+  session.cluster.load.finish(from.nodeIndex, Number.NaN)
+  takeOut(session, request)
+  const settled = request.sentKinds
+  request.resetForRerun()
+  request.settledKinds = settled
+  request.isForwarded = true
+}
+
+/** Says the last word to the replica, which goes back to its pool when it has answered. */
+function giveBack(session: ClientSession, from: ServerConnection, lastWord: Buffer): void {
+  const pool = session.leasePool
+  if (session.kept.get(from.nodeIndex) === from) {
+    session.lease = null
+    session.leasePool = null
+  } else detach(session, from)
+  const isKept = session.kept.get(from.nodeIndex) === from
+  from.unnamed = 0
+  from.request(lastWord, 0, lastWord.length, {
+    ...swallow,
+    onReady: () => {
+      if (!isKept && !from.isClosed) pool?.release(from)
+    },
+  })
+}
+
+/** Hears the answer to SHOW transaction_isolation; null when the connection is lost instead. */
+class IsolationProbe implements ReplyReceiver {
+  readonly #done: (isolation: string | null) => void
+  #value = ''
+
+  constructor(done: (isolation: string | null) => void) {
+    this.#done = done
+  }
+
+  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    if (type !== backend.dataRow) return
+    const cursor = new Cursor(buffer, start + 5, end)
+    cursor.int16()
+    this.#value = cursor.bytes(cursor.int32()).toString('latin1')
+  }
+
+  onPart(): void {}
+  onChunkEnd(): void {}
+
+  onReady(): void {
+    this.#done(this.#value)
+  }
+
+  onLost(): void {
+    this.#done(null)
+  }
+}
