@@ -5,6 +5,7 @@ import type { Effect, StatementClass } from '../sql/statement-class.ts'
 import { closeComplete, parseComplete } from '../wire/backend-messages.ts'
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
 import { backend } from '../wire/message-types.ts'
+import { encodeText } from '../wire/raw-text.ts'
 import { renameInError } from '../wire/rename-in-error.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import type { UnnamedStatement } from './segment.ts'
@@ -435,7 +436,7 @@ export class Request implements ReplyReceiver {
 }
 
 function latin1(name: string): string {
-  return Buffer.from(name).toString('latin1')
+  return encodeText(name).toString('latin1')
 }
 
 /** Sent in front of the first row or completion; they commit to nothing. */

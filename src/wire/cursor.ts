@@ -1,4 +1,5 @@
 import { ProtocolError } from '../errors.ts'
+import { decodeText } from './raw-text.ts'
 
 /**
  * Bounds-checked reader over the body of one frame. Every method throws ProtocolError instead of
@@ -52,9 +53,11 @@ export class Cursor {
     return zero
   }
 
+  /** Of bytes that are no UTF-8, what `Writer.string` says again as it came. */
   string(): string {
     const start = this.at
-    return this.buffer.toString('utf8', start, this.skipString())
+    const end = this.skipString()
+    return start === end ? '' : decodeText(this.buffer, start, end)
   }
 
   /** A view, not a copy. */

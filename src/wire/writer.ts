@@ -1,3 +1,5 @@
+import { encodeText } from './raw-text.ts'
+
 /**
  * Builds protocol messages in one growing buffer. `begin` and `end` belong together: they own the
  * length word, so that no message writer counts bytes.
@@ -61,8 +63,9 @@ export class Writer {
     return this
   }
 
-  /** UTF-8 with terminator; a NUL inside would end the string early, so it is cut there. */
+  /** UTF-8 (or what `Cursor.string` has read) with terminator; a NUL inside would end the string early, so it is cut there. */
   string(value: string): this {
+    if (!value.isWellFormed()) return this.bytes(encodeText(value)).byte(0)
     const zero = value.indexOf('\0')
     const text = zero < 0 ? value : value.slice(0, zero)
     const size = Buffer.byteLength(text)

@@ -410,6 +410,28 @@ export const extendedTalks: readonly Conversation[] = [
     q('FETCH 1 FROM c'),
     q('ROLLBACK'),
   ]),
+  talk(
+    'names and portals that are no UTF-8',
+    [
+      x(message('P', Buffer.from('caf\xe9\0', 'latin1'), 'SELECT id FROM item WHERE id = 3', 0)),
+      x(message('P', Buffer.from('caf\xe8\0', 'latin1'), 'SELECT 77', 0)),
+      ...['caf\xe9', 'caf\xe8', 'caf\xe7', 'caf\xc3\xa9'].flatMap((name) => {
+        const bytes = Buffer.from(`${name}\0`, 'latin1')
+        return [
+          x(
+            message('B', bytes, bytes, 0, 0, 0),
+            message('D', Buffer.from('P'), bytes),
+            message('E', bytes, int32(0)),
+          ),
+          x(message('D', Buffer.from('S'), bytes)),
+        ]
+      }),
+      x(message('C', Buffer.from('S'), Buffer.from('caf\xe8\0', 'latin1'))),
+      x(message('D', Buffer.from('S'), Buffer.from('caf\xe8\0', 'latin1'))),
+      x(message('D', Buffer.from('S'), Buffer.from('caf\xe9\0', 'latin1'))),
+    ],
+    { parameters: { client_encoding: 'LATIN1' } },
+  ),
   talk('a Query in front of Sync', [
     hear('Z', 1, ...quick('SELECT 1'), query('SELECT 2')),
     hear('Z', 1, sync),
