@@ -41,7 +41,7 @@ export interface RequestOwner {
   forward(request: Request, buffer: Uint8Array, start: number, end: number): void
   /** May the error be healed by running the request again? True: nothing more is forwarded. */
   heal(request: Request, fields: ErrorFields): boolean
-  /** What was flushed of a request that is to move has been answered, or has failed. */
+  /** What was flushed has been answered, or has failed. */
   onAnswered(request: Request): void
   /** COPY … FROM STDIN has begun. */
   onCopyIn(request: Request): void
@@ -291,7 +291,7 @@ export class Request implements ReplyReceiver {
   #afterFlush(): void {
     if (this.script === null || this.isHealing) return
     if (this.error === null) this.#invent(false)
-    if (this.isMoving && this.isAnswered) this.owner.onAnswered(this)
+    if (this.isAnswered) this.owner.onAnswered(this)
   }
 
   #passOn(): void {

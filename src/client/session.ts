@@ -272,8 +272,7 @@ export class ClientSession implements FrameSink, RequestOwner {
       case frontend.functionCall:
         return this.isSkipping || (this.#mayEnd() && handleFunctionCall(this, buffer, start, end))
       case frontend.terminate:
-        if (this.waiting !== null || (this.inFlight.length > 0 && !this.copyIn.isActive))
-          return false
+        if (!this.#mayLeave()) return false
         this.link.end()
         this.close()
         return true
@@ -306,6 +305,14 @@ export class ClientSession implements FrameSink, RequestOwner {
   /** A Query or FunctionCall starts a request, or ends the segment that is being collected. */
   #mayEnd(): boolean {
     return this.segment !== null || this.#mayStart()
+  }
+
+  /** All is answered that will be: what is open behind a Flush or in a COPY is undone. */
+  #mayLeave(): boolean {
+    const [request] = this.inFlight
+    if (this.waiting !== null) return false
+    if (request === undefined || this.copyIn.isActive) return true
+    return this.inFlight.length === 1 && request === this.segment && request.isAnswered
   }
 
   #handleSync(buffer: Buffer, start: number, end: number): boolean {
@@ -376,7 +383,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   }
 
   onAnswered(request: Request): void {
-    if (request.connection !== null) goOn(this, request, request.connection)
+    if (request.isMoving && request.connection !== null) goOn(this, request, request.connection)
+    else this.pump()
   }
 
   onCopyIn(request: Request): void {
