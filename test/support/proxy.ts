@@ -18,6 +18,8 @@ export interface ProxyOverrides {
   readonly limits?: Section
   readonly admin?: Section
   readonly databases?: readonly string[]
+  /** With it the file names no nodes. */
+  readonly discovery?: Section
 }
 
 /** Who connects, and to which database; the superuser and the cluster's database when not said. */
@@ -33,7 +35,7 @@ function proxySettings(
   overrides: ProxyOverrides = {},
   port = 0,
 ): Record<string, unknown> {
-  const { limits, admin, databases, monitor, routing, ...rest } = overrides
+  const { limits, admin, databases, discovery, monitor, routing, ...rest } = overrides
   return {
     listen: [`127.0.0.1:${port}`],
     log: { level: 'silent' },
@@ -42,13 +44,18 @@ function proxySettings(
     clusters: {
       main: {
         ...(databases === undefined ? {} : { databases }),
-        primary: { url: cluster.primary.url, name: 'primary' },
-        replicas: cluster.replicas.map(({ url }, i) => ({ url, name: `r${i + 1}` })),
+        ...(discovery === undefined
+          ? {
+              primary: { url: cluster.primary.url, name: 'primary' },
+              replicas: cluster.replicas.map(({ url }, i) => ({ url, name: `r${i + 1}` })),
+            }
+          : { discovery }),
         // Probes count as transactions where they run; tests that count use another database.
         monitor: {
           database: 'postgres',
           probeInterval: '200ms',
           probeTimeout: '500ms',
+          ...(discovery === undefined ? {} : { user: 'postgres', password: cluster.password }),
           ...monitor,
         },
         // A replica that comes back is to get its full share at once.
