@@ -62,6 +62,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   readonly facts: SessionFacts
   readonly applicationName: string
   readonly connectedAtMs: number
+  /** The process id that the client was given for CancelRequest; 0 before that. */
+  processId = 0
   /** Settings from the startup packet: what RESET goes back to. */
   readonly startup: SessionState
   /** Settings now. */

@@ -93,6 +93,7 @@ export async function startSession(
   })
   const backendId = session.poolMode === 'session' ? await keepPrimary(cluster, session) : null
   Object.assign(cancelKey, keys.add(session, login.protocolMinor, backendId))
+  session.processId = cancelKey.processId
   refreshFacts(session)
   for (const [name, value] of reported) {
     session.noteParameter(name, value)

@@ -21,6 +21,8 @@ export interface ServerConnectionFacts {
 
 /** Who has a connection for himself: gets what the server says unasked. */
 export interface ConnectionHolder {
+  /** What the client was told at log-in. */
+  readonly processId: number
   say(message: Uint8Array): void
   noteParameter(name: string, value: string): void
   /** The connection went; called after those who wait for its answers were told. */
@@ -225,7 +227,7 @@ export class ServerConnection implements FrameSink {
     } else if (type === backend.notificationResponse) {
       // Between two messages: what came before it must leave before it.
       this.#touched?.onChunkEnd()
-      this.holder?.say(buffer.subarray(start, end))
+      this.#notify(buffer, start, end)
       return
     } else if (receiver === null) {
       this.#onStray(type, buffer, start, end)
@@ -281,6 +283,16 @@ export class ServerConnection implements FrameSink {
     this.parameters.set(name, value)
     // While settings are being replayed the client knows them already.
     if (!this.isSyncing) this.holder?.noteParameter(name, value)
+  }
+
+  /** A client's own notification bears the process id that the client knows as its own. */
+  #notify(buffer: Buffer, start: number, end: number): void {
+    const { holder } = this
+    if (holder === null) return
+    const isOwn = end - start >= 9 && buffer.readInt32BE(start + 5) === this.processId
+    const frame = isOwn ? Buffer.from(buffer.subarray(start, end)) : buffer.subarray(start, end)
+    if (isOwn) frame.writeInt32BE(holder.processId, 5)
+    holder.say(frame)
   }
 
   #onStray(type: number, buffer: Buffer, start: number, end: number): void {

@@ -330,6 +330,18 @@ describe('session state', () => {
     expect(heard).toEqual(['one'])
   })
 
+  it('lets a client know its own notifications by its own process id', async () => {
+    const db = await client()
+    const speaker = await client()
+    const heard: number[] = []
+    db.on('notification', ({ processId }) => heard.push(processId))
+    await db.query('LISTEN mirror')
+    await db.query('NOTIFY mirror')
+    await speaker.query('NOTIFY mirror')
+    await waitFor('both notifications', () => heard.length === 2)
+    expect(heard.map((id) => id === Reflect.get(db, 'processID'))).toEqual([true, false])
+  })
+
   it('pins a session with a temporary table, whose reads see it', async () => {
     const db = await client()
     await db.query('CREATE TEMP TABLE item (id int)')

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
-import { front } from '../support/scripted-messages.ts'
+import { back, front } from '../support/scripted-messages.ts'
 
 let cluster: ScriptedCluster
 beforeEach(() => {
@@ -62,5 +62,20 @@ describe('pgsplit.pool_mode', () => {
   it('takes nothing else', async () => {
     const client = cluster.connect()
     expect(await client.query('SET pgsplit.pool_mode = statement')).toBe('E 22023 · Z I')
+  })
+})
+
+describe('a notification', () => {
+  it('of the client itself bears the process id that the client was given', async () => {
+    const client = cluster.connect()
+    client.session.processId = 77
+    await client.query('LISTEN news')
+    const server = cluster.server('primary')
+    for (const from of [server.processId, server.processId + 1]) {
+      server.say(back.notification(from, 'news', ''))
+      await client.last('A news')
+    }
+    const heard = client.frames.filter(({ type }) => type === 'A')
+    expect(heard.map(({ body }) => body.readInt32BE(0))).toEqual([77, server.processId + 1])
   })
 })

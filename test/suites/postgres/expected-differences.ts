@@ -26,6 +26,19 @@ export const expectedDifferences: Readonly<Record<SuiteName, readonly ExpectedDi
       isAlways: true,
     },
     {
+      file: 'guc',
+      reason: 'The server process may have loaded PL/pgSQL for an earlier client.',
+      hunk: `\
+ SET plpgsql.extra_foo_warnings = true;  -- allowed if plpgsql is not loaded yet
++ERROR:  invalid configuration parameter name "plpgsql.extra_foo_warnings"
++DETAIL:  "plpgsql" is a reserved prefix.
+ LOAD 'plpgsql';  -- this will throw a warning and delete the variable
+-WARNING:  invalid configuration parameter name "plpgsql.extra_foo_warnings", removing it
+-DETAIL:  "plpgsql" is now a reserved prefix.
+ SET plpgsql.extra_foo_warnings = true;  -- now, it's an error`,
+      isAlways: false,
+    },
+    {
       file: 'create_index',
       reason: visibility,
       hunk: `\
