@@ -31,12 +31,17 @@ export interface CatalogWatchOptions {
   /** Wait after `invalidate`, so that a series of DDL is read once, ms. Default 20. */
   readonly settleMs?: number
   readonly timers?: WatchTimers
+  /** Monotonic, ms. */
+  readonly nowMs?: () => number
 }
 
 const REAL_TIMERS: WatchTimers = {
   setTimeout: (callback, ms) => setTimeout(callback, ms).unref(),
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
 }
+
+/** Longest pause between two readings while DDL goes on, ms. */
+const MAX_SETTLE_MS = 2_000
 
 /** Longest pause after failed attempts, in polls. */
 const MAX_BACKOFF = 10
@@ -53,6 +58,7 @@ export class CatalogWatch {
   readonly #timeoutMs: number
   readonly #settleMs: number
   readonly #timers: WatchTimers
+  readonly #nowMs: () => number
   #running: Promise<void> | null = null
   #stopping = false
   #connection: CatalogConnection | null = null
@@ -74,6 +80,7 @@ export class CatalogWatch {
     this.#timeoutMs = options.timeoutMs ?? 15_000
     this.#settleMs = options.settleMs ?? 20
     this.#timers = options.timers ?? REAL_TIMERS
+    this.#nowMs = options.nowMs ?? (() => performance.now())
   }
 
   /** Begins to load and poll; the first sets come by `onCatalog`. */
@@ -106,6 +113,7 @@ export class CatalogWatch {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
+      const sinceMs = this.#nowMs()
       try {
         await this.#round()
         this.#failures = 0
@@ -115,8 +123,12 @@ export class CatalogWatch {
         if (!this.#stopping) this.#onError(asError(error))
       }
       if (this.#stopping) break
-      if (this.#pending && this.#failures === 0) await this.#sleep(this.#settleMs, false)
-      else await this.#sleep(this.#pauseMs(), true)
+      if (this.#pending && this.#failures === 0) {
+        // Long readings in a row would hold the primary's old row versions all the while, which
+        // VACUUM and CREATE INDEX CONCURRENTLY wait for.
+        const tookMs = Math.min(this.#nowMs() - sinceMs, MAX_SETTLE_MS)
+        await this.#sleep(Math.max(this.#settleMs, tookMs), false)
+      } else await this.#sleep(this.#pauseMs(), true)
     }
     this.#drop()
   }

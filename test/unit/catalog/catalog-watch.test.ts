@@ -85,6 +85,7 @@ function watching(more: Partial<CatalogWatchOptions> = {}) {
     onCatalog: (sets) => given.push(sets),
     onError: (error) => errors.push(error.message),
     timers,
+    nowMs: () => 0,
     ...more,
   })
   return { primary, timers, given, errors, watch }
@@ -140,6 +141,27 @@ describe('the catalog watch', () => {
     await settled()
     expect(given.at(-1)?.unsafeFunctions.has('f')).toBe(true)
     expect(primary.loads).toBe(loads)
+    await watch.stop()
+  })
+
+  it('rests as long as a reading took while DDL goes on', async () => {
+    let now = 0
+    const { primary, timers, given, watch } = watching({ nowMs: () => now })
+    primary.onLoad = () => {
+      now += 300
+      primary.state = `at ${now}`
+      watch.invalidate()
+    }
+    watch.start()
+    await settled()
+    expect([primary.loads, timers.pauses]).toEqual([1, [300]])
+    watch.invalidate()
+    expect(timers.pauses).toEqual([300])
+    primary.onLoad = null
+    timers.fire(300)
+    await settled()
+    expect(primary.loads).toBe(2)
+    expect(given.at(-1)).not.toBeNull()
     await watch.stop()
   })
 
