@@ -9,6 +9,7 @@ import type { StatementClass } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
+import { terminate } from '../wire/frontend-messages.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, PoolMode, SessionScope } from './cluster-access.ts'
@@ -32,6 +33,9 @@ import type { DeferredBegin, Transaction } from './transaction.ts'
 
 /** A CopyData frame up to this size is handled whole. */
 const maxCopyFrameBytes = 64 * 1024
+
+/** So long a client that has closed its side may wait for the answers to what it had sent, ms. */
+const maxEndMs = 10_000
 
 interface HeldInput {
   readonly type: number
@@ -132,6 +136,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   readonly #flow: Flow
   #input: HeldInput[] = []
   #isPumping = false
+  #endTimer: NodeJS.Timeout | undefined = undefined
   #onClose: (session: ClientSession) => void
 
   constructor(setup: SessionSetup) {
@@ -159,6 +164,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.link.onChunk = this.#onChunk
     this.link.onDrain = this.#onDrain
     this.link.onClose = () => this.close()
+    this.link.onEnd = () => this.#endInput()
     if (leftover !== null && leftover.length > 0) this.#onChunk(leftover)
   }
 
@@ -245,6 +251,16 @@ export class ClientSession implements FrameSink, RequestOwner {
       this.#isPumping = false
     }
     this.#flow.resumeClient()
+  }
+
+  /**
+   * The client has closed its side. Like PostgreSQL, which reads to the end of what was sent, this
+   * does what is asked already and answers it, as if Terminate had come last.
+   */
+  #endInput(): void {
+    if (this.isGone) return
+    this.#endTimer = setTimeout(() => this.link.destroy(), maxEndMs).unref()
+    this.onFrame(frontend.terminate, terminate, 0, terminate.length)
   }
 
   /** Handles one frame, or says false: not now. */
@@ -486,6 +502,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   close(): void {
     if (this.isGone) return
     this.isGone = true
+    clearTimeout(this.#endTimer)
     this.#input.length = 0
     this.#flow.resumeServer()
     abandon(this)

@@ -20,6 +20,8 @@ export class Link {
   onChunk: (chunk: Buffer) => void = ignoreChunk
   /** Called once. `null`: the peer closed in order. */
   onClose: (error: Error | null) => void = ignoreClose
+  /** The peer says nothing more and may still read; null: then the link closes. */
+  onEnd: (() => void) | null = null
   /** Called when `pendingBytes` has fallen to zero after `write` had to wait for the peer. */
   onDrain: () => void = ignoreClose
   remoteAddress: string
@@ -66,7 +68,8 @@ export class Link {
     let link: Link | null = null
     const socket = new net.Socket({
       handle,
-      allowHalfOpen: false,
+      // What a client asked before it closed its side is answered: see `onEnd`.
+      allowHalfOpen: true,
       onread: {
         buffer: sharedReadBuffer,
         callback: (size: number, buffer: Uint8Array): boolean => {
@@ -207,8 +210,8 @@ export class Link {
   }
 
   #onEnd = (): void => {
-    // A half-closed peer gets what is on its way, then the connection goes: PostgreSQL does the same.
-    this.#close(null)
+    if (this.onEnd === null || this.#closed) this.#close(null)
+    else this.onEnd()
   }
 
   #onClosed = (): void => {

@@ -100,6 +100,11 @@ export class RawClient {
     return this.until('Z')
   }
 
+  /** Types of the messages that were heard and not asked for. */
+  get types(): string {
+    return this.#messages.map(({ type }) => type).join('')
+  }
+
   /** Stops reading: what the server sends piles up. */
   pause(): void {
     this.#link.pause()
@@ -116,6 +121,11 @@ export class RawClient {
 
   async closed(): Promise<void> {
     while (!this.isClosed) await this.#next(10_000)
+  }
+
+  /** Says nothing more, and reads on. */
+  halfClose(): void {
+    this.#link.end()
   }
 
   end(): void {

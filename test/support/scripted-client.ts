@@ -100,7 +100,9 @@ export class ScriptedClient {
     return this.frames.slice(this.#seen).map(frameText).join(' · ')
   }
 
+  /** As a connection that is reset: a client that only closes its side is still answered. */
   vanish(): void {
     this.duplex.destroy()
+    this.session.link.destroy()
   }
 }
