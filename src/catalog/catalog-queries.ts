@@ -21,6 +21,8 @@ export const SERVER =
 /**
  * Changes with every DDL that can change the sets (0.5 ms). An updated row carries a later xid, so
  * the sums grow; temporary relations and indexes are left out, they come and go all the time.
+ * `defaults` and `reloaded` change with what new sessions start with: ALTER ROLE or DATABASE … SET,
+ * and the server's configuration. (The time of the reload is each server process's own.)
  */
 export const CHANGE_PROBE = `
 SELECT pg_is_in_recovery()::text AS standby, concat_ws('/',
@@ -38,7 +40,9 @@ SELECT pg_is_in_recovery()::text AS standby, concat_ws('/',
   (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_type
     WHERE typtype <> 'c' AND typcategory <> 'A' AND oid >= ${FIRST_USER_OID}),
   (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_attribute
-    WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0)) AS state`
+    WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0)) AS state,
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_db_role_setting) AS defaults,
+  pg_conf_load_time()::text AS reloaded`
 
 /**
  * What a stored expression tree calls, reads and converts to. `pg_depend` can't tell: it doesn't

@@ -4,7 +4,7 @@
  */
 import type { CatalogSets } from '../sql/catalog-sets.ts'
 import type { Queryable } from './catalog-rows.ts'
-import { loadCatalog, prepareConnection, probeChanges } from './load-catalog.ts'
+import { type Changes, loadCatalog, prepareConnection, probeChanges } from './load-catalog.ts'
 
 export interface CatalogConnection extends Queryable {
   end(): Promise<void>
@@ -22,6 +22,8 @@ export interface CatalogWatchOptions {
   readonly open: () => Promise<CatalogConnection>
   /** New sets, or null: what was given before must not be used any longer. */
   readonly onCatalog: (sets: CatalogSets | null) => void
+  /** What later sessions start with has changed (ALTER ROLE … SET, a reload). */
+  readonly onDefaults?: () => void
   /** A failed attempt; the next one follows by itself. */
   readonly onError?: (error: Error) => void
   /** Time between two looks for changes made elsewhere, ms. Default 1000. */
@@ -53,6 +55,7 @@ const MAX_BACKOFF = 10
 export class CatalogWatch {
   readonly #open: () => Promise<CatalogConnection>
   readonly #onCatalog: (sets: CatalogSets | null) => void
+  readonly #onDefaults: () => void
   readonly #onError: (error: Error) => void
   readonly #pollMs: number
   readonly #timeoutMs: number
@@ -67,6 +70,10 @@ export class CatalogWatch {
   #pending = false
   /** What the sets below were loaded from; null before the first load. */
   #state: string | null = null
+  /** What sessions started with at the last look; null before the first. */
+  #defaults: string | null = null
+  /** When this connection's server process read its configuration. */
+  #reloaded: string | null = null
   #sets: CatalogSets | null = null
   #published: CatalogSets | null = null
   #wake: (() => void) | null = null
@@ -75,6 +82,7 @@ export class CatalogWatch {
   constructor(options: CatalogWatchOptions) {
     this.#open = options.open
     this.#onCatalog = options.onCatalog
+    this.#onDefaults = options.onDefaults ?? (() => undefined)
     this.#onError = options.onError ?? (() => undefined)
     this.#pollMs = options.pollMs ?? 1000
     this.#timeoutMs = options.timeoutMs ?? 15_000
@@ -142,7 +150,9 @@ export class CatalogWatch {
     const epoch = this.#epoch
     const connection = await this.#connect()
     // Asked before the load, so that a change in between is found by the next round.
-    const state = await this.#bounded(probeChanges(connection), 'the change probe')
+    const changes = await this.#bounded(probeChanges(connection), 'the change probe')
+    const { state } = changes
+    if (this.#hasNewDefaults(changes) && !this.#stopping) this.#onDefaults()
     if (state !== this.#state || this.#sets === null) {
       const sets = await this.#bounded(loadCatalog(connection), 'the catalog')
       // Loaded after a later invalidation or not: what was read is true for this state.
@@ -153,6 +163,15 @@ export class CatalogWatch {
     this.#pending = false
     const same = this.#published !== null && this.#published.digest === this.#sets.digest
     if (!same) this.#publish(this.#sets)
+  }
+
+  #hasNewDefaults({ defaults, reloaded }: Changes): boolean {
+    const isNew =
+      (this.#defaults !== null && this.#defaults !== defaults) ||
+      (this.#reloaded !== null && this.#reloaded !== reloaded)
+    this.#defaults = defaults
+    this.#reloaded = reloaded
+    return isNew
   }
 
   #publish(sets: CatalogSets | null): void {
@@ -179,6 +198,7 @@ export class CatalogWatch {
   #drop(): void {
     const connection = this.#connection
     this.#connection = null
+    this.#reloaded = null
     if (connection !== null) endQuietly(connection)
   }
 

@@ -62,9 +62,20 @@ async function loadRows(connection: Queryable): Promise<CatalogRows> {
   }
 }
 
-/** A text that is the same as long as the sets are; fails on a standby. */
-export async function probeChanges(connection: Queryable): Promise<string> {
+/** Texts that are the same as long as the sets, or the defaults of sessions, are. */
+export interface Changes {
+  readonly state: string
+  readonly defaults: string
+  readonly reloaded: string
+}
+
+/** Fails on a standby. */
+export async function probeChanges(connection: Queryable): Promise<Changes> {
   const row = (await connection.query(CHANGE_PROBE)).rows[0] ?? {}
   if (flag(row, 'standby')) throw new Error('the catalog was asked of a standby')
-  return text(row, 'state')
+  return {
+    state: text(row, 'state'),
+    defaults: text(row, 'defaults'),
+    reloaded: text(row, 'reloaded'),
+  }
 }

@@ -78,6 +78,7 @@ function endTransaction(session: ClientSession, isRolledBack: boolean): void {
   if (!isRolledBack) {
     for (const effect of session.transaction?.releases ?? []) session.pins.apply(effect)
   }
+  if (!isRolledBack && session.transaction?.hasNewDefaults) session.cluster.noteDefaultsChange()
   if (!isRolledBack && session.hasDdl) session.cluster.noteDdl(session.scope.database)
   session.hasDdl = false
   session.transaction = null
@@ -231,7 +232,8 @@ function applyOne(
       session.cluster.noteDdl(session.scope.database)
       break
     case 'alter-defaults':
-      session.cluster.noteDefaultsChange()
+      if (session.transaction === null) session.cluster.noteDefaultsChange()
+      else session.transaction.hasNewDefaults = true
       break
     default:
       break

@@ -33,9 +33,8 @@ export function reportedToClient(
 
 /** The ParameterStatus messages that a request with a RESET ends with. */
 export function reportedAtEnd(session: ClientSession, request: Request): readonly Buffer[] {
-  const { startup, scope } = session
-  const reported = scope.reported.get(startup)
-  if (startup.entries.size === 0 || reported === undefined || !resets(request)) return []
+  const { startup, reported } = session
+  if (reported === null || !resets(request)) return []
   const messages: Buffer[] = []
   for (const [name, initial] of reported) {
     const folded = name.toLowerCase()

@@ -112,6 +112,8 @@ export class ClientSession implements FrameSink, RequestOwner {
    * to the server's defaults there, and to the startup packet's values for the client.
    */
   actual: SessionState | null = null
+  /** What it was told at log-in, if its startup packet has settings. */
+  reported: ReadonlyMap<string, string> | null = null
   /** See `reported.ts`. */
   told: Map<string, string> | null = null
   /** The state that `facts` were read from. */

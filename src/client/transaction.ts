@@ -23,6 +23,8 @@ export class Transaction {
   hasOnlyRead = true
   /** UNLISTEN and DISCARD TEMP, which are final at COMMIT. */
   readonly releases: Effect[] = []
+  /** ALTER ROLE … SET has run in it. */
+  hasNewDefaults = false
   #savepoints: Savepoint[] = []
 
   constructor({ state, actual }: Settings) {

@@ -24,6 +24,7 @@ import { Monitor } from '../topology/monitor.ts'
 import { PositionSampler, type PrimaryPosition } from '../topology/position-sampler.ts'
 import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
+import { DefaultsChange } from './defaults-change.ts'
 import { Departures } from './departures.ts'
 import { Members, specOf } from './members.ts'
 import { Membership } from './membership.ts'
@@ -51,6 +52,7 @@ export class Cluster implements ClusterAccess {
   readonly #membership: Membership | null
   readonly #departures: Departures
   readonly #sampler: PositionSampler
+  readonly #defaults: DefaultsChange
   readonly #log: Logger
   readonly #pruner: NodeJS.Timeout
 
@@ -103,6 +105,12 @@ export class Cluster implements ClusterAccess {
       snapshot: () => this.monitor.snapshot,
       nowMs: () => this.nowMs(),
     })
+    this.#defaults = new DefaultsChange({
+      scopes: this.scopes,
+      sampler: this.#sampler,
+      snapshot: () => this.monitor.snapshot,
+      nowMs: () => this.nowMs(),
+    })
     this.#departures = new Departures({
       members: this.members,
       monitor: this.monitor,
@@ -143,6 +151,7 @@ export class Cluster implements ClusterAccess {
 
   async stop(): Promise<void> {
     clearInterval(this.#pruner)
+    this.#defaults.stop()
     this.#sampler.stop()
     await this.#membership?.stop()
     const error = new PgSplitError({ sqlstate: '57P01', message: 'pgsplit is shutting down' })
@@ -184,7 +193,7 @@ export class Cluster implements ClusterAccess {
   }
 
   noteDefaultsChange(): void {
-    for (const scope of this.scopes.values()) scope.recycle()
+    this.#defaults.note()
   }
 
   async cancel(connection: ServerConnection): Promise<void> {
@@ -234,15 +243,20 @@ export class Cluster implements ClusterAccess {
   #catalog(database: string): DatabaseCatalog {
     let catalog = this.#catalogs.get(database)
     if (catalog === undefined) {
-      catalog = new DatabaseCatalog(database, this.#log, async () => {
-        const { primary } = this.monitor.snapshot
-        if (primary === null) throw new Error('there is no primary now')
-        return connectNode(this.node(primary.index), {
-          database,
-          connectTimeoutMs: this.config.pool.connectTimeoutMs,
-          statementTimeoutMs: 10_000,
-        })
-      })
+      catalog = new DatabaseCatalog(
+        database,
+        this.#log,
+        async () => {
+          const { primary } = this.monitor.snapshot
+          if (primary === null) throw new Error('there is no primary now')
+          return connectNode(this.node(primary.index), {
+            database,
+            connectTimeoutMs: this.config.pool.connectTimeoutMs,
+            statementTimeoutMs: 10_000,
+          })
+        },
+        () => this.noteDefaultsChange(),
+      )
       this.#catalogs.set(database, catalog)
     }
     return catalog

@@ -9,12 +9,19 @@ export class DatabaseCatalog {
   readonly ready: Promise<void>
   readonly #watch: CatalogWatch
 
-  constructor(database: string, log: Logger, open: () => Promise<CatalogConnection>) {
+  /** `onDefaults`: what later sessions start with was changed, by whomever. */
+  constructor(
+    database: string,
+    log: Logger,
+    open: () => Promise<CatalogConnection>,
+    onDefaults: () => void,
+  ) {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.ready = promise
     let digest = ''
     this.#watch = new CatalogWatch({
       open,
+      onDefaults,
       onCatalog: (sets) => {
         this.classifier.setCatalog(sets)
         resolve()

@@ -15,6 +15,8 @@ export async function openServer(
   events: ServerConnectionEvents,
 ): Promise<ServerConnection> {
   const node = cluster.node(nodeIndex)
+  // Its server process reads its defaults after this, and maybe before it can be used.
+  const startedAtMs = cluster.nowMs()
   try {
     const login = await connectServer({
       target: { host: node.host, port: node.port },
@@ -34,7 +36,7 @@ export async function openServer(
         parameters: login.parameters,
       },
       events,
-      cluster.nowMs(),
+      startedAtMs,
     )
     if (login.leftover.length > 0) login.link.onChunk(login.leftover)
     login.link.resume()

@@ -37,7 +37,7 @@ export class Scope implements SessionScope, ServerConnectionEvents {
   readonly database: string
   readonly classifier: Classifier
   readonly statements = new StatementRegistry()
-  readonly reported = new WeakMap<object, ReadonlyMap<string, string>>()
+  reported = new WeakMap<object, ReadonlyMap<string, string>>()
   readonly sessions = new Set<ClientSession>()
   readonly pools = new Map<number, NodePool<ServerConnection>>()
   credential: Credential = noCredential
@@ -193,8 +193,14 @@ export class Scope implements SessionScope, ServerConnectionEvents {
     for (const pool of this.pools.values()) pool.prune()
   }
 
+  /** What sessions start with has changed: connections from before are not used again. */
   recycle(): void {
+    this.reported = new WeakMap()
     for (const pool of this.pools.values()) pool.recycle()
+  }
+
+  recycleNode(nodeIndex: number): void {
+    this.pools.get(nodeIndex)?.recycle()
   }
 
   close(error: Error): void {

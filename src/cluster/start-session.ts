@@ -84,6 +84,7 @@ export async function startSession(
       onClose(closed)
     },
   })
+  if (state !== SessionState.empty) session.reported = reported
   for (const { name, value } of own) applyOwnSetting(session, name, value)
   Object.assign(session.ownDefaults, {
     routeSetting: facts.routeSetting,
@@ -167,12 +168,14 @@ function askParameters(
     })
   }
   const pool = scope.pool(node.index)
+  // Not those of a later time, when the defaults have changed.
+  const known = scope.reported
   return new Promise((resolve, reject) => {
     const ask = (connection: ServerConnection): void => {
       connection.sync(state, (error) => {
         if (error === null) {
           const reported = new Map(connection.parameters)
-          scope.reported.set(state, reported)
+          known.set(state, reported)
           resolve(reported)
         } else {
           const { sqlstate, message } = error

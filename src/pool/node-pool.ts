@@ -69,7 +69,8 @@ export class NodePool<C extends Pooled> {
       const depth = this.options.sharedDepth
       for (let i = 0; i < this.#shared.length; i++) {
         const connection = this.#shared[i] as C
-        if (connection.depth < depth && connection.stateKey === stateKey) return connection
+        if (connection.depth >= depth || connection.stateKey !== stateKey) continue
+        if (connection.createdAtMs >= this.#recycledAtMs) return connection
       }
     }
     const idle = this.#takeIdle(stateKey)

@@ -71,6 +71,7 @@ export class ServerConnection implements FrameSink {
   dirty: string | null = null
   /** Cancel requests on their way to this connection's server process. */
   cancelsPending = 0
+  /** When opening it began. */
   readonly createdAtMs: number
   idleSinceMs = 0
   /** The client that reads the current answer is slower than the server. */

@@ -7,6 +7,8 @@ import type { CatalogSets } from '../../../src/sql/catalog-sets.ts'
 /** A primary whose catalog is one function; timers fire by hand. */
 class FakePrimary {
   state = 'one'
+  defaults = 'none'
+  reloaded = 'at noon'
   volatility = 's'
   standby = 'false'
   loads = 0
@@ -33,7 +35,8 @@ class FakePrimary {
     if (this.hang) return new Promise(() => undefined)
     if (sql === CHANGE_PROBE) {
       this.probes++
-      return { rows: [{ standby: this.standby, state: this.state }] }
+      const { standby, state, defaults, reloaded } = this
+      return { rows: [{ standby, state, defaults, reloaded }] }
     }
     if (sql === SERVER) return { rows: [{ version: '150000', standby: this.standby }] }
     if (!sql.includes('FROM pg_proc p')) return { rows: [] }
@@ -119,6 +122,37 @@ describe('the catalog watch', () => {
     expect(given[1]?.unsafeFunctions.has('f')).toBe(true)
     await watch.stop()
     expect(primary.ended).toBe(1)
+  })
+
+  it('tells when the defaults of sessions change, and not when it has to connect anew', async () => {
+    let changes = 0
+    const { primary, timers, watch } = watching({ onDefaults: () => changes++ })
+    const poll = async (): Promise<void> => {
+      timers.fire(POLL)
+      await settled()
+    }
+    watch.start()
+    await settled()
+    expect(changes).toBe(0)
+    primary.defaults = 'one'
+    await poll()
+    await poll()
+    expect(changes).toBe(1)
+    primary.reloaded = 'at one'
+    await poll()
+    await poll()
+    expect(changes).toBe(2)
+    // Another server process has read its configuration at another time.
+    primary.standby = 'true'
+    await poll()
+    primary.standby = 'false'
+    primary.reloaded = 'at two'
+    await poll()
+    expect([primary.opened, changes]).toEqual([2, 2])
+    primary.defaults = 'two'
+    await poll()
+    expect(changes).toBe(3)
+    await watch.stop()
   })
 
   it('withdraws the sets at once when DDL passed, and gives them again when read anew', async () => {
