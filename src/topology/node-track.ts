@@ -38,6 +38,8 @@ export class NodeTrack {
   /** What it had replayed when it was last seen as a replica. */
   lastReplayLsn: Lsn | null = null
   lagMs: number | null = null
+  /** Where it was last seen with its exact timeline, while it has been up. */
+  #exact: { readonly timeline: number; readonly lsn: Lsn } | null = null
   /** Kind of the last probe's failure; null = it was answered. */
   failing: ProbeFailure['kind'] | null = null
   /** A probe of it has ended, well or not. */
@@ -74,6 +76,29 @@ export class NodeTrack {
       this.fence?.reason !== 'foreign-cluster' &&
       this.splitBrainTimeline === null
     )
+  }
+
+  /**
+   * Notes an answer. A replica whose primary has died has no WAL receiver that would tell its
+   * timeline, and its control file may name one before; but it can't have left the one it was on.
+   */
+  observe(seen: Observation): void {
+    const { timeline, timelineExact, replayLsn } = seen
+    const lsn = replayLsn ?? seen.insertLsn
+    const known = this.#exact
+    this.observation = seen
+    if (timelineExact) {
+      this.#exact = timeline === null || lsn === null ? null : { timeline, lsn }
+    } else if (known !== null && replayLsn !== null && replayLsn >= known.lsn) {
+      if (known.timeline > (timeline ?? 0)) {
+        this.observation = { ...seen, timeline: known.timeline, timelineExact: true }
+      }
+    } else this.#exact = null
+  }
+
+  /** It may come back as another one, for example made anew from a backup. */
+  forgetTimeline(): void {
+    this.#exact = null
   }
 
   /** Measures lag anew; true when the verdict on freshness changed. */

@@ -124,7 +124,7 @@ export class Topology {
       this.emit({ kind: 'probe-degraded', node: track.spec.id, reason: 'privilege', detail })
     }
     const from = track.observation?.role ?? 'unknown'
-    track.observation = seen
+    track.observe(seen)
     track.failing = null
     if (seen.replayLsn !== null) track.lastReplayLsn = seen.replayLsn
     const later = track.demotedAtMs !== null && seen.sentAtMs >= track.demotedAtMs
@@ -165,6 +165,7 @@ export class Topology {
     const { clock } = this.#settings
     track.health = nextHealth(before, input, clock.nowMs(), this.#settings)
     if (track.health.phase === 'up') this.#takeOver(track)
+    if (track.health.phase === 'down' && !track.health.doubted) track.forgetTimeline()
     for (const event of healthEvents(track, before, reason)) this.emit(event)
     this.settle()
   }

@@ -411,3 +411,40 @@ describe('the monitor', () => {
     expect(() => new Monitor({ nodes, openProbe: openFake([]) })).toThrow(message)
   })
 })
+
+describe('the timeline of a replica', () => {
+  it('is not forgotten when its primary dies before the next restart point', async () => {
+    const setup = setUp()
+    const { primary, r1, r2, clock, monitor, view } = setup
+    await monitor.start()
+    // r1 is promoted; r2 follows, its control file still names timeline 1.
+    primary.dial = coded('ECONNREFUSED')
+    primary.answer = coded('ECONNRESET')
+    primary.cut()
+    r1.role = 'primary'
+    r1.timeline = 2
+    r1.controlTimeline = 2
+    r1.insertLsn = 1200n
+    r2.timeline = 2
+    await clock.advance(1000)
+    r2.replayLsn = r1.insertLsn
+    await clock.advance(2000)
+    expect(monitor.snapshot.primary?.index).toBe(1)
+    expect(view(2)).toMatchObject({ readable: true, timeline: 2 })
+    // Then the new primary dies, and with it r2's WAL receiver.
+    r1.dial = coded('ECONNREFUSED')
+    r1.answer = coded('ECONNRESET')
+    r1.cut()
+    r2.receiver = false
+    await clock.advance(5000)
+    expect(monitor.snapshot.primary).toBe(null)
+    expect(view(2)).toMatchObject({ readable: true, timeline: 2 })
+    // Made anew from a backup of the first primary, it is another matter.
+    r2.dial = coded('ECONNREFUSED')
+    r2.cut()
+    await clock.advance(5000)
+    r2.dial = 'ok'
+    await clock.advance(5000)
+    expect(view(2)).toMatchObject({ health: 'up', readable: false, timeline: 1 })
+  })
+})
