@@ -66,13 +66,19 @@ function proxySettings(
   }
 }
 
+/** What a client needs to know of a cluster. */
+export interface TestedCluster {
+  readonly password: string
+  readonly database: string
+}
+
 /** pgsplit in this process, in front of a test's cluster. */
-export class TestProxy {
+export class TestProxy<C extends TestedCluster = EmbeddedCluster> {
   readonly proxy: RunningProxy
-  readonly cluster: EmbeddedCluster
+  readonly cluster: C
   readonly log: readonly string[]
 
-  constructor(proxy: RunningProxy, cluster: EmbeddedCluster, log: readonly string[]) {
+  constructor(proxy: RunningProxy, cluster: C, log: readonly string[]) {
     this.proxy = proxy
     this.cluster = cluster
     this.log = log
@@ -140,12 +146,20 @@ export async function startTestProxy(
   cluster: EmbeddedCluster,
   overrides: ProxyOverrides = {},
 ): Promise<TestProxy> {
+  return startProxyWith(cluster, proxySettings(cluster, overrides))
+}
+
+/** The same with any settings, as a configuration file would have them. */
+export async function startProxyWith<C extends TestedCluster>(
+  cluster: C,
+  settings: Readonly<Record<string, unknown>>,
+): Promise<TestProxy<C>> {
   const log: string[] = []
   const logger = createLogger(
     { level: 'info', format: 'json' },
     { write: (line) => void log.push(line) },
   )
-  const proxy = await startProxy(parseConfig(proxySettings(cluster, overrides)), logger)
+  const proxy = await startProxy(parseConfig(settings), logger)
   const test = new TestProxy(proxy, cluster, log)
   for (const { id, role } of proxy.snapshot().nodes) {
     if (role === 'replica') await test.waitForNode(id, ({ readable, fresh }) => readable && fresh)

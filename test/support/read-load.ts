@@ -19,7 +19,7 @@ export class ReadLoad {
 
   /** Half of the clients use named prepared statements, half simple queries. */
   static async start(
-    proxy: TestProxy,
+    proxy: Pick<TestProxy, 'client'>,
     clients: number,
     text = 'SELECT count(*) FROM item',
   ): Promise<ReadLoad> {
