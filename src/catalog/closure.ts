@@ -3,6 +3,7 @@
  * other: a fixpoint over everything that the catalog rows connect. Oids inside, names outside.
  */
 import { createsObjects, sessionUse } from '../sql/source-scan.ts'
+import type { Effect } from '../sql/statement-class.ts'
 import { FIRST_USER_OID } from './catalog-queries.ts'
 import {
   type CatalogRows,
@@ -19,6 +20,7 @@ import {
   FILLS_RECORDS,
   IMPLICIT_OPERATORS,
 } from './function-lists.ts'
+import { effectsByName } from './session-effects.ts'
 
 export class Closure {
   readonly functions: readonly FunctionFacts[]
@@ -30,6 +32,8 @@ export class Closure {
   readonly unsafeRelations = new Map<number, string>()
   /** User functions and procedures by name → what they do to the session. */
   readonly sessionFunctions = new Map<string, string>()
+  /** By name → what the server can be asked about afterwards, where that is all they do. */
+  readonly sessionEffects = new Map<string, readonly Effect[]>()
   readonly ddlFunctions = new Set<string>()
   everything: string | null = null
   readonly #rows: CatalogRows
@@ -244,6 +248,7 @@ export class Closure {
       if (use !== null) this.sessionFunctions.set(fn.name, use)
       if (createsObjects(fn.source)) this.ddlFunctions.add(fn.name)
     }
+    for (const [name, effects] of effectsByName(routines)) this.sessionEffects.set(name, effects)
     for (let grown = true; grown; ) {
       grown = false
       for (const fn of routines) {

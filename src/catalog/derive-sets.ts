@@ -55,6 +55,7 @@ export function deriveSets(rows: CatalogRows): CatalogSets {
     unsafeFunctions,
     attributeFunctions: attributeNames(closure),
     sessionFunctions: closure.sessionFunctions,
+    sessionEffects: closure.sessionEffects,
     ddlFunctions: closure.ddlFunctions,
     unsafeOperators,
     types,

@@ -2,6 +2,7 @@ import { ProtocolError } from '../errors.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
+import { boundClass } from './bound-settings.ts'
 import { bareSyncClass, openSegmentClass } from './fixed-class.ts'
 import { classOf, foreignName, intern, judge } from './judge-parse.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
@@ -208,6 +209,10 @@ function collectBind(
       .bytes(buffer, restStart, end)
       .end()
     appendWriter(segment)
+  }
+  if (cls.effects.length > 0) {
+    const parse = name === '' ? session.unnamed?.body : session.statements.get(name)?.body
+    if (parse !== undefined) cls = boundClass(cls, parse, cursor, values)
   }
   mergeClass(segment, cls)
   if (portal === '') session.unnamedPortalClass = cls

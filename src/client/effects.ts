@@ -1,10 +1,13 @@
+import type { ServerConnection } from '../server/server-connection.ts'
 import { isCustomName, SessionState, unshownName } from '../server/session-state.ts'
 import { isTrackableName } from '../server/state-sync.ts'
+import { effectPin, settingPin } from '../sql/effect-pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { giveBackKept } from './leave-connection.ts'
 import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
 import { noteWrite } from './own-writes.ts'
+import { searchPathPin } from './pins.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 import { settingValue } from './setting-value.ts'
@@ -57,23 +60,27 @@ export function customNames(effects: readonly Effect[]): string[] {
   return names
 }
 
-/** Locks, prepared statements and the like are no part of a transaction: an error leaves them. */
+/**
+ * Locks, prepared statements and the like are no part of a transaction: an error leaves them. What
+ * the failed statement may have done is taken for done until the server is asked.
+ */
 function keepWhatStays(session: ClientSession, request: Request): void {
-  const { effects, pin, cls, executed } = request
-  if (request.refusal !== null) return
+  const { effects, cls, executed, error } = request
+  if (request.refusal !== null || error?.sqlstate === '25P02') return
   const isAlone = cls.parts.length <= 1 && executed.length <= 1
-  let isExplained = false
   for (const effect of effects) {
-    const { kind } = effect
-    if (kind === 'advisory-lock' || (kind === 'prepare' && !isAlone)) session.pins.apply(effect)
-    isExplained ||= /^(listen|unlisten|temp|declare|set|prepare|advisory-lock)$/.test(kind)
+    const stays = effect.kind === 'prepare' ? !isAlone : effectPin(effect) !== null
+    if (stays && effect.kind === 'set') session.pins.ask(effect.name)
+    else if (stays) session.pins.apply(effect)
   }
-  if (pin !== null && !isExplained) session.pins.add(pin)
+  if (!isAlone || cls.keyword !== 'load') for (const pin of pinsOf(request)) session.pins.add(pin)
+  if (session.pinReason !== null) session.pins.doubtAll()
 }
 
 function endTransaction(session: ClientSession, isRolledBack: boolean): void {
   if (isRolledBack && session.transaction !== null) {
     rollBack(session, session.transaction.before)
+    if (session.pinReason !== null) session.pins.doubtAll()
   }
   if (!isRolledBack) {
     for (const effect of session.transaction?.releases ?? []) session.pins.apply(effect)
@@ -92,26 +99,33 @@ function applyCompleted(session: ClientSession, request: Request): Settings {
   const { error, completed, tags } = request
   const units = unitsOf(request)
   const done = error === null ? units.length : completed
-  let isPinned = false
   let implicit = settingsOf(session)
   for (const [i, effects] of units.slice(0, done).entries()) {
     for (const effect of effects) {
       // A pin that is taken too early, or stays for too long, does no harm.
       if (isUndoable(effect) && (session.transaction !== null || error !== null)) {
         session.transaction?.releases.push(effect)
-        isPinned = true
-      } else if (session.pins.apply(effect)) isPinned = true
+      } else session.pins.apply(effect)
       applyOne(session, effect, request, implicit, tags?.[i] ?? '')
       if (endsImplicit(effect)) implicit = settingsOf(session)
       if (effect.kind === 'deallocate' && effect.name === null) request.connection?.prepared.clear()
     }
   }
-  const { pin } = request
   if (error !== null) knowUnfinished(session, request, units[done] ?? [])
-  else if (pin !== null && (!isPinned || (request.effects.length > 1 && !session.pins.reason))) {
-    session.pins.add(pin)
-  }
+  else for (const pin of pinsOf(request)) session.pins.add(pin)
   return implicit
+}
+
+/** Pin reasons that no effect stands for: nothing tells when they end. */
+function pinsOf({ kind, cls, executed, pin, effects }: Request): Set<string> {
+  const found = new Set<string>()
+  const classes = kind === 'extended' ? executed : [cls]
+  for (const { pin } of classes.flatMap(({ parts }) => parts)) if (pin !== null) found.add(pin)
+  if (pin !== null) found.add(pin)
+  // That one is held in `refreshFacts`, for as long as the setting says so.
+  found.delete(searchPathPin)
+  for (const effect of effects) found.delete(effectPin(effect) ?? '')
+  return found
 }
 
 /** Is what came before it final? DISCARD ALL can't be undone, either. */
@@ -205,12 +219,16 @@ function applyOne(
       if (effect.name === 'datestyle') completeDateStyle(session, request)
       break
     case 'reset':
-      applyReset(session, effect.name)
+      forgetSetting(session, effect.name)
       break
     case 'reset-all':
       resetAll(session)
       break
     case 'discard':
+      if (effect.what === 'sequences' || effect.what === 'all') {
+        session.sequenceConnection = null
+        if (request.connection !== null) request.connection.sequenceUser = 0
+      }
       if (effect.what === 'all') {
         request.connection?.prepared.clear()
         // What pinned it may be more than DISCARD ALL undoes (LOAD, setseed …).
@@ -272,19 +290,24 @@ function applySet(
   }
   if (name.startsWith('transaction_')) return
   if (sqlText === null && !isOpaque) {
-    applyReset(session, name)
+    forgetSetting(session, name)
     return
   }
   const value =
     sqlText === null || isOpaque ? null : byteText(config ?? settingValue(name, sqlText))
-  if (value === null || !isTrackableName(name)) {
-    session.pins.add(`setting ${name} whose value the statement does not show`)
-    return
-  }
+  if (name !== '*' && !isTrackableName(name)) session.pins.add(settingPin(name))
+  else if (value === null) session.pins.ask(name)
+  else trackSetting(session, name, value)
+}
+
+/** The parameter has this value now, on the leased connection and for the client. */
+export function trackSetting(session: ClientSession, name: string, value: string): void {
   // A new session user has its own role (PostgreSQL: SET SESSION AUTHORIZATION).
   const base = name === 'session_authorization' ? session.state.without('role') : session.state
   session.state = base.with(name, value)
   if (session.actual !== null) session.actual = session.actual.with(name, value)
+  // What was to be asked is known, whatever else was said of it before.
+  if (session.pinReason !== null) session.pins.know(name)
 }
 
 /**
@@ -296,13 +319,14 @@ function byteText(value: string | null): string | null {
   return Buffer.from(value).toString('latin1')
 }
 
-function applyReset(session: ClientSession, name: string): void {
+/** The parameter goes back to what the client's startup packet, or the server, says. */
+export function forgetSetting(session: ClientSession, name: string): void {
   if (isOwnSetting(name)) {
     applyOwnSetting(session, name, null)
     return
   }
   // The session user's own role comes back with him.
-  if (name === 'session_authorization') applyReset(session, 'role')
+  if (name === 'session_authorization') forgetSetting(session, 'role')
   const initial = session.startup.get(name)
   if (initial !== undefined || session.actual !== null) {
     session.actual = (session.actual ?? session.state).without(name)
@@ -337,6 +361,7 @@ export function discardAll(session: ClientSession): void {
   resetOwnSettings(session)
   session.state = session.startup.knowing(session.state.customs)
   session.pins.clear()
+  session.sequenceConnection = null
   session.facts.pinned = null
   forgetStatements(session, null)
   session.portals.clear()
@@ -364,6 +389,14 @@ export function refreshFacts(session: ClientSession): void {
   facts.defaultDeferrable = isOn(state.get('default_transaction_deferrable'))
   facts.defaultIsolationSerializable =
     state.get('default_transaction_isolation')?.toLowerCase() === 'serializable'
+  // What is created without a schema is temporary then, and no text shows it.
+  if (state.get('search_path')?.includes('pg_temp')) session.pins.add(searchPathPin)
+  else if (session.pinReason !== null) session.pins.drop(searchPathPin)
+}
+
+/** Notes what settings the leased connection has now. */
+export function noteState({ actual, state }: ClientSession, connection: ServerConnection): void {
+  connection.state = (actual ?? state).knowing(state.customs).knowing(connection.state.customs)
 }
 
 /** As PostgreSQL's parse_bool: on, true, yes, 1 and their unique beginnings. */

@@ -1,5 +1,6 @@
 import type { ServerConnection } from '../server/server-connection.ts'
 import { txStatus } from '../wire/message-types.ts'
+import { askServer } from './pin-probe.ts'
 import type { ClientSession } from './session.ts'
 
 /** Gives the lease back as soon as nothing holds it. */
@@ -9,6 +10,7 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
   if (session.segment?.connection === connection) return
   if (connection.status !== txStatus.idle || session.pinReason !== null) {
     session.facts.pinned = session.pinReason
+    if (connection.status === txStatus.idle) askServer(session, connection)
     return
   }
   session.facts.pinned = null

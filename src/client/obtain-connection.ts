@@ -9,6 +9,7 @@ import { type Request, requestBit } from './request.ts'
 import { maxAttempts, rerun } from './rerun-request.ts'
 import { goOn, keeps } from './route-request.ts'
 import { sendOn } from './send-request.ts'
+import { sequenceConnection } from './sequences.ts'
 import type { ClientSession } from './session.ts'
 
 /** Gets a connection to the node: kept, at once from the pool, or after a wait that is timed out. */
@@ -31,6 +32,11 @@ export function checkout(
   const wanted = onlySets(request)
     ? session.state.knowing(customNames(request.effects))
     : session.state
+  const own = sequenceConnection(session, request, nodeIndex)
+  if (own !== null && pool.takeThis(own, wanted)) {
+    begin(session, request, own)
+    return
+  }
   const connection = pool.take(mode, wanted)
   if (connection !== null) {
     begin(session, request, connection)

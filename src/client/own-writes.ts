@@ -1,6 +1,7 @@
 import type { Effect } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import type { Request } from './request.ts'
+import { noteSequences } from './sequences.ts'
 import type { ClientSession } from './session.ts'
 
 /**
@@ -10,7 +11,10 @@ import type { ClientSession } from './session.ts'
  * and been rolled back, which costs a read on the primary at most.
  */
 export function noteWrite(session: ClientSession, request: Request, status: number): void {
-  if (!request.onReplica && mayHaveWritten(request)) session.hasWritten = true
+  if (!request.onReplica && mayHaveWritten(request)) {
+    session.hasWritten = true
+    noteSequences(session, request)
+  }
   if (request.effects.length > 0 && request.effects.some(isAsynchronousCommit)) {
     session.isAsynchronous = true
   }
@@ -32,7 +36,8 @@ export function followOwnWrites(session: ClientSession): void {
   })
 }
 
-function mayHaveWritten({ cls }: Request): boolean {
+/** May the request have written, as far as its class tells? */
+export function mayHaveWritten({ cls }: Request): boolean {
   const { verdict } = cls
   if (verdict === 'replica' || verdict === 'either') return cls.learned !== null
   if (verdict !== 'control') return true

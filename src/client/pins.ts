@@ -1,4 +1,26 @@
+import { effectPin, settingPin } from '../sql/effect-pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
+
+/** What the server of a pinned session can be asked about. */
+export type Cause = 'channels' | 'cursors' | 'temp' | 'locks' | 'dblink'
+
+/** What is to be asked. */
+export interface PinQuestion {
+  readonly causes: readonly Cause[]
+  /** Parameters whose values are wanted. */
+  readonly settings: readonly string[]
+  /** … and those of all that pg_settings shows as set in the session. */
+  readonly allSettings: boolean
+}
+
+/** Reasons that end with DISCARD SEQUENCES. */
+export const sequencePins = {
+  read: 'uses currval() or lastval()',
+  call: 'nextval(), and this application uses currval()',
+} as const
+
+/** Reason of a `search_path` that names the temporary schema. */
+export const searchPathPin = 'search_path names the temporary schema'
 
 /**
  * Why a session must keep its server connection. Each reason goes when the state that caused it
@@ -8,26 +30,106 @@ export class Pins {
   #channels = new Set<string>()
   #prepared = new Set<string>()
   #cursors = new Set<string>()
+  /** Causes that are counted by nothing here → the reason. */
+  #causes = new Map<Cause, string>()
+  /** Parameters whose values are not known; `*`: any of pg_settings. */
+  #settings = new Set<string>()
+  /** What no server can be asked about. */
   #others = new Set<string>()
+  /** What may have gone, or may never have come. */
+  #doubts = new Set<Cause>()
+  #settingsInDoubt = new Set<string>()
+  /** Connections of dblink: opened since the last answer, and those with a name in that answer. */
+  #dblinkOpened = 0
+  #dblinkNamed = 0
+  #hasUnnamedDblink = false
 
   /** One clause, or null when the session is not pinned. */
   get reason(): string | null {
     if (this.#channels.size > 0) return `listens on ${[...this.#channels].join(', ')}`
     if (this.#prepared.size > 0) return `prepared statement ${[...this.#prepared].join(', ')}`
     if (this.#cursors.size > 0) return `cursor ${[...this.#cursors].join(', ')} WITH HOLD`
+    for (const reason of this.#causes.values()) return reason
     for (const other of this.#others) return other
+    for (const name of this.#settings) return settingPin(name)
     return null
   }
 
+  /** Pins for good: until `drop` or DISCARD ALL. */
   add(reason: string): void {
     this.#others.add(reason)
+  }
+
+  remove(reason: string): void {
+    this.#others.delete(reason)
+  }
+
+  drop(reason: string): void {
+    this.#others.delete(reason)
+  }
+
+  /** Pins until the server has told the parameter's value. */
+  ask(name: string): void {
+    this.#settings.add(name)
+    this.#settingsInDoubt.add(name)
+  }
+
+  /** The value of a parameter is known. */
+  know(name: string): void {
+    this.#settings.delete(name)
+  }
+
+  /** A rollback or an error may have taken any of it back. */
+  doubtAll(): void {
+    if (this.#channels.size > 0) this.#doubts.add('channels')
+    if (this.#cursors.size > 0) this.#doubts.add('cursors')
+    for (const cause of this.#causes.keys()) this.#doubts.add(cause)
+    for (const name of this.#settings) this.#settingsInDoubt.add(name)
   }
 
   clear(): void {
     this.#channels.clear()
     this.#prepared.clear()
     this.#cursors.clear()
+    this.#causes.clear()
+    this.#settings.clear()
     this.#others.clear()
+    this.#doubts.clear()
+    this.#settingsInDoubt.clear()
+    this.#dblinkOpened = 0
+    this.#dblinkNamed = 0
+    this.#hasUnnamedDblink = false
+  }
+
+  /** What the server should be asked now, once; null: nothing is in doubt. */
+  question(): PinQuestion | null {
+    if (this.#doubts.size === 0 && this.#settingsInDoubt.size === 0) return null
+    const settings = [...this.#settingsInDoubt]
+    const question = {
+      causes: [...this.#doubts],
+      settings: settings.filter((name) => name !== '*'),
+      allSettings: settings.includes('*'),
+    }
+    this.#doubts.clear()
+    this.#settingsInDoubt.clear()
+    return question
+  }
+
+  /** The server's answer: how many there are of it. Locks and the like only count as some or none. */
+  answer(cause: Cause, count: number): void {
+    if (cause === 'dblink') this.#answerDblink(count)
+    else if (count > 0) return
+    else if (cause === 'channels') this.#channels.clear()
+    else if (cause === 'cursors') this.#cursors.clear()
+    else this.#causes.delete(cause)
+  }
+
+  /** dblink tells the connections that have names; one was opened without if there are too few. */
+  #answerDblink(named: number): void {
+    if (named < this.#dblinkNamed + this.#dblinkOpened) this.#hasUnnamedDblink = true
+    this.#dblinkOpened = 0
+    this.#dblinkNamed = named
+    if (named === 0 && !this.#hasUnnamedDblink) this.#causes.delete('dblink')
   }
 
   /** True when the effect pins or unpins by itself, so that the class's own reason is not needed. */
@@ -57,20 +159,51 @@ export class Pins {
         else this.#cursors.delete(effect.name)
         return true
       case 'temp':
-        this.#others.add('temporary objects')
-        return true
+        return this.#cause('temp', effect)
+      case 'ddl':
+        // DROP of what is temporary, or CREATE where search_path makes it so.
+        if (this.#others.has(searchPathPin)) this.#cause('temp', { kind: 'temp' })
+        else if (this.#causes.has('temp')) this.#doubts.add('temp')
+        return false
       case 'advisory-lock':
-        this.#others.add('session advisory lock')
-        return true
+        return this.#cause('locks', effect)
       case 'advisory-unlock':
-        if (effect.all) this.#others.delete('session advisory lock')
+        if (effect.all) this.#causes.delete('locks')
+        else if (this.#causes.has('locks')) this.#doubts.add('locks')
+        return true
+      case 'dblink':
+        return this.#dblink(effect)
+      case 'sequence-read':
+        // It pins in `sequences.ts`, which knows what came before.
         return true
       case 'discard':
         if (effect.what === 'all') this.clear()
-        else if (effect.what === 'temp') this.#others.delete('temporary objects')
+        else if (effect.what === 'temp') this.#causes.delete('temp')
+        else if (effect.what === 'sequences') {
+          for (const reason of Object.values(sequencePins)) this.drop(reason)
+        }
         return true
       default:
         return false
     }
+  }
+
+  #cause(cause: Cause, effect: Effect): boolean {
+    this.#causes.set(cause, effectPin(effect) ?? cause)
+    // ON COMMIT DROP, a lock that was not got, a branch that did not run …
+    this.#doubts.add(cause)
+    return true
+  }
+
+  #dblink(effect: Extract<Effect, { kind: 'dblink' }>): boolean {
+    if (!effect.ends) {
+      this.#dblinkOpened++
+      return this.#cause('dblink', effect)
+    }
+    if (!this.#causes.has('dblink')) return true
+    if (!effect.hasArguments) this.#hasUnnamedDblink = false
+    else if (this.#dblinkNamed > 0) this.#dblinkNamed--
+    this.#doubts.add('dblink')
+    return true
   }
 }

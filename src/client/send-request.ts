@@ -4,6 +4,7 @@ import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
 import type { Request } from './request.ts'
 import { sendSegment } from './segment.ts'
+import { claimSequences } from './sequences.ts'
 import type { ClientSession } from './session.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -37,6 +38,11 @@ export function sendOn(
         connection.request(message, 0, message.length, new BeginReceiver(connection))
       }
     }
+  }
+  // Only what the hot path isn't made of: a plain read neither calls nextval() nor sees its values.
+  const { verdict } = request.cls
+  if ((verdict !== 'replica' && verdict !== 'either') || !request.isComplete) {
+    claimSequences(session, request, connection, isFirst)
   }
   if (request.refusal !== null) {
     request.override = errorResponse(request.refusal)

@@ -122,6 +122,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   readonly ownDefaults: Pick<SessionFacts, 'routeSetting' | 'consistency' | 'maxLagMs'> & {
     readonly poolMode: PoolMode
   }
+  /** Where the last thing ran that may have called nextval(); see `sequences.ts`. */
+  sequenceConnection: ServerConnection | null = null
   /** Something of the open transaction may have written. */
   hasWritten = false
   /** Counts transactions that may have written: an answer for an older one is of no use. */

@@ -16,6 +16,8 @@ interface Savepoint extends Settings {
  * (SET is transactional: PostgreSQL documentation, SET), and the BEGIN that has not been sent yet.
  */
 export class Transaction {
+  /** A statement of it may have called nextval(). */
+  callsNextval = false
   readonly before: Settings
   /** The BEGIN that went in front of its first statement; null: it came as part of a request. */
   begin: DeferredBegin | null = null

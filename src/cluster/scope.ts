@@ -40,6 +40,7 @@ export class Scope implements SessionScope, ServerConnectionEvents {
   reported = new WeakMap<object, ReadonlyMap<string, string>>()
   readonly sessions = new Set<ClientSession>()
   readonly pools = new Map<number, NodePool<ServerConnection>>()
+  usesCurrval = false
   credential: Credential = noCredential
   readonly #options: ScopeOptions
   #stallTimer: NodeJS.Timeout | null = null

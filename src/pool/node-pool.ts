@@ -64,6 +64,15 @@ export class NodePool<C extends Pooled> {
     return this.#find(mode, stateKey)
   }
 
+  /** Leases this very connection if it is idle and fits; false: it is in use, gone, or does not. */
+  takeThis(connection: C, stateKey: object): boolean {
+    const index = this.#idle.indexOf(connection)
+    if (index < 0 || connection.nearness(stateKey) < 0) return false
+    this.#idle.splice(index, 1)
+    this.#leased.add(connection)
+    return true
+  }
+
   #find(mode: UseMode, stateKey: object): C | null {
     if (mode === 'shared') {
       const depth = this.options.sharedDepth

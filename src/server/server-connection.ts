@@ -65,6 +65,8 @@ export class ServerConnection implements FrameSink {
   readonly prepared = new Map<string, true>()
   /** Serial of what the unnamed statement holds now; 0 = unknown. */
   unnamed = 0
+  /** Serial of who called nextval() here last, as far as is known; 0 = nobody yet, -1 = several. */
+  sequenceUser = 0
   isSyncing = false
   holder: ConnectionHolder | null = null
   /** Why this connection must not be reused; null = it may. */

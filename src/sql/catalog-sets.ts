@@ -1,3 +1,5 @@
+import type { Effect } from './statement-class.ts'
+
 /**
  * What the classifier knows of one database. Names are bare (no schema) and judged over all
  * schemas and overloads: a name is harmless only if nothing of that name is harmful.
@@ -17,6 +19,8 @@ export interface CatalogSets {
   readonly attributeFunctions: ReadonlySet<string>
   /** User functions and procedures whose source changes session state → what it does. */
   readonly sessionFunctions: ReadonlyMap<string, string>
+  /** Those, and others, about whose effects on the session the server can be asked afterwards. */
+  readonly sessionEffects: ReadonlyMap<string, readonly Effect[]>
   /** User functions and procedures whose source creates or alters catalog objects. */
   readonly ddlFunctions: ReadonlySet<string>
   /** Operator → why its use must go to the primary. */

@@ -1,8 +1,9 @@
 /** What changes the catalog, and DO, CALL and other statements that only the primary runs. */
+import { firstPin } from './effect-pin.ts'
 import { judgeWrite } from './judge-query.ts'
 import { effectPart, type JudgeContext } from './part.ts'
 import { isTemporarySchema } from './session-functions.ts'
-import { createsObjects, sessionUse } from './source-scan.ts'
+import { createsObjects, sessionEffects, sessionUse } from './source-scan.ts'
 import type { Effect, StatementPart } from './statement-class.ts'
 import type { TokenCursor } from './token-cursor.ts'
 import { T_STRING } from './tokens.ts'
@@ -96,13 +97,16 @@ function withTemporary(cursor: TokenCursor, reason: string, effects: Effect[]): 
 /** DO: its body is text, of which only words can be read. */
 export function judgeDo(cursor: TokenCursor): StatementPart {
   const effects: Effect[] = []
-  let pin: string | null = null
+  let own: string | null = null
   for (let i = cursor.i; i < cursor.to; i++) {
     if (cursor.tokens.kind(i) !== T_STRING) continue
     const source = cursor.tokens.source(i, i + 1)
     const use = sessionUse(source)
-    if (use !== null) pin ??= `a DO block that ${use}`
+    const asked = sessionEffects(source)
+    if (asked !== null) effects.push(...asked)
+    else if (use !== null) own ??= `a DO block that ${use}`
     if (createsObjects(source)) effects.push({ kind: 'ddl' })
   }
+  const pin = own ?? firstPin(effects)
   return effectPart(pin === null ? 'primary' : 'pin', pin ?? 'DO may write', effects, pin)
 }

@@ -1,7 +1,8 @@
 /** Queries and writes: what the walk over their tokens has found, as a verdict. */
+import { firstPin } from './effect-pin.ts'
 import { effectPart, type JudgeContext, plainPart } from './part.ts'
 import { QueryWalk } from './query-walk.ts'
-import type { StatementPart } from './statement-class.ts'
+import type { Effect, StatementPart } from './statement-class.ts'
 import type { TokenList } from './tokens.ts'
 
 /** Judges a query that begins with SELECT, WITH, VALUES, TABLE or `(`. */
@@ -28,7 +29,8 @@ export function judgeRelation(
 
 function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   walk.run()
-  if (walk.pin !== null) return effectPart('pin', walk.pin, walk.effects, walk.pin)
+  const pin = pinOf(walk)
+  if (pin !== null) return effectPart('pin', pin, walk.effects, pin)
   if (walk.refusal !== null) return effectPart('primary', walk.refusal, walk.effects)
   if (context.noReads !== null) return effectPart('primary', context.noReads, walk.effects)
   if (walk.effects.length > 0) {
@@ -41,6 +43,13 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   return plainPart('either', 'reads no stored data')
 }
 
+/** What can't be asked about comes first. A setting that Bind shows needs no pin. */
+function pinOf({ pin, hides, effects }: QueryWalk): string | null {
+  if (pin !== null) return pin
+  const isShown = (effect: Effect): boolean => effect.kind === 'set' && !hides
+  return firstPin(effects.filter((effect) => !isShown(effect)))
+}
+
 /** Judges a statement that goes to the primary anyway: only its effects on the session matter. */
 export function judgeWrite(
   tokens: TokenList,
@@ -51,6 +60,7 @@ export function judgeWrite(
 ): StatementPart {
   const walk = new QueryWalk(tokens, from, to, context, false)
   walk.run()
-  if (walk.pin !== null) return effectPart('pin', walk.pin, walk.effects, walk.pin)
+  const pin = pinOf(walk)
+  if (pin !== null) return effectPart('pin', pin, walk.effects, pin)
   return effectPart('primary', reason, walk.effects)
 }

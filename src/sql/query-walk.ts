@@ -76,7 +76,10 @@ export class QueryWalk {
   readonly isRead: boolean
   /** First reason against a replica. */
   refusal: string | null = null
+  /** Why the session must be pinned for something that is no effect. */
   pin: string | null = null
+  /** It sets a parameter in a way that neither the text nor a Bind shows. */
+  hides = false
   readonly effects: Effect[] = []
   readsData = false
   readonly #catalog: CatalogSets | null
@@ -235,7 +238,6 @@ export class QueryWalk {
   }
 
   #temporary(): void {
-    this.pin ??= 'temporary objects'
     if (!this.effects.some((effect) => effect.kind === 'temp')) this.effects.push({ kind: 'temp' })
   }
 
@@ -426,7 +428,8 @@ export class QueryWalk {
   #write(i: number, word: string): void {
     const { tokens } = this
     if (word === 'update' && this.#updatesSettings(i + 1)) {
-      this.pin ??= 'UPDATE pg_settings changes parameters'
+      this.effects.push({ kind: 'set', name: '*', value: null, local: false, opaque: true })
+      this.hides = true
     }
     if (!this.isRead || i === this.from) return
     const next = tokens.keyword(i + 1)

@@ -1,14 +1,17 @@
 /** Calls that leave something in the session, wherever they stand in a statement. */
+import { isDeepStrictEqual } from 'node:util'
 import type { CatalogSets } from './catalog-sets.ts'
 import type { QueryWalk } from './query-walk.ts'
 import {
   ADVISORY_LOCK_FUNCTIONS,
   ADVISORY_UNLOCK_FUNCTIONS,
+  DBLINK_FUNCTIONS,
+  SEED_PIN,
   SESSION_FUNCTIONS,
 } from './session-functions.ts'
 import { readSetConfig } from './set-config.ts'
 import type { Effect } from './statement-class.ts'
-import { T_OPEN, type TokenList } from './tokens.ts'
+import { T_CLOSE, T_OPEN, type TokenList } from './tokens.ts'
 
 /**
  * Adds the effects of calling `name` at token `i`. True when the call is settled by that, so that
@@ -22,32 +25,66 @@ export function judgeSessionCall(
 ): boolean {
   if (name === 'set_config') return setConfig(walk, i)
   if (ADVISORY_UNLOCK_FUNCTIONS.has(name)) {
-    add(walk, { kind: 'advisory-unlock', all: name === 'pg_advisory_unlock_all' })
+    const { tokens, from, to } = walk
+    const all = name === 'pg_advisory_unlock_all' && runsOnce(tokens, from, to)
+    add(walk, { kind: 'advisory-unlock', all })
     walk.refusal ??= `calls ${name}()`
     return true
   }
   const builtIn = SESSION_FUNCTIONS.get(name)
   if (builtIn !== undefined) {
-    if (ADVISORY_LOCK_FUNCTIONS.has(name)) add(walk, { kind: 'advisory-lock' })
-    walk.pin ??= builtIn
+    const effect = callEffect(walk, i, name)
+    if (effect === null) walk.pin ??= builtIn
+    else add(walk, effect)
     return true
   }
+  // Who only asks for it in a condition, as monitoring does, asks about others.
+  if (name === 'pg_backend_pid' && isAskedFor(walk)) walk.pin ??= 'asked for pg_backend_pid()'
   if (catalog === null) return false
   if (catalog.ddlFunctions.has(name)) add(walk, { kind: 'ddl' })
+  const effects = catalog.sessionEffects.get(name)
+  for (const effect of effects ?? []) add(walk, effect)
   const user = catalog.sessionFunctions.get(name)
   if (user === undefined) return false
-  walk.pin ??= `calls ${name}(), which ${user}`
+  if (effects === undefined) walk.pin ??= `calls ${name}(), which ${user}`
+  else walk.refusal ??= `calls ${name}(), which ${user}`
+  return true
+}
+
+/** The effect of a built-in about which the server can be asked afterwards, or null. */
+function callEffect(walk: QueryWalk, i: number, name: string): Effect | null {
+  if (ADVISORY_LOCK_FUNCTIONS.has(name)) return { kind: 'advisory-lock' }
+  if (name === 'currval' || name === 'lastval') return { kind: 'sequence-read', isOwn: false }
+  if (!DBLINK_FUNCTIONS.has(name)) return null
+  const hasArguments = walk.tokens.kind(i + 2) !== T_CLOSE
+  return { kind: 'dblink', ends: name === 'dblink_disconnect', hasArguments }
+}
+
+/** Is it a query for the sake of its select list alone? */
+function isAskedFor({ tokens, from, to, isRead }: QueryWalk): boolean {
+  if (!isRead || tokens.keyword(from) !== 'select') return false
+  for (let i = from + 1; i < to; i++) {
+    const word = tokens.keyword(i)
+    if (word === 'from' || word === 'where' || word === 'having') return false
+  }
   return true
 }
 
 function add(walk: QueryWalk, effect: Effect): void {
-  if (!walk.effects.some((known) => known.kind === effect.kind)) walk.effects.push(effect)
+  const isKnown = walk.effects.some((known) =>
+    known.kind === 'set' || known.kind === 'dblink'
+      ? isDeepStrictEqual(known, effect)
+      : known.kind === effect.kind,
+  )
+  if (!isKnown) walk.effects.push(effect)
 }
 
 function setConfig(walk: QueryWalk, i: number): boolean {
   const call = readSetConfig(walk.tokens, i + 1, runsOnce(walk.tokens, walk.from, walk.to))
-  if ('pin' in call) walk.pin ??= call.pin
-  else walk.effects.push(call.effect)
+  const { effect } = call
+  walk.effects.push(effect)
+  if (effect.kind === 'set' && effect.name === 'seed') walk.pin ??= SEED_PIN
+  if (!call.isPlain) walk.hides = true
   return true
 }
 
@@ -69,6 +106,7 @@ const ONE_ROW_CALLS: ReadonlySet<string> = new Set([
   'current_schemas',
   'current_setting',
   'now',
+  'pg_advisory_unlock_all',
   'pg_backend_pid',
   'pg_is_in_recovery',
   'set_config',

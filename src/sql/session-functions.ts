@@ -17,10 +17,20 @@ export const SESSION_FUNCTIONS: ReadonlyMap<string, string> = new Map([
   ['dblink_connect_u', 'dblink connection'],
   ['dblink_open', 'dblink cursor'],
   ['dblink_send_query', 'dblink connection'],
+  ['dblink_disconnect', 'dblink connection'],
   ['pg_backup_start', 'backup in progress'],
   ['pg_start_backup', 'backup in progress'],
   ['pg_replication_origin_session_setup', 'replication origin of the session'],
   ['plpgsql_check_profiler', 'profiler state of the session'],
+])
+
+export const SEED_PIN = 'SET SEED changes the random numbers of the connection'
+
+/** Those that open a connection of dblink, and the one that closes it. */
+export const DBLINK_FUNCTIONS: ReadonlySet<string> = new Set([
+  'dblink_connect',
+  'dblink_connect_u',
+  'dblink_disconnect',
 ])
 
 export const ADVISORY_LOCK_FUNCTIONS: ReadonlySet<string> = new Set([

@@ -2,13 +2,16 @@
 import { STANDBY_PARAMETERS } from './session-functions.ts'
 import type { Effect } from './statement-class.ts'
 import { quoteLiteral, stringValue } from './token-cursor.ts'
-import { T_CLOSE, T_COMMA, T_STRING, type TokenList } from './tokens.ts'
+import { T_CLOSE, T_COMMA, T_PARAM, T_STRING, type TokenList } from './tokens.ts'
 
 /** Parameters that hold a list of names: SET takes the elements, set_config() the whole list. */
 const NAME_LISTS: ReadonlySet<string> = new Set(['search_path', 'temp_tablespaces'])
 
-/** What a call tells: an effect to track, or why the session has to be pinned. */
-export type SetConfigCall = { readonly effect: Effect } | { readonly pin: string }
+/** What a call does; `isPlain`: it runs exactly once, and its arguments are values. */
+export interface SetConfigCall {
+  readonly effect: Effect
+  readonly isPlain: boolean
+}
 
 /**
  * Reads the call whose opening parenthesis is token `open`. `once`: the statement's form shows
@@ -16,26 +19,50 @@ export type SetConfigCall = { readonly effect: Effect } | { readonly pin: string
  */
 export function readSetConfig(tokens: TokenList, open: number, once: boolean): SetConfigCall {
   const args = simpleArguments(tokens, open)
-  const [first, second, third] = args ?? []
-  const isCall = args?.length === 3
-  const local = isCall ? readBoolean(tokens, third ?? -1) : null
-  const name = isCall ? (stringValue(tokens, first ?? -1)?.toLowerCase() ?? '') : ''
-  const value = isCall ? stringValue(tokens, second ?? -1) : null
-  if (local === true) {
-    // Gone with the transaction, whatever it is.
-    const shown = name !== '' && value !== null
-    return { effect: setEffect(name, shown ? value : null, true, !shown) }
+  if (args?.length !== 3)
+    return { effect: setEffect(shownName(tokens, open), null, false), isPlain: false }
+  const [first, second, third] = args as [number, number, number]
+  const local = readBoolean(tokens, third)
+  const name = stringValue(tokens, first)?.toLowerCase() ?? ''
+  const value = stringValue(tokens, second)
+  // Gone with the transaction, whatever it is.
+  if (local === true)
+    return { effect: setEffect(name, name === '' ? null : value, true), isPlain: true }
+  const nameParameter = tokens.kind(first) === T_PARAM ? parameterAt(tokens, first) : 0
+  const valueParameter = tokens.kind(second) === T_PARAM ? parameterAt(tokens, second) : 0
+  const isPlain =
+    once && (name !== '' || nameParameter > 0) && (value !== null || valueParameter > 0)
+  if (isPlain && local === false && name !== '' && value !== null) {
+    return { effect: setEffect(name, value, false), isPlain }
   }
-  if (name === '' || value === null || local === null) {
-    return { pin: 'set_config with a value that the text does not show' }
+  const effect: Effect = {
+    ...setEffect(name, null, false),
+    ...(name === '' && nameParameter > 0 ? { nameParameter } : {}),
+    // Whether it is the value at the end is only sure when the call runs once.
+    ...(isPlain && local === false && valueParameter > 0 ? { valueParameter } : {}),
   }
-  if (!once) return { pin: 'set_config that may run more than once or not at all' }
-  return { effect: setEffect(name, value, false, false) }
+  return { effect, isPlain }
 }
 
-function setEffect(name: string, value: string | null, local: boolean, opaque: boolean): Effect {
-  if (value === null) return { kind: 'set', name, value: null, local, opaque }
-  return { kind: 'set', name, value: setText(name, value), local, opaque, config: value }
+/** The first argument where the others are expressions. */
+function shownName(tokens: TokenList, open: number): string {
+  const isWhole = tokens.kind(open + 2) === T_COMMA
+  return isWhole ? (stringValue(tokens, open + 1)?.toLowerCase() ?? '') : ''
+}
+
+/** `$12` → 12. */
+function parameterAt(tokens: TokenList, i: number): number {
+  const number = Number(tokens.source(i, i + 1).slice(1))
+  return Number.isInteger(number) && number <= 0xffff ? number : 0
+}
+
+function setEffect(
+  name: string,
+  value: string | null,
+  local: boolean,
+): Extract<Effect, { kind: 'set' }> {
+  if (value === null) return { kind: 'set', name, value: null, local, opaque: true }
+  return { kind: 'set', name, value: setText(name, value), local, opaque: false, config: value }
 }
 
 function setText(name: string, value: string): string {

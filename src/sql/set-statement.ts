@@ -1,6 +1,6 @@
 /** SET, RESET, SHOW and DISCARD. */
 import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
-import { isTemporarySchema } from './session-functions.ts'
+import { isTemporarySchema, SEED_PIN } from './session-functions.ts'
 import type { Effect, StatementPart, TransactionModes } from './statement-class.ts'
 import { stringValue, type TokenCursor } from './token-cursor.ts'
 import { T_DOT, T_OPERATOR, T_STRING } from './tokens.ts'
@@ -82,7 +82,7 @@ function setValue(cursor: TokenCursor, name: string, local: boolean): StatementP
   const value = isDefault ? null : cursor.rest()
   if (value === null && !isDefault) return NOT_UNDERSTOOD
   const effect: Effect = { kind: 'set', name, value, local, opaque: false }
-  if (name === 'seed') return pinPart('SET SEED changes the random numbers of the connection')
+  if (name === 'seed') return pinPart(SEED_PIN)
   if (name === 'search_path' && value !== null && namesTemporarySchema(cursor)) {
     const pin = 'search_path names the temporary schema'
     return effectPart('control', 'sets search_path', [effect, { kind: 'temp' }], pin)

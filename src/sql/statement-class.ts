@@ -41,11 +41,15 @@ export type Effect =
       readonly value: string | null
       readonly local: boolean
       /** true for `SET x FROM CURRENT` and other values that the text does not show; the name is
-       * '' when a transaction-local set_config() does not show it either. */
+       * '' when the text does not show it either, '*' for any that pg_settings has. */
       readonly opaque: boolean
       /** From set_config() only: the exact string, for `SELECT set_config(name, config, false)`.
        * `SET search_path TO ''` shows as `""`, set_config's '' as nothing. */
       readonly config?: string
+      /** From set_config() with bind parameters, counted from 1: which one is the name and which
+       * the value. What a Bind gives for them makes the effect whole. */
+      readonly nameParameter?: number
+      readonly valueParameter?: number
     }
   | { readonly kind: 'reset'; readonly name: string }
   | { readonly kind: 'reset-all' }
@@ -70,6 +74,10 @@ export type Effect =
   /** Takes (`advisory-lock`) or gives back (`advisory-unlock`, `all`) session advisory locks. */
   | { readonly kind: 'advisory-lock' }
   | { readonly kind: 'advisory-unlock'; readonly all: boolean }
+  /** Opens a connection by dblink, or closes one; without arguments the one that has no name. */
+  | { readonly kind: 'dblink'; readonly ends: boolean; readonly hasArguments: boolean }
+  /** currval() or lastval(); `isOwn`: behind a nextval() of the same function. */
+  | { readonly kind: 'sequence-read'; readonly isOwn: boolean }
   | { readonly kind: 'load' }
   /** The catalog may change: CREATE/ALTER/DROP/GRANT/COMMENT/REFRESH/IMPORT …, SELECT INTO too. */
   | { readonly kind: 'ddl' }

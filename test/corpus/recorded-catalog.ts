@@ -13,6 +13,7 @@ export function recordedCatalog(): CatalogSets {
   for (const key of [...MAPS, 'unsafeRelations']) {
     record[key] = new Map(record[key] as [string, string][])
   }
+  record.sessionEffects = new Map((record.sessionEffects ?? []) as [string, unknown][])
   return record as unknown as CatalogSets
 }
 

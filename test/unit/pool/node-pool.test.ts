@@ -274,6 +274,27 @@ describe('the pool of a node', () => {
     expect(third.connection).not.toBeNull()
   })
 
+  it('leases one very connection only while it is idle, known and fit', async () => {
+    const bench = new Bench({ size: 2 })
+    const [plain, other] = states as [object, object]
+    const uses = [want(bench, 'lease', plain), want(bench, 'lease', plain)]
+    const first = (await bench.open()) as FakeConnection
+    await bench.open()
+    expect(bench.pool.takeThis(first, plain)).toBe(false)
+    for (const use of uses) give(bench, use)
+    first.unfit = other
+    expect(bench.pool.takeThis(first, other)).toBe(false)
+    expect(bench.pool.takeThis(new FakeConnection(plain), plain)).toBe(false)
+    // It isn't the one that would be taken otherwise.
+    expect(bench.pool.takeThis(first, plain)).toBe(true)
+    expect(bench.pool.isLeased(first)).toBe(true)
+    expect(bench.pool.takeThis(first, plain)).toBe(false)
+    expect(bench.pool.take('lease', plain)).not.toBe(first)
+    bench.pool.release(first)
+    bench.pool.recycle()
+    expect(bench.pool.takeThis(first, plain)).toBe(false)
+  })
+
   it('throws at a second release: one connection would get two users', async () => {
     const bench = new Bench()
     const use = want(bench, 'lease', states[0] as object)

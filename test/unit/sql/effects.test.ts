@@ -9,6 +9,9 @@ classifier.setCatalog(recordedCatalog())
 
 const none = { isolation: null, readOnly: null, deferrable: null } as const
 
+/** What the server has to be asked for. */
+const hidden = { opaque: true } as const
+
 function set(name: string, value: string | null, more: Partial<Effect> = {}): Effect {
   return { kind: 'set', name, value, local: false, opaque: false, ...more } as Effect
 }
@@ -154,15 +157,38 @@ describe('set_config()', () => {
       [set('a.b', null, { local: true, opaque: true })],
     ],
     ['SELECT set_config($1, $2, true)', 'control', [set('', null, { local: true, opaque: true })]],
-    ["SELECT set_config('a.b', $1, false)", 'pin', []],
-    ["SELECT set_config('a.b', 'c', $1)", 'pin', []],
-    ["SELECT set_config('a.b', 'c' || 'd', false)", 'pin', []],
-    ["SELECT set_config('a.b', E'\\x63', false)", 'pin', []],
-    ["SELECT set_config('a.b', 'c', false) FROM t", 'pin', []],
-    ["SELECT set_config('a.b', 'c', false) WHERE false", 'pin', []],
-    ["SELECT CASE WHEN true THEN set_config('a.b', 'c', false) END", 'pin', []],
-    ["SELECT set_config('a.b', 'c', false), generate_series(1, 0)", 'pin', []],
-    ["INSERT INTO t SELECT 1, set_config('a.b', 'c', false)", 'pin', []],
+    [
+      "SELECT set_config('a.b', $1, false)",
+      'control',
+      [set('a.b', null, { opaque: true, valueParameter: 1 })],
+    ],
+    [
+      'SELECT set_config($2, $1, false)',
+      'control',
+      [set('', null, { opaque: true, nameParameter: 2, valueParameter: 1 })],
+    ],
+    [
+      "SELECT set_config($1, 'c', $2)",
+      'control',
+      [set('', null, { opaque: true, nameParameter: 1 })],
+    ],
+    ["SELECT set_config('a.b', 'c', $1)", 'control', [set('a.b', null, hidden)]],
+    ["SELECT set_config('a.b', 'c' || 'd', false)", 'pin', [set('a.b', null, hidden)]],
+    ["SELECT set_config('a.b', E'\\x63', false)", 'pin', [set('a.b', null, hidden)]],
+    ["SELECT set_config('a.' || 'b', 'c', false)", 'pin', [set('', null, hidden)]],
+    ["SELECT set_config('a.b', 'c', false) FROM t", 'pin', [set('a.b', null, hidden)]],
+    ["SELECT set_config('a.b', 'c', false) WHERE false", 'pin', [set('a.b', null, hidden)]],
+    [
+      "SELECT CASE WHEN true THEN set_config('a.b', 'c', false) END",
+      'pin',
+      [set('a.b', null, hidden)],
+    ],
+    [
+      "SELECT set_config('a.b', 'c', false), generate_series(1, 0)",
+      'pin',
+      [set('a.b', null, hidden)],
+    ],
+    ["INSERT INTO t SELECT 1, set_config('a.b', 'c', false)", 'pin', [set('a.b', null, hidden)]],
   ])
 })
 
@@ -187,14 +213,61 @@ describe('what pins a session', () => {
     ['UPDATE t SET v = pg_try_advisory_lock(1)::text', 'pin', [{ kind: 'advisory-lock' }]],
     ['SELECT pg_advisory_unlock(1)', 'primary', [{ kind: 'advisory-unlock', all: false }]],
     ['SELECT pg_advisory_unlock_all()', 'primary', [{ kind: 'advisory-unlock', all: true }]],
-    ["INSERT INTO t VALUES (currval('s'))", 'pin', []],
-    ['UPDATE pg_settings SET setting = 1', 'pin', []],
-    ['UPDATE ONLY pg_catalog.pg_settings x SET setting = 1', 'pin', []],
+    [
+      'SELECT pg_advisory_unlock_all() FROM t',
+      'primary',
+      [{ kind: 'advisory-unlock', all: false }],
+    ],
+    ["INSERT INTO t VALUES (currval('s'))", 'pin', [{ kind: 'sequence-read', isOwn: false }]],
+    ['UPDATE pg_settings SET setting = 1', 'pin', [set('*', null, hidden)]],
+    ['UPDATE ONLY pg_catalog.pg_settings x SET setting = 1', 'pin', [set('*', null, hidden)]],
+    [
+      "SELECT dblink_connect('a', 'host=x')",
+      'pin',
+      [{ kind: 'dblink', ends: false, hasArguments: true }],
+    ],
+    [
+      'SELECT dblink_disconnect()',
+      'primary',
+      [{ kind: 'dblink', ends: true, hasArguments: false }],
+    ],
+    [
+      "SELECT dblink_disconnect('a')",
+      'primary',
+      [{ kind: 'dblink', ends: true, hasArguments: true }],
+    ],
+    ['SELECT pg_backend_pid()', 'pin', []],
+    ['SELECT 1, pg_catalog.pg_backend_pid() AS pid', 'pin', []],
+    ['SELECT * FROM pg_stat_activity WHERE pid <> pg_backend_pid()', 'primary', []],
+    ['SELECT pg_backend_pid() FROM t', 'primary', []],
     ['SELECT f_temp()', 'pin', []],
     ['CALL f_setconf()', 'pin', []],
-    ["DO $$ BEGIN PERFORM set_config('a', 'b', false); END $$", 'pin', []],
+    ["DO $$ BEGIN PERFORM set_config('a', 'b', false); END $$", 'pin', [set('a', null, hidden)]],
+    ["DO $$ BEGIN PERFORM set_config('a' || b, 'b', false); END $$", 'pin', []],
+    [
+      'DO $$ BEGIN CREATE TEMP TABLE x(); PERFORM pg_advisory_lock(1); END $$',
+      'pin',
+      [{ kind: 'temp' }, { kind: 'advisory-lock' }],
+    ],
+    ['DO $$ BEGIN CREATE TEMP TABLE x(); PERFORM setseed(1); END $$', 'pin', []],
+    [
+      'DO $$ BEGIN PERFORM pg_advisory_unlock(1); END $$',
+      'primary',
+      [{ kind: 'advisory-unlock', all: false }],
+    ],
+    [
+      'DO $$ BEGIN SET SESSION my.x TO 1; SET ROLE bob; RESET work_mem; LISTEN c; END $$',
+      'pin',
+      [
+        set('my.x', null, hidden),
+        set('role', null, hidden),
+        set('work_mem', null, hidden),
+        { kind: 'listen', channel: 'c' },
+      ],
+    ],
+    ['DO $$ BEGIN RESET ALL; END $$', 'pin', []],
     ["DO $$ BEGIN PERFORM set_config('a', 'b', true); END $$", 'primary', []],
-    ['DO $$ BEGIN SET x = 1; END $$', 'pin', []],
+    ['DO $$ BEGIN SET x = 1; END $$', 'pin', [set('x', null, hidden)]],
     ['DO $$ BEGIN SET LOCAL x = 1; END $$', 'primary', []],
     ['DO $$ BEGIN CREATE TABLE x(); END $$', 'primary', [{ kind: 'ddl' }]],
     ["INSERT INTO t SELECT U&\"\\0073et_config\"('a', 'b', false)", 'pin', []],

@@ -1,0 +1,167 @@
+import type { ReplyReceiver } from '../server/reply-queue.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import { isTrackableName } from '../server/state-sync.ts'
+import { Cursor } from '../wire/cursor.ts'
+import { query } from '../wire/frontend-messages.ts'
+import { backend } from '../wire/message-types.ts'
+import { forgetSetting, noteState, refreshFacts, trackSetting } from './effects.ts'
+import { settle } from './leave-connection.ts'
+import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
+import { questionText } from './pin-question.ts'
+import type { PinQuestion } from './pins.ts'
+import type { ClientSession } from './session.ts'
+
+/** Most of an answer that is kept, bytes; a longer one leaves the session pinned. */
+const maxAnswerBytes = 1024 * 1024
+
+/**
+ * Asks the server of a pinned session whether what pinned it is still there, and what values its
+ * settings have. The question goes out at once and nobody waits for it: what the client sends
+ * meanwhile queues behind it on the same connection. Outside of a transaction only.
+ */
+export function askServer(session: ClientSession, connection: ServerConnection): void {
+  // Such a read-only transaction could wait for others to end.
+  if (session.facts.defaultDeferrable) return
+  const question = session.pins.question()
+  if (question === null) return
+  const customs = session.state.customs.filter(isTrackableName)
+  const bytes = query(questionText(question, customs))
+  connection.unnamed = 0
+  connection.request(bytes, 0, bytes.length, new PinProbe(session, connection, question))
+}
+
+type Row = readonly (string | null)[]
+
+/** Gets the answer; whatever goes wrong with it leaves the session pinned. */
+class PinProbe implements ReplyReceiver {
+  readonly #session: ClientSession
+  readonly #connection: ServerConnection
+  readonly #question: PinQuestion
+  readonly #rows: Row[] = []
+  #parts: Buffer[] = []
+  #bytes = 0
+  #hasFailed = false
+
+  constructor(session: ClientSession, connection: ServerConnection, question: PinQuestion) {
+    this.#session = session
+    this.#connection = connection
+    this.#question = question
+  }
+
+  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    if (type === backend.dataRow) this.#row(buffer, start, end)
+    else if (type === backend.errorResponse) this.#hasFailed = true
+    else if (type === backend.parameterStatus && this.#connection.holder === this.#session) {
+      this.#session.say(Buffer.from(buffer.subarray(start, end)))
+    }
+  }
+
+  onPart(
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    _isFirst: boolean,
+    isLast: boolean,
+  ): void {
+    if (type !== backend.dataRow) return
+    this.#bytes += end - start
+    if (this.#bytes > maxAnswerBytes) this.#hasFailed = true
+    else this.#parts.push(Buffer.from(buffer.subarray(start, end)))
+    if (!isLast) return
+    const frame = Buffer.concat(this.#parts)
+    this.#parts = []
+    if (!this.#hasFailed) this.#row(frame, 0, frame.length)
+  }
+
+  #row(buffer: Buffer, start: number, end: number): void {
+    const cursor = new Cursor(buffer, start + 5, end)
+    const row: (string | null)[] = []
+    for (let left = cursor.uint16(); left > 0; left--) {
+      const size = cursor.int32()
+      // Values are kept as the bytes that they are in the client's encoding, one character each.
+      row.push(size < 0 ? null : cursor.bytes(size).toString('latin1'))
+    }
+    this.#rows.push(row)
+  }
+
+  onReady(): void {
+    const session = this.#session
+    if (session.isGone || session.lease !== this.#connection) return
+    if (!this.#hasFailed) this.#settleAll()
+    settle(session, this.#connection)
+    session.pump()
+  }
+
+  onChunkEnd(): void {}
+  onLost(): void {}
+
+  #settleAll(): void {
+    const session = this.#session
+    const { causes, settings, allSettings } = this.#question
+    const counts = causes.length > 0 ? this.#rows.pop() : []
+    if (counts?.length !== causes.length) return
+    for (const [i, cause] of causes.entries()) {
+      const count = Number(counts[i] ?? Number.NaN)
+      if (Number.isInteger(count)) session.pins.answer(cause, count)
+    }
+    if (settings.length === 0 && !allSettings) return
+    if (this.#rows.some((row) => row.length !== 4)) return
+    const found = new Set<string | null>()
+    if (allSettings) {
+      for (const [name, , , isSession] of this.#rows) if (isSession === 't') found.add(name ?? null)
+      this.#forgetOthers(found)
+    }
+    let isAllKnown = true
+    for (const row of this.#rows) if (!this.#learn(row)) isAllKnown = false
+    if (allSettings && isAllKnown) session.pins.know('*')
+    refreshFacts(session)
+    noteState(session, this.#connection)
+  }
+
+  /** What the session no longer has set has been reset. */
+  #forgetOthers(found: ReadonlySet<string | null>): void {
+    const { state } = this.#session
+    for (const [name] of state.entries) {
+      const isShown = !name.includes('.') && name !== 'role' && name !== 'session_authorization'
+      if (isShown && !found.has(name)) forgetSetting(this.#session, name)
+    }
+  }
+
+  /** False: the parameter can't be set on another connection as it is here. */
+  #learn([name, value, context]: Row): boolean {
+    const session = this.#session
+    if (name === null || name === undefined || name.startsWith('transaction_')) return true
+    if (isOwnSetting(name)) {
+      takeOwnSetting(session, name, value ?? null)
+      session.pins.know(name)
+      return true
+    }
+    const isKnown = value === null || value === undefined || session.state.get(name) === value
+    const isRestricted = context === 'superuser' || context === 'superuser-backend'
+    const isSuperuser = this.#connection.parameters.get('is_superuser') === 'on'
+    if (!isKnown && ((isRestricted && !isSuperuser) || !isTrackableName(name))) return false
+    session.pins.know(name)
+    if (isKnown || isDefaultIdentity(session, name, value)) return true
+    trackSetting(session, name, value)
+    return true
+  }
+}
+
+/** Who the session is when nobody has said otherwise. */
+function isDefaultIdentity(session: ClientSession, name: string, value: string): boolean {
+  if (session.state.get(name) !== undefined) return false
+  if (name === 'role') return value === 'none'
+  return (
+    name === 'session_authorization' && value === Buffer.from(session.scope.user).toString('latin1')
+  )
+}
+
+/** set_config() of a parameter of pgsplit's own: the server takes any value, we don't. */
+function takeOwnSetting(session: ClientSession, name: string, value: string | null): void {
+  try {
+    applyOwnSetting(session, name, value)
+  } catch {
+    // As if it had not been said: the statement has had its answer.
+  }
+}

@@ -1,0 +1,144 @@
+import type { ReplyReceiver } from '../server/reply-queue.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import type { StatementClass, StatementPart } from '../sql/statement-class.ts'
+import { query } from '../wire/frontend-messages.ts'
+import { backend, txStatus } from '../wire/message-types.ts'
+import { mayHaveWritten } from './own-writes.ts'
+import { sequencePins } from './pins.ts'
+import type { Request } from './request.ts'
+import type { ClientSession } from './session.ts'
+
+/** `ServerConnection.sequenceUser`: nobody's; some session's values may still be there. */
+const nobody = -1
+
+const discardSequences = query('DISCARD SEQUENCES')
+
+/** Writes of these kinds call nextval() only by a trigger, and reads of these kinds don't. */
+const seldom =
+  /^(?:UPDATE|DELETE|TRUNCATE|VACUUM|ANALYZE|DROP|ALTER|GRANT|REVOKE|COMMENT|LOCK|NOTIFY|REFRESH)\b|^(?:shows|reads|locks rows)\b|answers for the node/
+
+const likely = new WeakMap<StatementClass, boolean>()
+
+/** May running it have called nextval(), as far as its form tells? */
+function mayCallNextval(cls: StatementClass): boolean {
+  let may = likely.get(cls)
+  if (may === undefined) {
+    // A function call by message has no parts.
+    if (cls.parts.length === 0) may = cls.verdict === 'primary'
+    else may = cls.parts.some((part) => isLikely(part) && !isMereRead(cls, part))
+    likely.set(cls, may)
+  }
+  return may
+}
+
+function isLikely({ verdict, reason }: StatementPart): boolean {
+  return (verdict === 'primary' || verdict === 'pin') && !seldom.test(reason)
+}
+
+/** `SELECT lastval()`; who inserts what currval() gives may call nextval() as well. */
+function isMereRead({ keyword }: StatementClass, { effects }: StatementPart): boolean {
+  return keyword === 'select' && effects.some(({ kind }) => kind === 'sequence-read')
+}
+
+function classesOf(request: Request): readonly StatementClass[] {
+  return request.kind === 'extended' && request.executed.length > 0
+    ? request.executed
+    : [request.cls]
+}
+
+/** Does it ask what nextval() gave the session last? */
+function readsSequences({ effects }: Request): boolean {
+  return effects.length > 0 && effects.some(({ kind }) => kind === 'sequence-read')
+}
+
+/**
+ * The connection on which the session last ran what may have called nextval(), if the request asks
+ * for its values and nobody else has called nextval() there since. It may be in use.
+ */
+export function sequenceConnection(
+  session: ClientSession,
+  request: Request,
+  nodeIndex: number,
+): ServerConnection | null {
+  const own = session.sequenceConnection
+  if (own === null || !readsSequences(request)) return null
+  const isOurs = !own.isClosed && own.nodeIndex === nodeIndex && own.sequenceUser === session.id
+  return isOurs ? own : null
+}
+
+/**
+ * Call it before a request is sent that may write, or that goes on behind a Flush: notes whose values
+ * `currval` and `lastval` would give on the connection, and discards those of another session
+ * before this one can see them.
+ */
+export function claimSequences(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+  isFirst: boolean,
+): void {
+  const reads = readsSequences(request)
+  const writes = mayHaveWritten(request)
+  const calls = writes && classesOf(request).some(mayCallNextval)
+  if (calls) session.sequenceConnection = connection
+  if (connection.sequenceUser === session.id) return
+  const isForeign = connection.sequenceUser !== 0 && connection.status !== txStatus.failed
+  const mayRead = reads || (calls && session.scope.usesCurrval) || !request.isComplete
+  if (isFirst && isForeign && mayRead) discard(connection)
+  if (calls || reads || (writes && connection.sequenceUser === 0)) {
+    connection.sequenceUser = session.id
+  } else if (writes) connection.sequenceUser = nobody
+}
+
+function discard(connection: ServerConnection): void {
+  connection.unnamed = 0
+  connection.request(discardSequences, 0, discardSequences.length, new DiscardReceiver(connection))
+}
+
+/** In an aborted transaction DISCARD fails, and the values stay. */
+class DiscardReceiver implements ReplyReceiver {
+  readonly #connection: ServerConnection
+  constructor(connection: ServerConnection) {
+    this.#connection = connection
+  }
+  onFrame(type: number): void {
+    if (type === backend.errorResponse) this.#connection.sequenceUser = nobody
+  }
+  onPart(): void {}
+  onChunkEnd(): void {}
+  onReady(): void {}
+  onLost(): void {}
+}
+
+/**
+ * A request that may have written has ended: pins the session if it uses `currval` or `lastval` of
+ * an earlier transaction. Its scope learns from that: other sessions are pinned at their nextval().
+ */
+export function noteSequences(session: ClientSession, request: Request): void {
+  const { transaction, scope } = session
+  const { effects, error } = request
+  const calls = classesOf(request).some(mayCallNextval)
+  const reads = effects.some((effect) => effect.kind === 'sequence-read' && !effect.isOwn)
+  if (reads && !(transaction?.callsNextval ?? false) && !callsBefore(request)) {
+    if (session.sequenceConnection !== null) scope.usesCurrval = true
+    if (error === null) session.pins.add(sequencePins.read)
+  }
+  if (effects.some((effect) => effect.kind === 'discard' && /^(all|seq)/.test(effect.what))) {
+    session.sequenceConnection = null
+    if (request.connection !== null) request.connection.sequenceUser = 0
+  } else if (calls) {
+    if (transaction !== null) transaction.callsNextval = true
+    if (scope.usesCurrval) session.pins.add(sequencePins.call)
+  }
+}
+
+/** Is there something in front of the read, in the same request, that may have called nextval()? */
+function callsBefore(request: Request): boolean {
+  for (const cls of classesOf(request)) {
+    for (const part of cls.parts) {
+      if (part.effects.some(({ kind }) => kind === 'sequence-read')) return false
+      if (isLikely(part)) return true
+    }
+  }
+  return false
+}

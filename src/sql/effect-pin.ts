@@ -1,0 +1,42 @@
+import type { Effect } from './statement-class.ts'
+
+/**
+ * Why a session that did this must keep its server connection, or null. A statement's pin reason
+ * that is none of its effects' is of a kind that no server can be asked about afterwards.
+ */
+export function effectPin(effect: Effect): string | null {
+  switch (effect.kind) {
+    case 'listen':
+      return `listens to ${effect.channel}`
+    case 'declare':
+      return effect.hold ? `cursor ${effect.name} WITH HOLD` : null
+    case 'temp':
+      return 'temporary objects'
+    case 'advisory-lock':
+      return 'session advisory lock'
+    case 'dblink':
+      return effect.ends ? null : 'dblink connection'
+    case 'sequence-read':
+      return effect.isOwn ? null : 'uses currval() or lastval()'
+    case 'set':
+      return effect.opaque && !effect.local ? settingPin(effect.name) : null
+    default:
+      return null
+  }
+}
+
+/** The reason while a setting's value is not known; for `name` see the effect `set`. */
+export function settingPin(name: string): string {
+  return name === '' || name === '*'
+    ? 'a setting that the statement does not name'
+    : `setting ${name} whose value the statement does not show`
+}
+
+/** First pin reason among the effects, or null. */
+export function firstPin(effects: readonly Effect[]): string | null {
+  for (const effect of effects) {
+    const pin = effectPin(effect)
+    if (pin !== null) return pin
+  }
+  return null
+}
