@@ -101,8 +101,12 @@ export class NodeTrack {
     this.#exact = null
   }
 
-  /** Measures lag anew; true when the verdict on freshness changed. */
-  measureLag(ring: LagRing, nowMs: number): boolean {
+  /**
+   * Measures lag anew; true when the verdict on freshness changed.
+   *
+   * @param untilMs time of our clock beyond which lag doesn't grow: nobody writes since then
+   */
+  measureLag(ring: LagRing, nowMs: number, untilMs: number): boolean {
     const seen = this.observation
     if (seen?.role !== 'replica' || seen.replayLsn === null) {
       this.lagMs = null
@@ -110,7 +114,7 @@ export class NodeTrack {
     }
     // While probes fail it may have stopped replaying: count as if it had.
     const failing = this.failing !== null
-    this.lagMs = ring.lagMs(seen.replayLsn, failing ? nowMs : seen.atMs)
+    this.lagMs = ring.lagMs(seen.replayLsn, Math.min(failing ? nowMs : seen.atMs, untilMs))
     return this.gate.observe(this.lagMs)
   }
 

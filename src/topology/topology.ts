@@ -27,6 +27,8 @@ export class Topology {
   #sitting: number | null = null
   #primaryUp = false
   #hadPrimary = false
+  /** When the primary was last asked for its position. */
+  #sampledAtMs = Number.POSITIVE_INFINITY
   #timeline = 0
   #timelineStartLsn: Lsn | null = null
   #systemIdentifier: string | null = null
@@ -178,8 +180,10 @@ export class Topology {
       if (this.#timeline > 0 || this.#tracks.every(({ isAsked }) => isAsked)) this.#elect()
     }
     const nowMs = this.#settings.clock.nowMs()
+    // Without a primary a replica can't fall behind any further.
+    const writtenUntilMs = this.isPrimaryLost ? this.#sampledAtMs : Number.POSITIVE_INFINITY
     for (const track of this.#tracks) {
-      if (!track.measureLag(this.#ring, nowMs)) continue
+      if (!track.measureLag(this.#ring, nowMs, writtenUntilMs)) continue
       const judged = track.observation?.role === 'replica' && track.health.phase === 'up'
       if (judged) this.emit(lagEvent(track, this.#settings))
     }
@@ -239,6 +243,7 @@ export class Topology {
     const seen = track?.observation
     if (seen !== undefined && seen !== null && seen.flushLsn !== null) {
       this.#ring.push(seen.flushLsn, seen.sentAtMs)
+      this.#sampledAtMs = seen.atMs
     }
     this.#systemIdentifier ??= seen?.systemIdentifier ?? null
     this.#primaryUp = winner !== null

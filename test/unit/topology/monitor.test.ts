@@ -448,3 +448,30 @@ describe('the timeline of a replica', () => {
     expect(view(2)).toMatchObject({ health: 'up', readable: false, timeline: 1 })
   })
 })
+
+describe('the lag of a replica', () => {
+  it('stands still while there is no primary: nothing that it could replay is written', async () => {
+    const setup = setUp({ maxLagMs: 2000 })
+    const { primary, r1, r2, clock, monitor, view } = setup
+    await monitor.start()
+    await tick(setup, [r1, r2])
+    // The last that was seen of the primary has reached r1, and r2 not any more.
+    primary.insertLsn += 100n
+    r1.replayLsn = primary.insertLsn
+    await clock.advance(1000)
+    primary.dial = coded('ECONNREFUSED')
+    primary.answer = coded('ECONNRESET')
+    primary.cut()
+    await clock.advance(30_000)
+    expect(monitor.snapshot.primary).toBe(null)
+    expect(view(1)).toMatchObject({ readable: true, fresh: true, lagMs: 0 })
+    expect(view(2)).toMatchObject({ readable: true, fresh: true })
+    // With a primary it counts again.
+    r1.role = 'primary'
+    r1.timeline = 2
+    r1.insertLsn = primary.insertLsn + 100n
+    r2.timeline = 2
+    await clock.advance(10_000)
+    expect(view(2)).toMatchObject({ fresh: false })
+  })
+})
