@@ -1,11 +1,11 @@
 import type { StatementClass, Verdict } from '../sql/statement-class.ts'
 
 /** A class for what is routed without being SQL text of the client. */
-function fixedClass(verdict: Verdict, reason: string): StatementClass {
+function fixedClass(verdict: Verdict, reason: string, pin: string | null = null): StatementClass {
   return {
     verdict,
     reason,
-    pin: null,
+    pin,
     parts: [],
     effects: [],
     hint: null,
@@ -20,6 +20,11 @@ export const bareSyncClass: StatementClass = fixedClass('either', 'nothing to ru
 export const parameterTypeClass: StatementClass = fixedClass(
   'primary',
   'a parameter of a type whose input may write',
+)
+export const longTextClass: StatementClass = fixedClass(
+  'pin',
+  'a statement that is too long to be read',
+  'a statement that was too long to be read',
 )
 export const openSegmentClass: StatementClass = fixedClass(
   'primary',

@@ -24,7 +24,7 @@ export const maxMovableBytes = 1024 * 1024
  * and an open transaction has only read: what it has seen it may see again, READ COMMITTED given.
  */
 export function mayMove(session: ClientSession, request: Request, from: ServerConnection): boolean {
-  if (request.sentExecutes > 0 || session.pinReason !== null) return false
+  if (request.sentExecutes > 0 || request.isStreamed || session.pinReason !== null) return false
   if (session.inFlight.length > (request.connection === null ? 0 : 1)) return false
   if (request.connection === null && session.deferred !== null) return true
   if (session.transaction === null) return from.status === txStatus.idle && request.begin === null

@@ -116,6 +116,10 @@ export class Request implements ReplyReceiver {
   isComplete = false
   /** Bytes of the segment have been sent on a Flush: it can't run elsewhere. */
   isFlushed = false
+  /** It holds a message whose end has not come yet. */
+  isLong = false
+  /** A part of it was passed on as it came in: nobody has it to send it again. */
+  isStreamed = false
   /** It goes to the primary as soon as what was flushed has been answered. */
   isMoving = false
   /** Entries of `kinds` that another server connection has answered. */

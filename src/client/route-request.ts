@@ -72,7 +72,7 @@ function isMisplaced(
 /** What will come behind the Flush is not known: anything may. */
 function isOpen(request: Request): boolean {
   if (!request.isFlushed || request.isComplete) return false
-  return request.executed.length > 0 || request.size > maxMovableBytes
+  return request.isLong || request.executed.length > 0 || request.size > maxMovableBytes
 }
 
 /** Why the request must not run on the connection that the session has, or null. */

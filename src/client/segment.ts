@@ -70,7 +70,7 @@ export function sendSegment(request: Request, connection: ServerConnection, limi
   if (request.queryAt >= 0) connection.unnamed = 0
   else if (request.unnamedSerial !== 0) connection.unnamed = request.unnamedSerial
   // What can't run elsewhere any more need not be kept.
-  const isKept = request.onReplica && request.executed.length === 0
+  const isKept = request.onReplica && !request.isStreamed && request.executed.length === 0
   if (request.isFlushed && !isKept) request.size = 0
   request.sentExecutes = request.executed.length
   request.sentBytes = request.size

@@ -20,6 +20,7 @@ import { finishRequest } from './finish-request.ts'
 import { Flow, highWaterBytes } from './flow.ts'
 import { abandon } from './leave-connection.ts'
 import { LexModes } from './lex-mode.ts'
+import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
 import { Pins } from './pins.ts'
 import { reportedAtEnd, reportedToClient } from './reported.ts'
@@ -40,6 +41,8 @@ const maxEndMs = 10_000
 interface HeldInput {
   readonly type: number
   readonly bytes: Buffer
+  /** Of a message that is not collected: which part it is; null: it is whole (or COPY data). */
+  readonly part: 'first' | 'mid' | 'last' | null
 }
 
 export interface SessionSetup {
@@ -140,6 +143,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   readonly #flow: Flow
   #input: HeldInput[] = []
   #isPumping = false
+  #long: LongMessage | null = null
   #endTimer: NodeJS.Timeout | undefined = undefined
   #onClose: (session: ClientSession) => void
 
@@ -189,11 +193,13 @@ export class ClientSession implements FrameSink, RequestOwner {
     // Not only when it is complete: a second StartupMessage looks like a long frame of type 0.
     if (!requestTypes.has(type)) throw new ProtocolError(`invalid frontend message type ${type}`)
     const { maxRequestBytes } = this.cluster.limits
+    if (type === frontend.bind && frameBytes > longBindBytes) return false
     if (frameBytes <= maxRequestBytes) return true
+    if (mayStream(type)) return false
     throw new PgSplitError({
       sqlstate: '54000',
       message: `a message of ${frameBytes} bytes is longer than this proxy takes (${maxRequestBytes})`,
-      hint: 'Raise limits.maxBufferedRequest, or send the data by COPY.',
+      hint: 'Raise limits.maxBufferedRequest.',
       severity: 'FATAL',
     })
   }
@@ -206,8 +212,21 @@ export class ClientSession implements FrameSink, RequestOwner {
     }
   }
 
-  onPart(type: number, buffer: Buffer, start: number, end: number): void {
-    this.onFrame(type, buffer, start, end)
+  onPart(
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    isFirst: boolean,
+    isLast: boolean,
+  ): void {
+    if (type === frontend.copyData) this.onFrame(type, buffer, start, end)
+    else if (!this.isGone) {
+      this.#long ??= new LongMessage(this)
+      const taken =
+        this.#input.length === 0 && this.#long.take(type, buffer, start, end, isFirst, isLast)
+      if (!taken) this.#hold(type, buffer, start, end, isFirst ? 'first' : isLast ? 'last' : 'mid')
+    }
   }
 
   #onChunk = (chunk: Buffer): void => {
@@ -231,8 +250,14 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.close()
   }
 
-  #hold(type: number, buffer: Buffer, start: number, end: number): void {
-    this.#input.push({ type, bytes: Buffer.from(buffer.subarray(start, end)) })
+  #hold(
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    part: HeldInput['part'] = null,
+  ): void {
+    this.#input.push({ type, bytes: Buffer.from(buffer.subarray(start, end)), part })
     this.#flow.addInput(end - start)
   }
 
@@ -243,8 +268,12 @@ export class ClientSession implements FrameSink, RequestOwner {
     let used = 0
     try {
       while (used < this.#input.length && !this.isGone) {
-        const { type, bytes } = this.#input[used] as HeldInput
-        if (!this.#handle(type, bytes, 0, bytes.length)) break
+        const { type, bytes, part } = this.#input[used] as HeldInput
+        const taken =
+          part === null || this.#long === null
+            ? this.#handle(type, bytes, 0, bytes.length)
+            : this.#long.take(type, bytes, 0, bytes.length, part === 'first', part === 'last')
+        if (!taken) break
         this.#flow.addInput(-bytes.length)
         used++
       }
@@ -322,6 +351,16 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (!this.lease.link.hasBacklog(highWaterBytes)) return true
     this.waitForServer(this.lease)
     return false
+  }
+
+  /** May a message of this type be begun with, whose end has not come? */
+  mayBegin(type: number): boolean {
+    if (this.copyIn.isActive) {
+      throw new ProtocolError(`unexpected message type ${type} during COPY FROM STDIN`)
+    }
+    if (this.isSkipping) return true
+    const isAlone = type === frontend.query || type === frontend.functionCall
+    return isAlone ? this.#mayEnd() : this.segment !== null || this.#mayStart()
   }
 
   /** A Query or FunctionCall starts a request, or ends the segment that is being collected. */
@@ -406,7 +445,7 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   onAnswered(request: Request): void {
     if (request.isMoving && request.connection !== null) goOn(this, request, request.connection)
-    else this.pump()
+    this.pump()
   }
 
   onCopyIn(request: Request): void {

@@ -69,11 +69,11 @@ const limits = section(
     maxBufferedRequest: size(
       {
         description:
-          'Longest message of a client that is collected to be judged; COPY data is streamed.',
-        limit: 'A longer message ends the connection with SQLSTATE 54000.',
+          'Longest message of a client that is collected to be judged; COPY data and long values are streamed.',
+        limit: 'A longer statement is passed on unread: to the primary, and the session is pinned.',
       },
       { min: 1024, max: 1024 ** 3 },
-    ).prefault('256MB'),
+    ).prefault('16MB'),
     retryMaxBytes: size(
       {
         description: 'Longest read that is kept to be run again on another node.',

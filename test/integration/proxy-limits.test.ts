@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import net from 'node:net'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -58,6 +59,29 @@ describe('limits', () => {
         `DO $$ BEGIN RAISE NOTICE '%', repeat('x', 300000); PERFORM pg_sleep(0.1); END $$`,
       )
       expect(lengths).toEqual([300_000])
+      await client.end()
+    })
+  })
+
+  it('streams values and statements that are longer than it collects', async () => {
+    await behind({ limits: { maxBufferedRequest: '100kB' } }, async (proxy) => {
+      const client = await proxy.client()
+      const value = 'äx'.repeat(4_000_000)
+      const md5 = createHash('md5').update(value).digest('hex')
+      const ask = { text: 'SELECT md5($1) AS md5, $1::text AS echo', values: [value] }
+      for (const name of ['unnamed', 'named', 'named']) {
+        const { rows } = await client.query(name === 'named' ? { ...ask, name } : ask)
+        expect(rows[0].md5).toBe(md5)
+        expect(rows[0].echo === value).toBe(true)
+      }
+      await client.query('SELECT 1')
+      const pin = async () => (await client.query('SHOW pgsplit.pin')).rows[0]['pgsplit.pin']
+      expect(await pin()).not.toContain('too long')
+      expect((await client.query(`SELECT md5('${value}')`)).rows).toEqual([{ md5 }])
+      expect((await client.query(`SELECT md5('${value}')`, [])).rows).toEqual([{ md5 }])
+      expect(await pin()).toContain('too long')
+      await client.query('DISCARD ALL')
+      expect(await pin()).not.toContain('too long')
       await client.end()
     })
   })

@@ -40,7 +40,8 @@ export class RawClient {
       const body = Buffer.from(buffer.subarray(start + 5, end))
       this.#messages.push({ type: String.fromCharCode(type), body })
     }
-    const framer = new Framer({ isWhole: () => true, onFrame: hear, onPart: hear }, 1 << 28)
+    const isWhole = (type: number): boolean => !this.#drops || (type !== 0x44 && type !== 0x64)
+    const framer = new Framer({ isWhole, onFrame: hear, onPart: hear }, 0x7fffffff)
     this.#link.onChunk = (chunk) => {
       framer.push(chunk)
       this.#waiter?.()
@@ -69,6 +70,11 @@ export class RawClient {
   send(...messages: readonly Uint8Array[]): void {
     for (const message of messages) this.#link.write(message)
     this.#link.flush()
+  }
+
+  /** Resolves when what was sent has left. */
+  async drained(): Promise<void> {
+    while (this.#link.pendingBytes > 0) await new Promise((resolve) => setImmediate(resolve))
   }
 
   /** Messages up to and including the first of `type`; fails if the connection closes before. */
