@@ -1,6 +1,8 @@
 import { PgSplitError } from '../errors.ts'
 import type { UseMode, Waiter } from '../pool/pooled.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
+import type { SessionState } from '../server/session-state.ts'
+import { noticeResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { customNames, onlySets } from './effects.ts'
 import { abandon, dropLease } from './leave-connection.ts'
@@ -115,11 +117,66 @@ function settingRefused(session: ClientSession, request: Request, error: ErrorFi
     noConnection(session, request, new PgSplitError({ sqlstate: '08006', message: error.message }))
     return
   }
+  const mayMove = session.transaction === null && session.pinReason === null
+  if (mayMove && (forgetReplaced(session, request) || forgetReserved(session, error))) {
+    checkout(session, request, request.nodeIndex, 'lease')
+    return
+  }
   refuse(session, request, {
     sqlstate: error.sqlstate,
     message: `a setting of this session was refused on another server connection: ${error.message}`,
     hint: 'RESET the setting, or make it possible on every node.',
   })
+}
+
+/**
+ * RESET, or SET of another value, must work where the value that it replaces is refused. True when
+ * the session's settings are others without that.
+ */
+function forgetReplaced(session: ClientSession, request: Request): boolean {
+  const { effects, cls, executed } = request
+  const isAlone = cls.parts.length <= 1 && executed.length <= 1
+  if (!isAlone || session.deferred !== null) return false
+  let { state } = session
+  for (const effect of effects) {
+    if (effect.kind === 'reset' || (effect.kind === 'set' && !effect.local)) {
+      state = state.without(effect.name)
+    } else if (effect.kind === 'discard' && effect.what === 'all') state = session.startup
+    else if (effect.kind === 'reset-all') state = afterResetAll(session)
+    else return false
+  }
+  if (state === session.state) return false
+  session.state = state
+  return true
+}
+
+/** RESET ALL leaves the role and the session user alone. */
+function afterResetAll({ state, startup }: ClientSession): SessionState {
+  let after = startup
+  for (const name of ['session_authorization', 'role']) {
+    const value = state.get(name)
+    if (value !== undefined) after = after.with(name, value)
+  }
+  return after
+}
+
+/**
+ * A custom parameter whose prefix belongs to an extension that this server process has loaded and
+ * that doesn't know it. PostgreSQL drops it with this warning where the extension is loaded later.
+ */
+function forgetReserved(session: ClientSession, error: ErrorFields): boolean {
+  if (error.sqlstate !== '42602') return false
+  const name = /^invalid configuration parameter name "(.+)"$/.exec(error.message)?.[1] ?? ''
+  if (session.state.get(name) === undefined) return false
+  session.state = session.state.without(name)
+  session.say(
+    noticeResponse('WARNING', {
+      sqlstate: error.sqlstate,
+      message: `${error.message}, removing it`,
+      detail: `"${name.split('.')[0]}" is now a reserved prefix.`,
+    }),
+  )
+  return true
 }
 
 /** No connection could be had: another node for a read, a clear error otherwise. */
