@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     name: 'suites',
     include: ['test/suites/**/*.test.ts'],
-    testTimeout: 300_000,
+    testTimeout: 660_000,
     hookTimeout: 120_000,
     fileParallelism: false,
   },
