@@ -119,6 +119,11 @@ export class CatalogWatch {
     this.#wake?.()
   }
 
+  /** Closes the connection between two looks; the next one opens it again. */
+  leave(): void {
+    this.#drop()
+  }
+
   async #run(): Promise<void> {
     while (!this.#stopping) {
       const sinceMs = this.#nowMs()

@@ -58,6 +58,8 @@ export interface ClusterAccess {
   noteDdl(database: string): void
   /** ALTER ROLE/DATABASE … SET: idle server connections would keep the old defaults. */
   noteDefaultsChange(): void
+  /** A statement needs a database that nobody is connected to: what nobody uses is closed. */
+  vacate(database: string): void
   /** Resolves when the server has dealt with the cancel request. Never rejects. */
   cancel(connection: ServerConnection): Promise<void>
   nowMs(): number

@@ -24,8 +24,9 @@ export function sendOn(
     session.lastNode = connection.nodeId
     if (connection.queue.size === 0) connection.headSinceMs = request.startedAtMs
     // Until its own end DDL may become visible at any time: nothing is judged by the old catalog.
-    if (request.effects.length > 0 && request.effects.some(({ kind }) => kind === 'ddl')) {
-      session.cluster.noteDdl(session.scope.database)
+    for (const effect of request.effects) {
+      if (effect.kind === 'ddl') session.cluster.noteDdl(session.scope.database)
+      else if (effect.kind === 'vacate') session.cluster.vacate(effect.database)
     }
     if (session.deferred !== null) {
       request.begin = session.deferred

@@ -192,6 +192,11 @@ export class Cluster implements ClusterAccess {
     this.#catalogs.get(database)?.invalidate()
   }
 
+  vacate(database: string): void {
+    for (const scope of this.scopes.values()) if (scope.database === database) scope.recycle()
+    this.#catalogs.get(database)?.leave()
+  }
+
   noteDefaultsChange(): void {
     this.#defaults.note()
   }

@@ -48,6 +48,11 @@ export class DatabaseCatalog {
     this.#watch.invalidate()
   }
 
+  /** Closes its connection; it comes back at the next look for changes. */
+  leave(): void {
+    this.#watch.leave()
+  }
+
   stop(): void {
     void this.#watch.stop()
   }

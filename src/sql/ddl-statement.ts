@@ -20,11 +20,22 @@ export function judgeCreate(cursor: TokenCursor, context: JudgeContext): Stateme
   const runs = !isRoutine(cursor)
   const temp = namesTemporarySchema(cursor)
   const effects: Effect[] = runs ? [{ kind: 'ddl' }, ...body.effects] : [{ kind: 'ddl' }]
+  if (what === 'DATABASE') effects.push({ kind: 'vacate', database: templateName(cursor) })
   const execute = runs ? executedName(cursor) : null
   if (execute !== null) effects.push({ kind: 'execute', name: execute })
   const pin = execute !== null ? `prepared statement ${execute}` : runs || temp ? body.pin : null
   if (temp && !effects.some((effect) => effect.kind === 'temp')) effects.push({ kind: 'temp' })
   return effectPart(pin === null ? 'primary' : 'pin', pin ?? body.reason, effects, pin)
+}
+
+/** `CREATE DATABASE x TEMPLATE y` → y. */
+function templateName({ tokens, i: from, to }: TokenCursor): string {
+  for (let i = from; i + 1 < to; i++) {
+    if (tokens.keyword(i) !== 'template') continue
+    const name = tokens.source(i + 1, i + 2) === '=' ? i + 2 : i + 1
+    if (name < to && tokens.isName(name)) return tokens.word(name)
+  }
+  return 'template1'
 }
 
 function isTemporaryCreate(cursor: TokenCursor): boolean {
@@ -80,12 +91,24 @@ export function judgeAlter(cursor: TokenCursor): StatementPart {
       break
     }
   }
+  // RENAME TO, SET TABLESPACE
+  if (object === 'database' && /^(rename|set)$/.test(cursor.keyword(3))) vacate(cursor, 2, effects)
   return withTemporary(cursor, `ALTER ${object.toUpperCase()}`.trim(), effects)
 }
 
 /** DROP, GRANT, REFRESH …: the catalog changes. */
 export function judgeDdl(cursor: TokenCursor): StatementPart {
-  return withTemporary(cursor, cursor.keyword().toUpperCase(), [{ kind: 'ddl' }])
+  const effects: Effect[] = [{ kind: 'ddl' }]
+  if (cursor.keyword() === 'drop' && cursor.keyword(1) === 'database') {
+    vacate(cursor, cursor.keyword(2) === 'if' ? 4 : 2, effects)
+  }
+  return withTemporary(cursor, cursor.keyword().toUpperCase(), effects)
+}
+
+/** The database named there must be left by all. */
+function vacate({ tokens, i: from, to }: TokenCursor, ahead: number, effects: Effect[]): void {
+  const at = from + ahead
+  if (at < to && tokens.isName(at)) effects.push({ kind: 'vacate', database: tokens.word(at) })
 }
 
 function withTemporary(cursor: TokenCursor, reason: string, effects: Effect[]): StatementPart {

@@ -81,6 +81,8 @@ export type Effect =
   | { readonly kind: 'load' }
   /** The catalog may change: CREATE/ALTER/DROP/GRANT/COMMENT/REFRESH/IMPORT …, SELECT INTO too. */
   | { readonly kind: 'ddl' }
+  /** It is refused while anybody is connected to that database. */
+  | { readonly kind: 'vacate'; readonly database: string }
   /** ALTER ROLE/DATABASE/SYSTEM … SET: later sessions start differently. */
   | { readonly kind: 'alter-defaults' }
   /** `EXPLAIN (ROUTE) …`: `inner` is the class of the explained text, which must not run. */

@@ -96,6 +96,35 @@ describe.skipIf(binDir === null)('tools of PostgreSQL (need /usr/lib/postgresql/
     expect(await psql('another', 'SELECT current_database()')).toBe('another')
   })
 
+  it('a database that everybody has left can be copied, renamed and dropped', async () => {
+    expect((await run('createdb', 'left')).code).toBe(0)
+    await cluster.catchUp()
+    const use = ['CREATE TABLE t (a int)', 'INSERT INTO t VALUES (1)', 'SELECT a FROM t']
+    expect(await psql('left', ...use)).toBe('CREATE TABLE\nINSERT 0 1\n1')
+    const copied = await run('createdb', '-T', 'left', 'copied')
+    expect(copied.code, copied.err).toBe(0)
+    expect(await psql('copied', 'SELECT a FROM t')).toBe('1')
+    await psql('postgres', 'ALTER DATABASE copied RENAME TO moved')
+    expect(await psql('moved', 'SELECT a FROM t')).toBe('1')
+    for (const database of ['left', 'moved']) {
+      const dropped = await run('dropdb', database)
+      expect(dropped.code, dropped.err).toBe(0)
+    }
+    const gone = await run('psql', '-X', '-d', 'left', '-c', 'SELECT 1')
+    expect(gone.err).toContain('database "left" does not exist')
+  })
+
+  it('a database that somebody uses can not', async () => {
+    expect((await run('createdb', 'used')).code).toBe(0)
+    const user = await proxy.client({ database: 'used' })
+    await user.query('BEGIN')
+    await user.query('CREATE TABLE t (a int)')
+    const refused = await run('dropdb', 'used')
+    expect(refused.err).toContain('is being accessed by other users')
+    await user.end()
+    expect((await run('dropdb', 'used')).code).toBe(0)
+  })
+
   it('pg_basebackup and pg_receivewal replicate from the primary', async () => {
     const target = join(directory, 'backup')
     const backup = await run('pg_basebackup', '-D', target, '-X', 'stream', '-c', 'fast')

@@ -133,6 +133,8 @@ export class ScriptedCluster implements ClusterAccess {
 
   noteDdl(): void {}
 
+  vacate(): void {}
+
   noteDefaultsChange(): void {
     for (const scope of this.#scopes.values()) scope.recycle()
   }
