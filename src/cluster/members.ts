@@ -37,6 +37,11 @@ export class Members {
     return this.#members.get(index)
   }
 
+  /** Whether the node is a member that stays. */
+  has(node: NodeConfig | null): boolean {
+    return this.all.some((member) => member.node === node && member.leavingSinceMs === null)
+  }
+
   /** The node with this index. Throws when it has left: nothing may refer to it any more. */
   of(index: number): ClusterMember {
     const member = this.#members.get(index)

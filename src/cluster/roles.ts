@@ -3,7 +3,7 @@ import { authidSql, lookupFunctionSql } from '../auth/role-sql.ts'
 import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
 import { type RoleRecord, VerifierLookup } from '../auth/verifier-lookup.ts'
 import type { Authenticator } from '../client/login.ts'
-import type { AuthConfig } from '../config/config.ts'
+import type { AuthConfig, NodeConfig } from '../config/config.ts'
 import { connectNode } from '../node-client.ts'
 import type { Cluster } from './cluster.ts'
 
@@ -17,6 +17,7 @@ export class Roles implements Authenticator {
   readonly #lookup: VerifierLookup | null
   readonly #cluster: Cluster
   #client: Promise<pg.Client> | null = null
+  #askedNode: NodeConfig | null = null
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
@@ -70,28 +71,35 @@ export class Roles implements Authenticator {
 
   /** One connection for all look-ups, on the primary or, failing that, on any node that is up. */
   #connect(): Promise<pg.Client> {
-    this.#client ??= this.#dial().catch((error: unknown) => {
+    const former = this.#client
+    if (former !== null && !this.#cluster.members.has(this.#askedNode)) {
+      // It has left the cluster: what it knows is no longer true.
       this.#client = null
-      throw error
-    })
-    return this.#client
+      former.then((client) => client.end()).catch(() => {})
+    }
+    if (this.#client !== null) return this.#client
+    const dialled = this.#dial()
+    this.#client = dialled
+    const forget = (): void => {
+      if (this.#client === dialled) this.#client = null
+    }
+    dialled.then((client) => {
+      client.on('end', forget)
+      client.on('error', forget)
+    }, forget)
+    return dialled
   }
 
   async #dial(): Promise<pg.Client> {
     const { primary, nodes } = this.#cluster.snapshot
     const chosen = primary ?? nodes.find(({ health }) => health === 'up')
     if (chosen === undefined) throw new Error('no node is up')
-    const client = await connectNode(this.#cluster.node(chosen.index), {
+    const node = this.#cluster.node(chosen.index)
+    this.#askedNode = node
+    return connectNode(node, {
       connectTimeoutMs: this.#cluster.config.pool.connectTimeoutMs,
       statementTimeoutMs: 5_000,
     })
-    client.on('end', () => this.#forget())
-    client.on('error', () => this.#forget())
-    return client
-  }
-
-  #forget(): void {
-    this.#client = null
   }
 
   #drop(client: pg.Client): void {

@@ -35,7 +35,7 @@ describe.skipIf(missing.length > 0)(`a cluster under a real Patroni${needs}`, ()
             probeInterval: '200ms',
             probeTimeout: '1s',
           },
-          routing: { slowStart: '0', failTimeout: '1s', maxLag: '60s' },
+          routing: { slowStart: '0', failTimeout: '1s' },
           pool: { size: 10 },
         },
       },

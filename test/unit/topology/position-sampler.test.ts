@@ -86,3 +86,30 @@ it('lets writers wait for one another, unless a reader is in a hurry', async () 
   expect(got).toEqual([5n, 6n])
   sampler.stop()
 })
+
+it('does not take the position of a node that has left for that of the next one', async () => {
+  const answers: ((row: string[]) => void)[] = []
+  const nodes = [{ spec: spec(1), index: 1, readable: true }]
+  const snapshot = { nodes, primary: null, timeline: 1 } as unknown as Snapshot
+  let closed = 0
+  const sampler = new PositionSampler({
+    openProbe: async () => ({
+      query: () => new Promise((resolve) => answers.push(resolve)),
+      close: () => {
+        closed += 1
+      },
+    }),
+    snapshot: () => snapshot,
+    nowMs: () => performance.now(),
+  })
+  sampler.wish(0x20n)
+  await waitFor('a question', () => answers.length === 1)
+  sampler.forget(1)
+  sampler.wish(0x20n)
+  await waitFor('a question to the next node', () => answers.length === 2)
+  answers[0]?.(['0/30'])
+  answers[1]?.(['0/10'])
+  await waitFor('the answer of the next node', () => sampler.replayed(1) === 0x10n)
+  expect(closed).toBe(1)
+  sampler.stop()
+})
