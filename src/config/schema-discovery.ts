@@ -22,7 +22,8 @@ const patroni = section(
         'x-default': required,
       }),
     scope: text('a name', {
-      description: "The cluster's name in Patroni; members of another one are refused.",
+      description:
+        "The cluster's name in Patroni; members of another one are refused. Patroni 3.0 doesn't tell it.",
     }).optional(),
     user: text('a name', { description: 'User name, where the API asks for one.' }).optional(),
     password: secretText('a password', { description: 'Its password.' }).optional(),

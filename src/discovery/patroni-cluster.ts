@@ -40,7 +40,7 @@ type PatroniMember = z.output<typeof member>
 export interface PatroniCluster extends MemberList {
   /** REST API of every member that tells one. */
   readonly apiUrls: readonly string[]
-  /** The cluster's name, from Patroni 3.1 on; null = it doesn't tell. */
+  /** The cluster's name; null = it doesn't tell, as Patroni 3.0. */
   readonly scope: string | null
 }
 

@@ -106,7 +106,7 @@ describe.skipIf(missing.length > 0)(`a cluster under a real Patroni${needs}`, ()
     await goOn()
     await nothingIsLost()
     nobodyNoticed()
-  })
+  }, 150_000)
 
   it('is followed when its leader is killed, which is admitted again when it is back', async () => {
     const killed = primary() ?? ''
@@ -136,5 +136,5 @@ describe.skipIf(missing.length > 0)(`a cluster under a real Patroni${needs}`, ()
     await goOn()
     await nothingIsLost()
     nobodyNoticed()
-  })
+  }, 150_000)
 })

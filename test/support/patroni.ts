@@ -195,7 +195,7 @@ export class PatroniCluster {
       etcd3: { host: `127.0.0.1:${this.#etcdPort}` },
       bootstrap: {
         dcs: {
-          ttl: 8,
+          ttl: 12,
           loop_wait: 1,
           retry_timeout: 3,
           synchronous_mode: true,
