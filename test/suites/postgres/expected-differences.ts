@@ -23,7 +23,7 @@ export const expectedDifferences: Readonly<Record<SuiteName, readonly ExpectedDi
 - t
 + f
  (1 row)`,
-      isAlways: true,
+      isAlways: false,
     },
     {
       file: 'guc',
