@@ -323,8 +323,7 @@ export function trackSetting(session: ClientSession, name: string, value: string
   const base = name === 'session_authorization' ? session.state.without('role') : session.state
   session.state = base.with(name, value)
   if (session.actual !== null) session.actual = session.actual.with(name, value)
-  // What was to be asked is known, whatever else was said of it before.
-  if (session.pinReason !== null) session.pins.know(name)
+  if (session.pinReason !== null) session.pins.askAgain(name)
 }
 
 /**
@@ -342,6 +341,7 @@ export function forgetSetting(session: ClientSession, name: string): void {
     applyOwnSetting(session, name, null)
     return
   }
+  if (session.pinReason !== null) session.pins.askAgain(name)
   // The session user's own role comes back with him.
   if (name === 'session_authorization') forgetSetting(session, 'role')
   const initial = session.startup.get(name)
@@ -407,8 +407,10 @@ export function refreshFacts(session: ClientSession): void {
   facts.defaultIsolationSerializable =
     state.get('default_transaction_isolation')?.toLowerCase() === 'serializable'
   // What is created without a schema is temporary then, and no text shows it.
-  if (state.get('search_path')?.includes('pg_temp')) session.pins.add(searchPathPin)
-  else if (session.pinReason !== null) session.pins.drop(searchPathPin)
+  if (state.get('search_path')?.includes('pg_temp')) {
+    session.pins.add(searchPathPin)
+    facts.pinned = session.pinReason
+  } else if (session.pinReason !== null) session.pins.drop(searchPathPin)
 }
 
 /** Notes what settings the leased connection has now. */

@@ -8,12 +8,14 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
   if (session.lease !== connection || session.inFlight.length > 0 || session.waiting !== null)
     return
   if (session.segment?.connection === connection) return
-  if (connection.status !== txStatus.idle || session.pinReason !== null) {
-    session.facts.pinned = session.pinReason
-    if (connection.status === txStatus.idle) askServer(session, connection)
-    return
+  session.facts.pinned = session.pinReason
+  if (connection.status !== txStatus.idle) return
+  if (session.pinReason !== null) {
+    askServer(session, connection)
+    // It was set in a READ ONLY transaction, and what is created next must go to the primary.
+    const isMisplaced = session.cluster.isReplica(connection.nodeIndex)
+    if (!isMisplaced || !session.pins.needsNoConnection) return
   }
-  session.facts.pinned = null
   leave(session, connection, false)
 }
 

@@ -74,9 +74,19 @@ export class Pins {
     this.#settingsInDoubt.add(name)
   }
 
+  /** The parameter has got another value: what kept it from being known may be over. */
+  askAgain(name: string): void {
+    if (this.#settings.has(name)) this.#settingsInDoubt.add(name)
+  }
+
   /** The value of a parameter is known. */
   know(name: string): void {
     this.#settings.delete(name)
+  }
+
+  /** There is nothing on the server: the session must only stay off the replicas. */
+  get needsNoConnection(): boolean {
+    return this.#others.size === 1 && this.reason === searchPathPin
   }
 
   /** A rollback or an error may have taken any of it back. */

@@ -8,6 +8,9 @@ export function effectPin(effect: Effect): string | null {
   switch (effect.kind) {
     case 'listen':
       return `listens to ${effect.channel}`
+    case 'prepare':
+    case 'execute':
+      return `prepared statement ${effect.name}`
     case 'declare':
       return effect.hold ? `cursor ${effect.name} WITH HOLD` : null
     case 'temp':

@@ -151,6 +151,12 @@ describe('the sets of a catalog', () => {
       ],
     })
     expect([...found.sessionFunctions.keys()].sort()).toEqual(['locks', 'outer_locks', 'scratch'])
+    // About all of it the server can be asked afterwards.
+    expect(Object.fromEntries(found.sessionEffects)).toEqual({
+      locks: [{ kind: 'advisory-lock' }],
+      outer_locks: [{ kind: 'advisory-lock' }],
+      scratch: [{ kind: 'temp' }],
+    })
     expect([...found.ddlFunctions]).toEqual(['makes'])
   })
 
