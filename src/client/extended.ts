@@ -26,6 +26,9 @@ export function collect(
   const segment = session.segment
   // It waits for a server connection: more of it waits in the session, which stops reading.
   if (session.waiting === segment && segment.size > maxCollectedBytes) return false
+  // What is in flight may fail and take the transaction with it, and then no name is given.
+  const isNamed = type === frontend.parse && buffer[start + 5] !== 0
+  if (isNamed && session.inFlight.some((other) => other !== segment)) return false
   const cursor = new Cursor(buffer, start + 5, end)
   try {
     collectFrame(session, segment, type, cursor, start)

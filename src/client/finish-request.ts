@@ -24,8 +24,7 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   // The failure may have come before the segment's Parse.
   if (request.error !== null && !request.isUnnamedKept) connection.unnamed = 0
   noteUnnamed(session, request)
-  // PostgreSQL itself stumbles over what comes behind ("unexpected state STARTED").
-  if (request.queryAt >= 0) connection.dirty ??= 'a Query came inside a segment'
+  if (request.queryAt >= 0) connection.dirty ??= stumbled
   if (request.error !== null && request.scriptStatements.length > 0) {
     for (const statement of request.unconfirmedStatements()) {
       connection.prepared.delete(statement.serverName)
@@ -48,6 +47,7 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     return
   }
   applyEffects(session, request, status)
+  if (connection.dirty === stumbled) holdStumbled(session, request)
   if (session.lease === connection) {
     const { state } = session
     connection.state = (session.actual ?? state)
@@ -60,6 +60,18 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   }
   if (!request.isShared) settle(session, connection)
   session.pump()
+}
+
+const stumbled = 'a Query came inside a segment'
+
+/**
+ * PostgreSQL leaves its implicit transaction half ended when a Query comes in front of Sync, and
+ * what is said next is refused ("unexpected state STARTED"). That is this client's own to hear; a
+ * Sync alone doesn't count.
+ */
+function holdStumbled(session: ClientSession, request: Request): void {
+  if (request.queryAt >= 0 && request.error === null) session.pins.add(stumbled)
+  else if (request.kind !== 'extended' || request.kinds.length > 0) session.pins.drop(stumbled)
 }
 
 /** Forgets the unnamed statement where the server has none after this request. */

@@ -65,7 +65,11 @@ export function answerLocally(
     if (isEmptySegment) return {}
     if (session.isBroken || session.pendingError !== null) return whileBroken(session, cls)
     if (segment !== null && !isPlainSegment(segment)) return null
-    if (cls.parts.length === 0) return session.lease === null || segment === null ? {} : null
+    if (cls.parts.length === 0) {
+      // A server that has stumbled says so even to an empty text.
+      const { lease } = session
+      return lease === null || (segment === null && lease.dirty === null) ? {} : null
+    }
     const [effect] = cls.effects
     if (cls.parts.length !== 1 || effect === undefined || cls.effects.length !== 1) return null
     return answerOf(session, effect, cls.keyword, message)

@@ -7,7 +7,6 @@ import { Writer } from '../wire/writer.ts'
 import { collectFrame } from './collect-messages.ts'
 import { bareSyncClass, functionCallClass, longTextClass } from './fixed-class.ts'
 import { highWaterBytes } from './flow.ts'
-import { foreignName } from './judge-parse.ts'
 import { takeTrouble } from './local-answer.ts'
 import { Request } from './request.ts'
 import { appendToSegment, mergeClass } from './segment-parts.ts'
@@ -207,13 +206,18 @@ function collectParseHead(
     if (name === '') session.unnamedClass = longTextClass
   } else {
     // No other server connection will have it: the session stays where it is.
-    writer.begin(frontend.parse).string(foreignName(name)).end()
+    writer.begin(frontend.parse).string(outsideName(name)).end()
     const bytes = writer.take()
     appendToSegment(segment, bytes, 0, bytes.length)
     segment.kinds.push(frontend.parse)
   }
   mergeClass(segment, longTextClass)
   segment.pin = longTextClass.pin
+}
+
+/** Names that look like ours must not reach one of ours. */
+function outsideName(name: string): string {
+  return name.startsWith('pgsplit_') ? `?${name}` : name
 }
 
 function collectStandIn(

@@ -342,12 +342,15 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.waiting !== null) return false
     // A client that sends requests and reads no answers: it goes on when it has read.
     if (this.link.hasBacklog(highWaterBytes)) return false
-    if (this.inFlight.length === 0) return true
+    const last = this.inFlight.at(-1)
+    if (last === undefined) return true
     if (this.copyIn.isAwaited) return false
     // Behind a COMMIT on a replica the next request may belong to the primary.
     if (this.lease === null || this.cluster.isReplica(this.lease.nodeIndex)) return false
+    // A name may be used when it is known to have been given.
+    if (last.parses.length > 0) return false
     // Which part of a segment with a Query in it gets ReadyForQuery is known when it has run.
-    if (this.inFlight.at(-1)?.queryAt !== -1) return false
+    if (last.queryAt !== -1) return false
     // Behind a RESET the values of the startup packet have to be set again.
     if (this.startup !== SessionState.empty && this.inFlight.some(resets)) return false
     if (!this.lease.link.hasBacklog(highWaterBytes)) return true

@@ -213,6 +213,8 @@ describe('a Query in the middle of a segment', () => {
       /^1 · 2 · D \w+ · C SELECT 1 · T · D 0 · C SELECT 1 · Z I$/,
     )
     expect(await client.send(front.sync).ready()).toBe('Z I')
+    // What PostgreSQL says next ("unexpected state STARTED") is for this client to hear.
+    expect(await client.query('SELECT node()')).toContain('C SELECT 1 · Z I')
     expect(cluster.inUse).toBe(0)
   })
 

@@ -1,5 +1,3 @@
-const stumble =
-  'PostgreSQL leaves its implicit transaction half ended when a Query or FunctionCall comes in front of Sync ("unexpected state STARTED" in what follows); pgsplit closes such a connection.'
 const unnamed =
   'Of several unnamed Parse messages in a segment that fails, pgsplit keeps none; PostgreSQL keeps the last one before the failure.'
 const sqlExecute =
@@ -7,9 +5,6 @@ const sqlExecute =
 
 /** Where pgsplit answers otherwise than PostgreSQL, and why. By conversation. */
 export const knownDifferences: Readonly<Record<string, string>> = {
-  'a Query in front of Sync': stumble,
-  'pipeline rQ|': stumble,
-  'function calls': stumble,
   'segment in a block: a failed block ended': unnamed,
   'segment, then its leftovers: a failed block ended': unnamed,
   'segment: SQL EXECUTE of a parsed name': sqlExecute,

@@ -284,7 +284,7 @@ export const transactionTalks: readonly Conversation[] = [
     'SHOW transaction_read_only',
     "SELECT nextval('seq3')",
     'VACUUM item',
-    'GRANT SELECT ON item TO public',
+    'GRANT SELECT ON item TO CURRENT_USER',
     'LOCK TABLE item IN EXCLUSIVE MODE',
     'SELECT id FROM item WHERE id < 3 FOR UPDATE',
     "NOTIFY nobody, 'x'",
