@@ -139,23 +139,6 @@ function isUndoable(effect: Effect): boolean {
   return effect.kind === 'unlisten' || (effect.kind === 'discard' && effect.what === 'temp')
 }
 
-/**
- * Settings that the one statement of a request replaces, whatever they were: a role that is gone
- * must not be in the way of RESET ROLE.
- */
-export function replacedSettings(request: Request): readonly string[] {
-  const [effects, ...others] = unitsOf(request)
-  if (effects === undefined || others.length > 0) return []
-  return effects.flatMap((effect) => {
-    if (effect.kind === 'discard') return effect.what === 'all' ? identity : []
-    const isSet = effect.kind === 'set' && !effect.local && !effect.opaque
-    if (!isSet && effect.kind !== 'reset') return []
-    return effect.name === 'session_authorization' ? identity : [effect.name]
-  })
-}
-
-const identity: readonly string[] = ['session_authorization', 'role']
-
 /** Is there nothing in it that could look at a setting? */
 export function onlySets(request: Request): boolean {
   if (request.effects.length === 0) return false

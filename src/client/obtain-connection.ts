@@ -4,12 +4,12 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import type { SessionState } from '../server/session-state.ts'
 import { noticeResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
-import { customNames, onlySets, replacedSettings } from './effects.ts'
+import { customNames, onlySets } from './effects.ts'
 import { abandon, dropLease } from './leave-connection.ts'
 import { refuse } from './refuse-request.ts'
 import { type Request, requestBit } from './request.ts'
 import { maxAttempts, rerun } from './rerun-request.ts'
-import { goOn, keeps, route } from './route-request.ts'
+import { goOn, keeps } from './route-request.ts'
 import { sendOn } from './send-request.ts'
 import { sequenceConnection } from './sequences.ts'
 import type { ClientSession } from './session.ts'
@@ -93,34 +93,16 @@ export function prepare(
     return
   }
   session.waiting = request
-  const target = syncTarget(session, request)
-  if (target !== session.state) session.actual = target
-  connection.sync(target, (error) => {
+  connection.sync(session.state, (error) => {
     if (session.waiting === request) session.waiting = null
     if (session.isGone) {
       abandon(session)
       return
     }
-    const isFirstTime = !session.isRefused
-    session.isRefused = error !== null || target !== session.state
     if (error === null) send(session, request, connection)
-    else if (isFirstTime && syncTarget(session, request) !== target) {
-      dropLease(session)
-      route(session, request)
-    } else settingRefused(session, request, error)
+    else settingRefused(session, request, error)
     session.pump()
   })
-}
-
-/** The session's settings, but for what the request itself replaces. */
-function syncTarget(session: ClientSession, request: Request): SessionState {
-  const { state } = session
-  // Not without need: what the statement changes is reported against what was there.
-  if (!session.isRefused || request.isFlushed) return state
-  // A rollback would bring back what the session had.
-  if (session.transaction !== null || session.deferred !== null) return state
-  if (request.effects.length === 0) return state
-  return replacedSettings(request).reduce((target, name) => target.without(name), state)
 }
 
 /** More of a flushed segment may have come while it waited: the node must be right for all of it. */
@@ -159,7 +141,10 @@ function forgetReplaced(session: ClientSession, request: Request): boolean {
   for (const effect of effects) {
     if (effect.kind === 'reset' || (effect.kind === 'set' && !effect.local)) {
       state = state.without(effect.name)
-    } else if (effect.kind === 'discard' && effect.what === 'all') state = session.startup
+      // A new session user has a role of his own.
+      if (effect.name === 'session_authorization') state = state.without('role')
+    } else if (effect.kind === 'discard' && effect.what === 'all')
+      state = session.startup.knowing(state.customs)
     else if (effect.kind === 'reset-all') state = afterResetAll(session)
     else return false
   }
@@ -170,7 +155,7 @@ function forgetReplaced(session: ClientSession, request: Request): boolean {
 
 /** RESET ALL leaves the role and the session user alone. */
 function afterResetAll({ state, startup }: ClientSession): SessionState {
-  let after = startup
+  let after = startup.knowing(state.customs)
   for (const name of ['session_authorization', 'role']) {
     const value = state.get(name)
     if (value !== undefined) after = after.with(name, value)

@@ -115,8 +115,6 @@ export class ClientSession implements FrameSink, RequestOwner {
    * to the server's defaults there, and to the startup packet's values for the client.
    */
   actual: SessionState | null = null
-  /** A server has refused these settings when they were to be replayed. */
-  isRefused = false
   /** What it was told at log-in, if its startup packet has settings. */
   reported: ReadonlyMap<string, string> | null = null
   /** See `reported.ts`. */
