@@ -34,6 +34,7 @@ function answerLost(
   connection: ServerConnection,
   error: Error,
 ): void {
+  if (endBySessionTimeout(session, connection)) return
   if (request.isMidFrame) {
     // Half a row is out: no message can be placed any more.
     session.link.end()
@@ -55,6 +56,17 @@ function answerLost(
     session.isSkipping = true
     session.segment = null
   }
+}
+
+/** 25P03, 25P04, 57P05: timeouts that end the client's own session, and are said to it. */
+function endBySessionTimeout(session: ClientSession, connection: ServerConnection): boolean {
+  const { fatal, lastWord } = connection
+  if (session.isGone || fatal === null || lastWord === null) return false
+  if (!/^(25P0[34]|57P05)$/.test(fatal.sqlstate)) return false
+  session.say(lastWord)
+  session.link.end()
+  session.close()
+  return true
 }
 
 /** What the client of a lost request is told. */
@@ -89,6 +101,7 @@ function lossOf(
 /** The server connection of an open transaction or a pin went while nothing ran on it. */
 export function loseLease(session: ClientSession, connection: ServerConnection): void {
   if (session.lease !== connection) return
+  if (endBySessionTimeout(session, connection)) return
   detach(session, connection)
   const { pinReason, transaction } = session
   if (session.isGone || (transaction === null && pinReason === null)) return

@@ -80,6 +80,8 @@ export class ServerConnection implements FrameSink {
   isReaderSlow = false
   /** A cancel meant for the current request may hit the next ones, which are run again then. */
   isCancelNear = false
+  /** The server's last FATAL as it came. */
+  lastWord: Buffer | null = null
   /** When the request at the head of the queue was sent or reached the head, ms. */
   headSinceMs = 0
   requests = 0
@@ -240,6 +242,7 @@ export class ServerConnection implements FrameSink {
       if (fields.severity === 'FATAL' || fields.severity === 'PANIC') {
         // Its last word: who waits for an answer is told of the loss, or served elsewhere.
         this.#fatal = fields
+        this.lastWord = Buffer.from(buffer.subarray(start, end))
         this.#lose(new Error(fields.message))
         return
       }
@@ -305,6 +308,7 @@ export class ServerConnection implements FrameSink {
     const fields = decodeErrorFields(buffer, start + 5, end)
     if (type === backend.errorResponse) {
       this.#fatal = fields
+      this.lastWord = Buffer.from(buffer.subarray(start, end))
       this.dirty ??= `server said ${fields.sqlstate}`
     } else this.#events.onStrayNotice(this, fields)
   }
