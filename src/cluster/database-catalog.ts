@@ -45,6 +45,7 @@ export class DatabaseCatalog {
 
   /** DDL has passed or is about to: nothing is judged by the old sets any more. */
   invalidate(): void {
+    this.classifier.noteChange()
     this.#watch.invalidate()
   }
 

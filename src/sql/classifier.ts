@@ -88,7 +88,12 @@ export class Classifier {
     this.#learned.clear()
   }
 
-  /** Changes whenever a class may have. */
+  /** The catalog changes, whether its sets will show it or not. */
+  noteChange(): void {
+    this.#version++
+  }
+
+  /** Changes whenever a class, or what a statement gives, may have. */
   get catalogVersion(): number {
     return this.#version
   }

@@ -133,9 +133,9 @@ function judgeStatement(
     case 'prepare':
       return judgePrepare(cursor, context, inner)
     case 'execute':
-      return judgeExecute(cursor)
+      return judgeExecute(cursor, context)
     case 'deallocate':
-      return judgeDeallocate(cursor)
+      return judgeDeallocate(cursor, context)
     case 'declare':
       return judgeDeclare(cursor, context, inner)
     case 'fetch':

@@ -2,17 +2,19 @@
 import { firstPin } from './effect-pin.ts'
 import { judgeWrite } from './judge-query.ts'
 import { effectPart, type JudgeContext } from './part.ts'
+import { executeEffects } from './prepared-statement.ts'
 import { isTemporarySchema } from './session-functions.ts'
-import { createsObjects, sessionEffects, sessionUse } from './source-scan.ts'
+import { createsObjects, OWN_NAMES, sessionEffects, sessionUse } from './source-scan.ts'
 import type { Effect, StatementPart } from './statement-class.ts'
-import type { TokenCursor } from './token-cursor.ts'
+import { TokenCursor } from './token-cursor.ts'
 import { T_STRING } from './tokens.ts'
 
 /** CREATE …: temporary objects pin, everything else may change what the classifier knows. */
 export function judgeCreate(cursor: TokenCursor, context: JudgeContext): StatementPart {
   const { tokens, i: from, to } = cursor
   if (isTemporaryCreate(cursor)) {
-    return effectPart('pin', 'temporary objects', [{ kind: 'temp' }], 'temporary objects')
+    const effects: Effect[] = [{ kind: 'temp' }, ...executed(cursor, context)]
+    return effectPart('pin', 'temporary objects', effects, 'temporary objects')
   }
   const what = tokens.keyword(from + 1).toUpperCase()
   const body = judgeWrite(tokens, from, to, context, `CREATE ${what}`.trim())
@@ -21,9 +23,10 @@ export function judgeCreate(cursor: TokenCursor, context: JudgeContext): Stateme
   const temp = namesTemporarySchema(cursor)
   const effects: Effect[] = runs ? [{ kind: 'ddl' }, ...body.effects] : [{ kind: 'ddl' }]
   if (what === 'DATABASE') effects.push({ kind: 'vacate', database: templateName(cursor) })
-  const execute = runs ? executedName(cursor) : null
-  if (execute !== null) effects.push({ kind: 'execute', name: execute })
-  const pin = execute !== null ? `prepared statement ${execute}` : runs || temp ? body.pin : null
+  const [execute, ...args] = runs ? executed(cursor, context) : []
+  if (execute?.kind === 'execute') effects.push(execute, ...args)
+  const own = execute?.kind === 'execute' ? `prepared statement ${execute.name}` : null
+  const pin = own ?? (runs || temp ? body.pin : null)
   if (temp && !effects.some((effect) => effect.kind === 'temp')) effects.push({ kind: 'temp' })
   return effectPart(pin === null ? 'primary' : 'pin', pin ?? body.reason, effects, pin)
 }
@@ -68,15 +71,15 @@ function namesTemporarySchema(cursor: TokenCursor): boolean {
   return false
 }
 
-/** `CREATE TABLE x AS EXECUTE p` → p. */
-function executedName(cursor: TokenCursor): string | null {
-  const { tokens } = cursor
-  for (let i = cursor.i; i + 2 < cursor.to; i++) {
+/** `CREATE TABLE x AS EXECUTE p (…)` → the effects of that EXECUTE. */
+function executed(cursor: TokenCursor, context: JudgeContext): Effect[] {
+  const { tokens, to } = cursor
+  for (let i = cursor.i; i + 2 < to; i++) {
     if (tokens.keyword(i) === 'as' && tokens.keyword(i + 1) === 'execute') {
-      return tokens.isName(i + 2) ? tokens.word(i + 2) : null
+      return executeEffects(new TokenCursor(tokens, i + 1, to), context)
     }
   }
-  return null
+  return []
 }
 
 /** ALTER …; ALTER ROLE, DATABASE and SYSTEM … SET change what later sessions start with. */
@@ -128,6 +131,7 @@ export function judgeDo(cursor: TokenCursor): StatementPart {
     const asked = sessionEffects(source)
     if (asked !== null) effects.push(...asked)
     else if (use !== null) own ??= `a DO block that ${use}`
+    if (use === OWN_NAMES) effects.push({ kind: 'own-names' })
     if (createsObjects(source)) effects.push({ kind: 'ddl' })
   }
   const pin = own ?? firstPin(effects)

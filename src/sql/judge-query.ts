@@ -27,6 +27,16 @@ export function judgeRelation(
   return verdictOf(walk, context)
 }
 
+/** Judges an expression in parentheses, as the arguments of EXECUTE are. */
+export function judgeExpression(
+  tokens: TokenList,
+  from: number,
+  to: number,
+  context: JudgeContext,
+): StatementPart {
+  return verdictOf(new QueryWalk(tokens, from, to, context, true), context)
+}
+
 function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   walk.run()
   const pin = pinOf(walk)

@@ -83,7 +83,7 @@ export function tokenize(
   backslash: boolean,
   maxTokens = Number.POSITIVE_INFINITY,
 ): TokenList | LexFailure {
-  const list = new TokenList(text)
+  const list = new TokenList(text, start)
   let p = start
   while (p < end) {
     if (list.length >= maxTokens) return 'too many tokens'

@@ -1,6 +1,8 @@
 /** SQL-level PREPARE, EXECUTE and DEALLOCATE. */
+import { judgeExpression } from './judge-query.ts'
 import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
-import type { StatementClass, StatementPart } from './statement-class.ts'
+import type { Effect, StatementClass, StatementPart } from './statement-class.ts'
+import { statementName } from './statement-name.ts'
 import type { TokenCursor } from './token-cursor.ts'
 import { T_CLOSE, T_OPEN } from './tokens.ts'
 import { judgePrepareTransaction } from './transaction-statement.ts'
@@ -13,6 +15,8 @@ export function judgePrepare(
   context: JudgeContext,
   inner: JudgeInner,
 ): StatementPart {
+  const { tokens } = cursor
+  const from = tokens.start(cursor.i)
   cursor.accept('prepare')
   if (
     cursor.keyword() === 'transaction' &&
@@ -21,29 +25,57 @@ export function judgePrepare(
   ) {
     return judgePrepareTransaction()
   }
-  const name = cursor.name()
-  if (name === null) return plainPart('primary', 'PREPARE is not understood')
+  const start = from - tokens.origin
+  const named = statementName(cursor, context)
+  if (named === null) return plainPart('primary', 'PREPARE is not understood')
   skipParentheses(cursor)
-  if (cursor.accept('as') === '') return plainPart('primary', 'PREPARE is not understood')
+  if (cursor.accept('as') === '' || cursor.atEnd()) {
+    return plainPart('primary', 'PREPARE is not understood')
+  }
+  const bodyFrom = tokens.start(cursor.i) - tokens.origin
+  const end = tokens.end(cursor.to - 1) - tokens.origin
   const body = inner(cursor, context)
-  return pinPart(`prepared statement ${name}`, [{ kind: 'prepare', name, body }])
+  const { name, spot } = named
+  return pinPart(`prepared statement ${name}`, [
+    { kind: 'prepare', name, spot, body, start, bodyFrom, end },
+  ])
 }
 
-export function judgeExecute(cursor: TokenCursor): StatementPart {
+/**
+ * The verdict is of a session that knows the name as little as the text does; who knows it goes by
+ * the prepared statement and the effect's `args`.
+ */
+export function judgeExecute(cursor: TokenCursor, context: JudgeContext): StatementPart {
+  const effects = executeEffects(cursor, context)
+  const [effect] = effects
+  if (effect?.kind !== 'execute') return plainPart('primary', 'EXECUTE is not understood')
+  return pinPart(`prepared statement ${effect.name}`, effects)
+}
+
+/** Effects of the EXECUTE at the cursor, those of its arguments included; empty: not understood. */
+export function executeEffects(cursor: TokenCursor, context: JudgeContext): Effect[] {
   cursor.accept('execute')
-  const name = cursor.name()
-  if (name === null) return plainPart('primary', 'EXECUTE is not understood')
-  return pinPart(`prepared statement ${name}`, [{ kind: 'execute', name }])
+  const named = statementName(cursor, context)
+  if (named === null) return []
+  const from = cursor.i
+  skipParentheses(cursor)
+  const judged =
+    cursor.i > from + 2 ? judgeExpression(cursor.tokens, from, cursor.i, context) : null
+  const isRead = judged === null || judged.verdict === 'either' || judged.verdict === 'replica'
+  const args = isRead && (judged?.effects.length ?? 0) === 0 ? null : judged
+  const { name, spot } = named
+  const hasArgs = cursor.i > from
+  return [{ kind: 'execute', name, spot, hasArgs, args }, ...(args?.effects ?? [])]
 }
 
-export function judgeDeallocate(cursor: TokenCursor): StatementPart {
+export function judgeDeallocate(cursor: TokenCursor, context: JudgeContext): StatementPart {
   cursor.accept('deallocate')
   if (cursor.keyword() === 'prepare' && cursor.i + 1 < cursor.to) cursor.accept('prepare')
   const all = cursor.keyword() === 'all'
-  const name = cursor.name()
-  if (name === null || !cursor.atEnd()) return plainPart('primary', 'DEALLOCATE is not understood')
+  const named = statementName(cursor, context)
+  if (named === null || !cursor.atEnd()) return plainPart('primary', 'DEALLOCATE is not understood')
   return effectPart('control', 'drops a prepared statement', [
-    { kind: 'deallocate', name: all ? null : name },
+    all ? { kind: 'deallocate', name: null } : { kind: 'deallocate', ...named },
   ])
 }
 

@@ -474,8 +474,17 @@ export class QueryWalk {
     this.#relation(tokens.word(last), last === i)
   }
 
+  /** The session's prepared statements are shown by the names that the server has for them. */
+  seesNames(name: string): void {
+    this.#refuse(`reads ${name}, which differs from session to session`)
+    if (!this.effects.some((effect) => effect.kind === 'own-names')) {
+      this.effects.push({ kind: 'own-names' })
+    }
+  }
+
   #relation(name: string, unqualified: boolean): void {
     const catalog = this.#catalog
+    if (name === 'pg_prepared_statements') this.seesNames(name)
     if (catalog === null || !this.isRead) return
     const why = catalog.unsafeRelations.get(name)
     if (why !== undefined) this.#refuse(`reads ${name}, which ${why}`)

@@ -10,6 +10,7 @@ import {
   SESSION_FUNCTIONS,
 } from './session-functions.ts'
 import { readSetConfig } from './set-config.ts'
+import { OWN_NAMES } from './source-scan.ts'
 import type { Effect } from './statement-class.ts'
 import { T_CLOSE, T_OPEN, type TokenList } from './tokens.ts'
 
@@ -24,6 +25,10 @@ export function judgeSessionCall(
   name: string,
 ): boolean {
   if (name === 'set_config') return setConfig(walk, i)
+  if (name === 'pg_prepared_statement') {
+    walk.seesNames(name)
+    return true
+  }
   if (ADVISORY_UNLOCK_FUNCTIONS.has(name)) {
     const { tokens, from, to } = walk
     const all = name === 'pg_advisory_unlock_all' && runsOnce(tokens, from, to)
@@ -46,6 +51,7 @@ export function judgeSessionCall(
   for (const effect of effects ?? []) add(walk, effect)
   const user = catalog.sessionFunctions.get(name)
   if (user === undefined) return false
+  if (user === OWN_NAMES) add(walk, { kind: 'own-names' })
   if (effects === undefined) walk.pin ??= `calls ${name}(), which ${user}`
   else walk.refusal ??= `calls ${name}(), which ${user}`
   return true

@@ -13,6 +13,11 @@ const SESSION_COMMAND =
   /(?:^|;|\b(?:begin|then|else|loop)\b)\s*(set(?!\s+local\b)|reset|discard|listen|load)\b/i
 const TEMPORARY = /\b(?:temp|temporary|pg_temp)\b/i
 const CREATES = /\bcreate\b(?!\s+(?:(?:local|global)\s+)?temp)|\balter\b/i
+/** SQL-level commands for prepared statements in a string that is executed, or a look at their list. */
+const STATEMENT_NAMES =
+  /\bexecute\s+(?:format\s*\(\s*)?E?'+\s*(?:execute|prepare|deallocate)\b|\bpg_prepared_statements?\b/i
+/** What `sessionUse` says of them. */
+export const OWN_NAMES = 'uses prepared statements'
 const WORD = /[a-z_][a-z0-9_]*/gi
 
 /** A clause like `calls set_config()`, or null when nothing was found. */
@@ -22,6 +27,7 @@ export function sessionUse(source: string): string | null {
   if (command !== null) return `runs ${(command[1] ?? '').toUpperCase()}`
   // set_config(…, true) ends with the transaction.
   if (/\bset_config\b(?![^;]{0,500}?,\s*true\s*\))/i.test(source)) return 'calls set_config()'
+  if (STATEMENT_NAMES.test(source)) return OWN_NAMES
   for (const [word] of source.matchAll(WORD)) {
     const name = word.toLowerCase()
     if (SESSION_FUNCTIONS.has(name)) return `calls ${name}()`
@@ -34,6 +40,7 @@ export function sessionUse(source: string): string | null {
  * null: not about all.
  */
 export function sessionEffects(source: string): readonly Effect[] | null {
+  if (STATEMENT_NAMES.test(source)) return null
   const effects: (Effect | null)[] = []
   const text = source.replace(/--[^\n]*/g, '')
   if (TEMPORARY.test(source)) effects.push({ kind: 'temp' })

@@ -18,6 +18,14 @@ export interface TransactionModes {
   readonly deferrable: boolean | null
 }
 
+/** Where the name of a prepared statement stands, bytes from the start of the text. */
+export interface NameSpot {
+  readonly from: number
+  readonly to: number
+  /** It may be cut by the server, with a notice, or is in bytes that can't be told here. */
+  readonly isOdd: boolean
+}
+
 /**
  * What a statement does to the session, as far as its text says. Names are folded as PostgreSQL
  * folds them (unquoted: lower case). Parameter names are lower case.
@@ -60,10 +68,30 @@ export type Effect =
     }
   | { readonly kind: 'show'; readonly name: string }
   | { readonly kind: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' }
-  /** SQL-level PREPARE; `body` is the class of the prepared statement. */
-  | { readonly kind: 'prepare'; readonly name: string; readonly body: StatementClass }
-  | { readonly kind: 'execute'; readonly name: string }
-  | { readonly kind: 'deallocate'; readonly name: string | null }
+  /**
+   * SQL-level PREPARE; `body` is the class of the prepared statement, whose text begins at
+   * `bodyFrom`; `start` and `end` are those of the whole command (bytes from the text's start).
+   */
+  | {
+      readonly kind: 'prepare'
+      readonly name: string
+      readonly spot: NameSpot
+      readonly body: StatementClass
+      readonly start: number
+      readonly bodyFrom: number
+      readonly end: number
+    }
+  /** `args`: the arguments, when they are more than a proved read; null when they are not. */
+  | {
+      readonly kind: 'execute'
+      readonly name: string
+      readonly spot: NameSpot
+      readonly hasArgs: boolean
+      readonly args: StatementPart | null
+    }
+  | { readonly kind: 'deallocate'; readonly name: string | null; readonly spot?: NameSpot }
+  /** Sees prepared statements by the names that the server has for them. */
+  | { readonly kind: 'own-names' }
   | { readonly kind: 'listen'; readonly channel: string }
   | { readonly kind: 'unlisten'; readonly channel: string | null }
   | { readonly kind: 'declare'; readonly name: string; readonly hold: boolean }

@@ -30,6 +30,8 @@ const decoder = new TextDecoder('utf-8')
 
 export class TokenList {
   readonly text: Uint8Array
+  /** Where the text begins in its bytes: what `Effect` says of places counts from here. */
+  readonly origin: number
   length = 0
   /** First comment of the text that may hold a hint, before the first token: `[from, to)`. */
   hintFrom = -1
@@ -39,8 +41,9 @@ export class TokenList {
   #ends = new Int32Array(64)
   #words: string[] = []
 
-  constructor(text: Uint8Array) {
+  constructor(text: Uint8Array, origin = 0) {
     this.text = text
+    this.origin = origin
   }
 
   push(kind: number, start: number, end: number, word: string): void {

@@ -16,6 +16,10 @@ function set(name: string, value: string | null, more: Partial<Effect> = {}): Ef
   return { kind: 'set', name, value, local: false, opaque: false, ...more } as Effect
 }
 
+function executes(name: string, from: number, to: number, hasArgs = false): Effect {
+  return { kind: 'execute', name, spot: { from, to, isOdd: false }, hasArgs, args: null }
+}
+
 type Case = [sql: string, verdict: Verdict, effects: Effect[]]
 
 function cases(all: Case[]): void {
@@ -276,9 +280,16 @@ describe('what pins a session', () => {
       'pin',
       [{ kind: 'declare', name: 'c', hold: true }],
     ],
-    ['EXECUTE p (1, 2)', 'pin', [{ kind: 'execute', name: 'p' }]],
-    ['EXPLAIN ANALYZE EXECUTE p', 'pin', [{ kind: 'execute', name: 'p' }]],
-    ['CREATE TABLE x AS EXECUTE p (1)', 'pin', [{ kind: 'ddl' }, { kind: 'execute', name: 'p' }]],
+    ['EXECUTE p (1, 2)', 'pin', [executes('p', 8, 9, true)]],
+    ['EXPLAIN ANALYZE EXECUTE p', 'pin', [executes('p', 24, 25)]],
+    ['CREATE TABLE x AS EXECUTE p (1)', 'pin', [{ kind: 'ddl' }, executes('p', 26, 27, true)]],
+    ['CREATE TEMP TABLE x AS EXECUTE p', 'pin', [{ kind: 'temp' }, executes('p', 31, 32)]],
+    ['/* é */ EXECUTE "P x"', 'pin', [executes('P x', 17, 22)]],
+    ['EXECUTE U&"\\0070"', 'pin', [executes('p', 8, 17)]],
+    ['EXECUTE U&"!0070!!" UESCAPE \'!\'', 'pin', [executes('p!', 8, 31)]],
+    ['EXECUTE U&"\\00zz"', 'primary', []],
+    ['SELECT * FROM pg_prepared_statements', 'primary', [{ kind: 'own-names' }]],
+    ["DO $$ BEGIN EXECUTE 'EXECUTE p'; END $$", 'pin', [{ kind: 'own-names' }]],
   ])
 })
 
@@ -322,6 +333,24 @@ describe('statements within statements', () => {
       kind: 'prepare',
       body: { verdict: 'primary', keyword: 'delete' },
     })
+  })
+
+  it('gives the places of names, and odd names a mark', () => {
+    const sql = `SELECT 1; PREPARE p (int) AS SELECT 2; DEALLOCATE "${'x'.repeat(64)}"`
+    const [prepare, deallocate] = classOf(classifier, sql).effects
+    expect(prepare).toMatchObject({ spot: { from: 18, to: 19 }, start: 10, bodyFrom: 29, end: 37 })
+    expect(deallocate).toMatchObject({ kind: 'deallocate', spot: { isOdd: true } })
+  })
+
+  it('judges the arguments of EXECUTE', () => {
+    const args = (sql: string) => {
+      const [effect] = classOf(classifier, sql).effects
+      return effect?.kind === 'execute' ? (effect.args?.verdict ?? null) : 'no execute'
+    }
+    expect(args("EXECUTE p (1, 'x', lower('Y'))")).toBeNull()
+    expect(args("EXECUTE p (nextval('s'))")).toBe('primary')
+    expect(args('EXECUTE p (pg_try_advisory_lock(1))')).toBe('pin')
+    expect(args('EXECUTE p ()')).toBeNull()
   })
 
   it('explains a route without running anything', () => {
