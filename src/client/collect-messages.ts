@@ -1,10 +1,13 @@
 import { ProtocolError } from '../errors.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
-import { Cursor } from '../wire/cursor.ts'
+import type { Cursor } from '../wire/cursor.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { boundClass } from './bound-settings.ts'
 import { bareSyncClass, openSegmentClass } from './fixed-class.ts'
 import { classOf, foreignName, intern, judge } from './judge-parse.ts'
+import { stepInSegment, undoNames } from './name-steps.ts'
+import { type NamedText, namesStatements, needsOwnNames, resolveNames } from './named-text.ts'
+import { takeOwnNames } from './own-names.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import { type Request, takenName } from './request.ts'
 import {
@@ -64,30 +67,25 @@ function collectParse(
   session.queries++
   if (name === '') {
     const cls = judge(session, buffer, bodyStart, textEnd, end)
-    if (dropsOwn(session, segment, cls)) return
-    const serial = nextUnnamed++
-    const size = end - bodyStart
-    const old = session.unnamed?.body
-    const body =
-      segment.earlierUnnamed === null &&
-      old !== undefined &&
-      old.length >= size &&
-      old.length < 4096 + size * 2
-        ? old
-        : Buffer.allocUnsafe(Math.max(128, size))
-    buffer.copy(body, 0, bodyStart, end)
-    session.unnamed = { serial, body, bodyBytes: size }
+    if (cls.effects.length > 0 && namesStatements(cls)) {
+      if (needsOwnNames(session, cls)) takeOwnNames(session)
+      const names = resolveNames(session, cls, Buffer.from(buffer.subarray(bodyStart, textEnd)))
+      collectUnnamed(session, segment, names, renamedParse(names, buffer, textEnd, end))
+      return
+    }
+    session.unnamedNames = null
     session.unnamedClass = cls
-    segment.unnamedSerial = serial
-    segment.unnamedParses++
-    segment.unnamedUnit = segment.kinds.length
+    keepUnnamed(session, segment, buffer, bodyStart, end)
     mergeClass(segment, cls)
     appendToSegment(segment, buffer, start, end)
     segment.kinds.push(frontend.parse)
     return
   }
+  // A statement with a name may run when other statements have the names that it tells.
+  const outer = session.scope.classifier.classify(buffer, bodyStart, textEnd, session.lexMode)
+  if (outer.effects.length > 0 && namesStatements(outer)) takeOwnNames(session)
   if (session.statements.has(name)) {
-    collectTaken(segment, name, buffer.subarray(bodyStart, end))
+    collectTaken(session, segment, name, buffer.subarray(bodyStart, end))
     return
   }
   if (isInFailedBlock(session, segment)) {
@@ -99,8 +97,8 @@ function collectParse(
       return
     }
   }
-  const statement = intern(session, buffer, bodyStart, end, textEnd)
-  session.statements.set(name, statement)
+  const shared = intern(session, buffer, bodyStart, end, textEnd)
+  const statement = session.statements.set(name, shared)
   mergeClass(segment, statement.cls)
   const rangeStart = segment.size
   writer.begin(frontend.parse).string(statement.serverName).bytes(statement.body).end()
@@ -115,22 +113,57 @@ function collectParse(
   segment.kinds.push(frontend.parse)
 }
 
+/** Remembers the Parse body `buffer[bodyStart, end)` as the session's unnamed statement. */
+function keepUnnamed(
+  session: ClientSession,
+  segment: Request,
+  buffer: Buffer,
+  bodyStart: number,
+  end: number,
+): void {
+  const serial = nextUnnamed++
+  const size = end - bodyStart
+  const old = session.unnamed?.body
+  const body =
+    segment.earlierUnnamed === null &&
+    old !== undefined &&
+    old.length >= size &&
+    old.length < 4096 + size * 2
+      ? old
+      : Buffer.allocUnsafe(Math.max(128, size))
+  buffer.copy(body, 0, bodyStart, end)
+  session.unnamed = { serial, body, bodyBytes: size }
+  segment.unnamedSerial = serial
+  segment.unnamedParses++
+  segment.unnamedUnit = segment.kinds.length
+}
+
+/** The Parse message of a text whose names were replaced. */
+function renamedParse({ text }: NamedText, buffer: Buffer, textEnd: number, end: number): Buffer {
+  writer.begin(frontend.parse).byte(0).bytes(text).bytes(buffer, textEnd, end).end()
+  return writer.take()
+}
+
 /**
- * DEALLOCATE of a name that Parse has given: the server has the statement under ours. As a statement
- * by itself it is answered here; this is for those inside longer segments.
+ * A Parse of SQL PREPARE, EXECUTE or DEALLOCATE. What it does to the session's names it does when
+ * it is executed.
  */
-function dropsOwn(session: ClientSession, segment: Request, cls: StatementClass): boolean {
-  const [effect] = cls.effects
-  if (cls.parts.length !== 1 || effect?.kind !== 'deallocate' || effect.name === null) return false
-  const statement = session.statements.get(effect.name)
-  if (statement === undefined) return false
-  need(segment, statement)
-  writer.begin(frontend.parse).byte(0).string(`DEALLOCATE ${statement.serverName}`).int16(0).end()
-  const bytes = Buffer.from(writer.take())
-  collectParse(session, segment, new Cursor(bytes, 5, bytes.length), 0)
-  // Judged by its own words: they name what the session forgets.
-  session.unnamedClass = cls
-  return true
+function collectUnnamed(
+  session: ClientSession,
+  segment: Request,
+  names: NamedText,
+  message: Buffer,
+): void {
+  undoNames(session, names)
+  session.unnamedNames = names
+  session.unnamedClass = names.cls
+  keepUnnamed(session, segment, message, 6, message.length)
+  segment.takenName ??= names.takenName
+  segment.names = names
+  for (const statement of names.needs) need(segment, statement)
+  mergeClass(segment, names.cls)
+  appendToSegment(segment, message, 0, message.length)
+  segment.kinds.push(frontend.parse)
 }
 
 const blockEnds: ReadonlySet<Effect['kind']> = new Set([
@@ -150,32 +183,62 @@ function isInFailedBlock(session: ClientSession, segment: Request): boolean {
  * A Parse under a name that the session has: the server gets it under one that it has, too, and says
  * what is wrong with it, the name or something worse.
  */
-function collectTaken(segment: Request, name: string, body: Buffer): void {
+function collectTaken(session: ClientSession, segment: Request, name: string, body: Buffer): void {
   mergeClass(segment, openSegmentClass)
-  segment.takenName ??= name
-  writer.begin(frontend.parse).string(takenName).bytes(body).end()
+  const { isOwn } = session.statements
+  if (!isOwn) segment.takenName ??= name
+  writer
+    .begin(frontend.parse)
+    .string(isOwn ? name : takenName)
+    .bytes(body)
+    .end()
   appendWriter(segment)
   segment.kinds.push(frontend.parse)
 }
 
 function need(segment: Request, statement: PreparedStatement): void {
   for (const range of segment.parses) if (range.statement === statement) return
+  // SQL PREPARE inside the segment.
+  if (segment.steps?.some((step) => step.statement === statement) === true) return
   if (!segment.needs.includes(statement)) segment.needs.push(statement)
 }
 
 function useUnnamed(session: ClientSession, segment: Request): StatementClass {
   if (segment.unnamedSerial === 0) {
+    if (segment.earlierUnnamed === null && session.unnamedNames !== null) {
+      resolveAgain(session, session.unnamedNames)
+    }
     segment.earlierUnnamed = session.unnamed
     segment.lacksUnnamed = session.unnamed === null
   }
-  const { unnamed } = session
+  const { unnamed, unnamedNames: names } = session
   if (unnamed === null || session.unnamedClass === null) return bareSyncClass
-  if (segment.unnamedSerial === 0) {
+  if (names !== null) {
+    for (const statement of names.needs) need(segment, statement)
+    segment.names = names
+  } else if (segment.unnamedSerial === 0) {
     // Judged anew: the catalog may have changed since its Parse.
     const zero = unnamed.body.indexOf(0)
     session.unnamedClass = judge(session, unnamed.body, 0, zero, unnamed.bodyBytes)
   }
   return session.unnamedClass ?? bareSyncClass
+}
+
+/** The unnamed statement of an earlier segment: what it names may be another statement by now. */
+function resolveAgain(session: ClientSession, before: NamedText): void {
+  const names = resolveNames(session, before.outer, before.original)
+  undoNames(session, names)
+  const { unnamed } = session
+  if (unnamed === null || session.localStatus === txStatus.failed) {
+    session.unnamedNames = { ...before, needs: [] }
+    return
+  }
+  session.unnamedNames = names
+  session.unnamedClass = names.cls
+  if (names.text.equals(before.text)) return
+  const rest = unnamed.body.subarray(unnamed.body.indexOf(0), unnamed.bodyBytes)
+  const body = Buffer.concat([names.text, rest])
+  session.unnamed = { serial: nextUnnamed++, body, bodyBytes: body.length }
 }
 
 function collectBind(
@@ -198,9 +261,13 @@ function collectBind(
     cls = useUnnamed(session, segment)
     appendToSegment(segment, buffer, start, end)
   } else {
-    const statement = session.statements.get(name)
-    const serverName = statement?.serverName ?? foreignName(name)
+    let statement = session.statements.get(name)
     cls = statement === undefined ? bareSyncClass : classOf(session, statement)
+    if (cls.effects.length > 0 && needsOwnNames(session, cls)) {
+      takeOwnNames(session)
+      statement = session.statements.get(name)
+    }
+    const serverName = statement?.serverName ?? foreignName(session, name)
     if (statement !== undefined) need(segment, statement)
     writer
       .begin(frontend.bind)
@@ -215,8 +282,16 @@ function collectBind(
     if (parse !== undefined) cls = boundClass(cls, parse, cursor, values)
   }
   mergeClass(segment, cls)
-  if (portal === '') session.unnamedPortalClass = cls
-  else session.portals.set(portal, cls)
+  if (portal === '') {
+    session.unnamedPortalClass = cls
+    session.unnamedPortalNames = name === '' ? session.unnamedNames : null
+  } else {
+    session.portals.set(portal, cls)
+    if (name === '' && session.unnamedNames !== null) {
+      session.portalNames ??= new Map()
+      session.portalNames.set(portal, session.unnamedNames)
+    } else session.portalNames?.delete(portal)
+  }
   segment.kinds.push(frontend.bind)
 }
 
@@ -236,7 +311,7 @@ function collectDescribe(
       need(segment, statement)
       mergeClass(segment, classOf(session, statement))
     }
-    const serverName = statement?.serverName ?? foreignName(name)
+    const serverName = statement?.serverName ?? foreignName(session, name)
     writer.begin(frontend.describe).byte(kind).string(serverName).end()
     appendWriter(segment)
     segment.kinds.push(frontend.describe)
@@ -266,6 +341,8 @@ function collectExecute(
     }
     segment.pin = cls.pin ?? segment.pin
   }
+  const names = portal === '' ? session.unnamedPortalNames : session.portalNames?.get(portal)
+  if (names !== null && names !== undefined) stepInSegment(session, segment, names)
   appendToSegment(segment, cursor.buffer, start, cursor.end)
   segment.kinds.push(frontend.execute)
 }
@@ -283,13 +360,21 @@ function collectClose(
     if (kind === 0x53) {
       session.unnamed = null
       session.unnamedClass = null
+      session.unnamedNames = null
     } else session.portals.delete(name)
     appendToSegment(segment, cursor.buffer, start, cursor.end)
     segment.kinds.push(frontend.close)
     return
   }
+  const { statements } = session
+  const statement = statements.get(name)
+  if (statement !== undefined) statements.forget(name, statement)
+  if (statements.isOwn) {
+    statements.ownConnection?.prepared.delete(name)
+    appendToSegment(segment, cursor.buffer, start, cursor.end)
+    segment.kinds.push(frontend.close)
+    return
+  }
   // The statement is shared: only the session's name for it goes. Unknown names succeed, too.
-  const statement = session.statements.get(name)
-  if (statement !== undefined) session.statements.forget(name, statement)
   segment.kinds.push(inventedClose)
 }

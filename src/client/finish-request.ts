@@ -2,10 +2,13 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { applyEffects } from './effects.ts'
 import { abandon, leave, settle } from './leave-connection.ts'
+import { settleSteps } from './name-steps.ts'
+import { leaveOwnNames } from './own-names.ts'
 import type { Request } from './request.ts'
 import { rerun } from './rerun-request.ts'
 import type { ClientSession } from './session.ts'
 import { observe } from './sharing.ts'
+import { noteStaleness } from './stale-statements.ts'
 
 /** ReadyForQuery has come. */
 export function finishRequest(session: ClientSession, request: Request, status: number): void {
@@ -25,15 +28,13 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   if (request.error !== null && !request.isUnnamedKept) connection.unnamed = 0
   noteUnnamed(session, request)
   if (request.queryAt >= 0) connection.dirty ??= stumbled
-  if (request.error !== null && request.scriptStatements.length > 0) {
-    for (const statement of request.unconfirmedStatements()) {
+  if (request.steps !== null) settleSteps(session, request, connection)
+  if (request.error !== null && request.script !== null) {
+    for (const statement of request.script.unconfirmed()) {
       connection.prepared.delete(statement.serverName)
     }
   }
-  // "cached plan must not change result type": a Parse is the client's cure, so it must be a real one.
-  if (request.error?.routine === 'RevalidateCachedQuery') {
-    for (const statement of request.needs) session.scope.statements.retire(statement)
-  }
+  if (request.staleness !== null) noteStaleness(session, request)
   if (request.isHealing) {
     leave(session, connection, request.isShared)
     rerun(session, request)
@@ -57,7 +58,9 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   // Portals die with their transaction.
   if (status === txStatus.idle && session.segment === null && session.inFlight.length === 0) {
     session.portals.clear()
+    session.portalNames = null
   }
+  if (session.statements.isOwn) leaveOwnNames(session)
   if (!request.isShared) settle(session, connection)
   session.pump()
 }
@@ -76,8 +79,9 @@ function holdStumbled(session: ClientSession, request: Request): void {
 
 /** Forgets the unnamed statement where the server has none after this request. */
 function noteUnnamed(session: ClientSession, request: Request): void {
-  const { error, queryAt, scriptAt, scriptQueryAt } = request
-  const isDropped = queryAt >= 0 && (error === null || scriptAt >= scriptQueryAt)
+  const { error, queryAt, script } = request
+  const isDropped =
+    queryAt >= 0 && (error === null || script === null || script.at >= script.queryAt)
   const isRefused = error !== null && !request.isHealing && !request.isUnnamedConfirmed
   if (request.unnamedSerial !== 0 && session.unnamed?.serial !== request.unnamedSerial) return
   if (!isDropped && (request.unnamedSerial === 0 || !isRefused)) return
@@ -96,7 +100,7 @@ export function takeOut(session: ClientSession, request: Request): void {
 /** Names whose Parse failed do not exist for the client either. */
 function forgetNames(session: ClientSession, request: Request): void {
   if (request.parses.length === 0) return
-  const failed = request.script === null ? [] : request.unconfirmedStatements()
+  const failed = request.script?.unconfirmed() ?? []
   for (const { name, statement } of request.parses) {
     if (failed.includes(statement)) session.statements.forget(name, statement)
   }

@@ -1,6 +1,7 @@
-import type { StatementClass } from '../sql/statement-class.ts'
+import type { Effect, StatementClass } from '../sql/statement-class.ts'
 import { parameterTypeClass } from './fixed-class.ts'
-import { PreparedStatement } from './prepared-statement.ts'
+import { parseSettings } from './parse-settings.ts'
+import { PreparedStatement, type PrepareSpots } from './prepared-statement.ts'
 import type { ClientSession } from './session.ts'
 
 /**
@@ -24,7 +25,7 @@ export function judge(
   return cls
 }
 
-/** The statement of this body, shared by all sessions of the scope; counts one user more. */
+/** The statement of this Parse body, shared by all sessions of the scope; counts one user more. */
 export function intern(
   session: ClientSession,
   buffer: Buffer,
@@ -32,37 +33,96 @@ export function intern(
   end: number,
   textEnd: number,
 ): PreparedStatement {
-  const { statements, classifier } = session.scope
-  const key = `${session.lexMode}\0${buffer.toString('latin1', bodyStart, end)}`
-  let statement = statements.find(key)
-  if (statement === undefined) {
-    const body = Buffer.from(buffer.subarray(bodyStart, end))
-    const cls = judge(session, buffer, bodyStart, textEnd, end)
-    statement = new PreparedStatement(
-      key,
-      body,
-      textEnd - bodyStart,
-      cls,
-      classifier.catalogVersion,
-    )
-    statements.add(statement)
+  const key = keyOf(session, 'P', buffer, bodyStart, end)
+  const found = current(session, key)
+  if (found !== null) return found
+  const body = Buffer.from(buffer.subarray(bodyStart, end))
+  const cls = judge(session, buffer, bodyStart, textEnd, end)
+  return register(session, key, body, textEnd - bodyStart, cls, null)
+}
+
+/** The same for SQL PREPARE; `origin`: where the text that `effect` counts from begins. */
+export function internPrepare(
+  session: ClientSession,
+  buffer: Buffer,
+  origin: number,
+  effect: Effect & { readonly kind: 'prepare' },
+): PreparedStatement {
+  const { spot, start, bodyFrom, end } = effect
+  const key = keyOf(session, 'Q', buffer, origin + start, origin + end)
+  const found = current(session, key)
+  if (found !== null) return found
+  const body = Buffer.from(buffer.subarray(origin + start, origin + end))
+  const spots = { from: spot.from - start, to: spot.to - start, bodyFrom: bodyFrom - start }
+  const cls = judge(session, body, spots.bodyFrom, body.length, body.length)
+  return register(session, key, body, body.length, cls, spots)
+}
+
+/** What a text means depends on how it is lexed and on some settings. */
+function keyOf(
+  { lexMode, state }: ClientSession,
+  kind: 'P' | 'Q',
+  buffer: Buffer,
+  start: number,
+  end: number,
+): string {
+  return `${kind}${lexMode}\0${parseSettings(state)}\0${buffer.toString('latin1', start, end)}`
+}
+
+/**
+ * What is known by this key. After a change of the catalog the same text may have another result: a
+ * Parse is the client's cure for that, and so it must be a real one.
+ */
+function current({ scope }: ClientSession, key: string): PreparedStatement | null {
+  const statement = scope.statements.find(key)
+  if (statement === undefined) return null
+  if (statement.bornAt !== scope.classifier.catalogVersion) {
+    scope.statements.retire(statement)
+    return null
   }
   statement.users++
   return statement
+}
+
+function register(
+  { scope }: ClientSession,
+  key: string,
+  body: Buffer,
+  textBytes: number,
+  cls: StatementClass,
+  spots: PrepareSpots | null,
+): PreparedStatement {
+  const { catalogVersion } = scope.classifier
+  const statement = new PreparedStatement(key, body, textBytes, cls, catalogVersion, spots)
+  scope.statements.add(statement)
+  statement.users++
+  return statement
+}
+
+/** A new statement of the same text, for one whose result type has changed; nobody uses it yet. */
+export function renew({ scope }: ClientSession, old: PreparedStatement): PreparedStatement {
+  scope.statements.retire(old)
+  const known = scope.statements.find(old.key)
+  if (known !== undefined) return known
+  const { key, body, textBytes, cls, spots } = old
+  const { catalogVersion } = scope.classifier
+  const fresh = new PreparedStatement(key, body, textBytes, cls, catalogVersion, spots)
+  scope.statements.add(fresh)
+  return fresh
 }
 
 /** The class of a named statement by the catalog as it is now. */
 export function classOf(session: ClientSession, statement: PreparedStatement): StatementClass {
   const { classifier } = session.scope
   if (statement.catalogVersion !== classifier.catalogVersion || statement.cls.learned !== null) {
-    const { body, textBytes } = statement
-    statement.cls = judge(session, body, 0, textBytes, body.length)
+    const { body, textBytes, spots } = statement
+    statement.cls = judge(session, body, spots?.bodyFrom ?? 0, textBytes, body.length)
     statement.catalogVersion = classifier.catalogVersion
   }
   return statement.cls
 }
 
 /** Names the client made up that look like ours must not reach one of ours. */
-export function foreignName(name: string): string {
-  return name.startsWith('pgsplit_') ? `?${name}` : name
+export function foreignName({ statements }: ClientSession, name: string): string {
+  return name.startsWith('pgsplit_') && !statements.isOwn ? `?${name}` : name
 }

@@ -155,7 +155,13 @@ function answerOf(
     applyOwnSetting(session, effect.name, null)
     return { tag: 'RESET' }
   }
-  if (effect.kind === 'deallocate' && effect.name !== null && session.statements.has(effect.name)) {
+  const { isOwn } = session.statements
+  if (
+    effect.kind === 'deallocate' &&
+    effect.name !== null &&
+    !isOwn &&
+    session.statements.has(effect.name)
+  ) {
     forgetStatements(session, effect.name)
     return { tag: 'DEALLOCATE' }
   }

@@ -4,6 +4,7 @@ import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { takeOut } from './finish-request.ts'
 import { detach } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
+import { undoSteps } from './name-steps.ts'
 import { followOwnWrites } from './own-writes.ts'
 import { type Request, requestBit } from './request.ts'
 import { maxAttempts, rerun } from './rerun-request.ts'
@@ -25,6 +26,7 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
   session.pins.clear()
   session.facts.pinned = null
   answerLost(session, request, connection, error)
+  session.statements.share()
   session.pump()
 }
 
@@ -50,6 +52,7 @@ function answerLost(
   session.transaction = null
   session.isBroken = wasInBlock && !ends
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)
+  undoSteps(session, request)
   session.say(errorResponse(facts))
   if (request.isComplete) session.say(readyForQuery(session.localStatus))
   else {
@@ -112,6 +115,7 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
     hint: 'Run it again from the start.',
   }
   if (pinReason !== null) session.pins.clear()
+  session.statements.share()
   session.facts.pinned = null
   if (transaction === null) return
   session.state = transaction.before.state

@@ -1,5 +1,6 @@
 import type { ErrorFacts } from '../errors.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
+import { undoSteps } from './name-steps.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 
@@ -14,6 +15,7 @@ export function refuse(session: ClientSession, request: Request, facts: ErrorFac
     session.transaction = null
   }
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)
+  undoSteps(session, request)
   session.say(errorResponse({ ...facts, severity: 'ERROR' }))
   if (request.isComplete) session.say(readyForQuery(session.localStatus))
   else {

@@ -7,22 +7,14 @@ import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
 import { backend } from '../wire/message-types.ts'
 import { encodeText } from '../wire/raw-text.ts'
 import { renameInError } from '../wire/rename-in-error.ts'
+import { type AnswerScript, scriptOp } from './answer-script.ts'
+import { originalPlace } from './error-places.ts'
+import type { NamedText, NameStep } from './named-text.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
+import { resultShape } from './result-shape.ts'
+import { isStaleness } from './retry.ts'
 import type { UnnamedStatement } from './segment.ts'
 import type { DeferredBegin } from './transaction.ts'
-
-/** How the next part of an extended answer is treated, one entry per message of the segment. */
-export const scriptOp = {
-  /** The server answers; the client gets it. */
-  forward: 0,
-  /** The server answers; the client did not ask. */
-  swallow: 1,
-  /** The client asked; the server was not. */
-  inventParse: 2,
-  inventClose: 3,
-  /** The client asked, and has its answer from another server connection. */
-  settled: 4,
-} as const
 
 /** A Parse of a named statement inside `Request.bytes`, which is left out where it is prepared. */
 export interface ParseRange {
@@ -50,6 +42,8 @@ export interface RequestOwner {
   onDone(request: Request, status: number): void
   onRequestLost(request: Request, error: Error): void
   onMoved(request: Request): void
+  /** Are the characters of its texts UTF-8? */
+  readonly isUtf8: boolean
   /** The client's name for one of our statements, or null. */
   clientName(serverName: string): string | null
   /** What the client gets in place of this ParameterStatus; null: nothing. */
@@ -82,6 +76,12 @@ export class Request implements ReplyReceiver {
   /** Of what runs in this request, in order. */
   effects: readonly Effect[] = []
   pin: string | null = null
+  /** Its text (or the last one that a segment parses) names prepared statements. */
+  names: NamedText | null = null
+  /** What its statements do to the session's names; `part` is an index in `kinds` if it has them. */
+  steps: NameStep[] | null = null
+  /** Statements that the server connection must not have in front of it. */
+  absent: readonly PreparedStatement[] | null = null
 
   // Extended protocol only.
   /** Message types in `bytes` and Close messages that only the session answers, in order. */
@@ -110,8 +110,6 @@ export class Request implements ReplyReceiver {
   /** Index in `kinds` of a Query or FunctionCall that ended the segment in place of Sync, or -1. */
   queryAt = -1
   queryClass: StatementClass | null = null
-  /** The same in `script`. */
-  scriptQueryAt = -1
   /** Sync (or the Query itself) was seen: nothing is added any more. */
   isComplete = false
   /** Bytes of the segment have been sent on a Flush: it can't run elsewhere. */
@@ -129,9 +127,9 @@ export class Request implements ReplyReceiver {
   sentKinds = 0
   sentParses = 0
   sentExecutes = 0
-  script: number[] | null = null
-  scriptStatements: (PreparedStatement | null)[] = []
-  scriptAt = 0
+  script: AnswerScript | null = null
+  /** What its statements give was compared with what the client knows of them. */
+  isShapeChecked = false
 
   // Where it runs.
   nodeIndex = 0
@@ -158,6 +156,12 @@ export class Request implements ReplyReceiver {
   isHealing = false
   isCancelled = false
   error: ErrorFields | null = null
+  /** The error, if it is that a prepared statement gives something else by now. */
+  staleness: Buffer | null = null
+  /** What a round in front of the request met; the request can't but fail of it. */
+  errorInFront: Buffer | null = null
+  /** Statements that could not be prepared there. */
+  unprepared: readonly string[] | null = null
   /** So many statements have been completed. */
   completed = 0
   /** Tags of the completed ones, by number; only kept when `wantsTag`. */
@@ -168,6 +172,9 @@ export class Request implements ReplyReceiver {
   answerBytes = 0
   #parsesDone = 0
   #held: Buffer[] = []
+  /** The new statement that is being described, and its description so far. */
+  #shape: PreparedStatement | null = null
+  #shapeParts: Buffer[] = []
   #rangeBuffer: Buffer | null = null
   #rangeStart = 0
   #rangeEnd = 0
@@ -191,27 +198,20 @@ export class Request implements ReplyReceiver {
 
   onFrame(type: number, buffer: Buffer, start: number, end: number): void {
     if (this.isHealing) return
-    if (this.script !== null && this.#isSwallowed(type, true)) return
+    if (this.script !== null && this.#isSwallowed(this.script, type, true)) {
+      if (this.#shape !== null) this.#noteShape(type, buffer.subarray(start + 5, end), true)
+      return
+    }
     if (type === backend.errorResponse) {
-      this.error = decodeErrorFields(buffer, start + 5, end)
-      if (!this.isForwarded && this.owner.heal(this, this.error)) {
-        this.isHealing = true
-        this.#held.length = 0
-        this.#rangeBuffer = null
-        return
-      }
-      // What the client asked in front of the failure has been done.
-      if (this.script !== null) this.#invent(false)
-      this.#release()
-      const override = this.override ?? this.#renamed(buffer, start, end, this.error.message)
-      if (override === null) this.#extend(buffer, start, end)
-      this.#passOn()
-      if (override !== null) this.owner.forward(this, override, 0, override.length)
-      if (this.scriptAt < this.scriptQueryAt) this.owner.onSkipped(this)
+      this.#onError(this.errorInFront ?? buffer.subarray(start, end))
       return
     }
     if (type === backend.parameterStatus) {
       this.#passParameter(buffer.subarray(start, end))
+      return
+    }
+    if (this.names !== null && type === backend.noticeResponse) {
+      this.#passInstead(this.#inClientsWords(buffer.subarray(start, end), true))
       return
     }
     if (!this.isForwarded && !isHeldType(type) && !isFarewell(type, buffer, start, end)) {
@@ -238,32 +238,67 @@ export class Request implements ReplyReceiver {
   /** After an error: did the last Parse of the unnamed statement succeed? */
   get isUnnamedConfirmed(): boolean {
     if (this.script === null) return this.#parsesDone >= this.unnamedParses
-    return this.scriptAt - (this.script.length - this.sentKinds) > this.unnamedUnit
+    return this.script.isDone(this.unnamedUnit)
   }
 
   /** After an error: does the server connection have the unnamed statement it is thought to have? */
   get isUnnamedKept(): boolean {
     if (this.unnamedSerial !== 0) return this.isUnnamedConfirmed
-    return this.script === null || this.scriptAt >= this.script.length - this.sentKinds
+    return this.script === null || this.script.hasBegun
+  }
+
+  #onError(frame: Buffer): void {
+    this.error = decodeErrorFields(frame, 5, frame.length)
+    if (isStaleness(this.error)) this.staleness = Buffer.from(frame)
+    if (!this.isForwarded && this.owner.heal(this, this.error)) {
+      this.isHealing = true
+      this.#held.length = 0
+      this.#rangeBuffer = null
+      return
+    }
+    // What the client asked in front of the failure has been done.
+    if (this.script !== null) this.#invent(this.script, false)
+    const { message } = this.error
+    const hasNames =
+      this.names !== null || message.includes('"pgsplit_') || message.includes('"?pgsplit_')
+    this.#passInstead(this.override ?? this.#inClientsWords(frame, hasNames))
+    if (this.script !== null && this.script.at < this.script.queryAt) this.owner.onSkipped(this)
+  }
+
+  /** Has the server answered this entry of `kinds`? */
+  isUnitDone(unit: number): boolean {
+    if (this.script === null) return this.error === null
+    return this.script.isDone(unit)
   }
 
   #passParameter(frame: Buffer): void {
     const own = this.owner.parameterFor(this, frame)
-    if (own === null) return
-    this.#release()
-    this.#passOn()
-    this.owner.forward(this, own, 0, own.length)
+    if (own !== null) this.#passInstead(own)
   }
 
-  /** The error with the client's names in place of ours, or null: it has none of ours. */
-  #renamed(buffer: Buffer, start: number, end: number, message: string): Buffer | null {
-    if (!message.includes('"pgsplit_') && !message.includes('"?pgsplit_')) return null
-    return renameInError(buffer.subarray(start, end), (name) => {
-      if (name === takenName && this.takenName !== null) return latin1(this.takenName)
+  /** Passes on a message of ours, or one that was changed. */
+  #passInstead(message: Buffer): void {
+    this.#release()
+    this.#passOn()
+    this.owner.forward(this, message, 0, message.length)
+  }
+
+  /** The message with the client's names in place of ours, and the places in its text. */
+  #inClientsWords(frame: Buffer, hasNames: boolean): Buffer {
+    if (!hasNames) return frame
+    const { names, owner } = this
+    const isInFront = frame === this.errorInFront
+    const nameOf = (name: string): string | null => {
+      if (name === takenName) return latin1(this.takenName ?? names?.takenName ?? takenName)
       if (name.startsWith('?')) return name.slice(1)
-      const own = this.owner.clientName(name)
+      const own = owner.clientName(name)
       return own === null ? null : latin1(own)
-    })
+    }
+    const placeOf =
+      names === null
+        ? null
+        : (place: number) => originalPlace(names, place, owner.isUtf8, isInFront)
+    return renameInError(frame, nameOf, placeOf)
   }
 
   onPart(
@@ -275,7 +310,11 @@ export class Request implements ReplyReceiver {
     isLast: boolean,
   ): void {
     if (this.isHealing) return
-    if (this.script !== null && this.#isSwallowed(type, isLast)) return
+    if (this.script !== null && this.#isSwallowed(this.script, type, isLast)) {
+      const from = isFirst ? start + 5 : start
+      if (this.#shape !== null) this.#noteShape(type, buffer.subarray(from, end), isLast)
+      return
+    }
     if (isFirst && !this.isForwarded && !isHeldType(type)) this.#release()
     this.isMidFrame = this.isForwarded && !isLast
     this.#extend(buffer, start, end)
@@ -288,13 +327,13 @@ export class Request implements ReplyReceiver {
 
   /** All that was sent has been answered. */
   get isAnswered(): boolean {
-    return this.error !== null || this.scriptAt >= (this.script?.length ?? 0)
+    return this.error !== null || this.script === null || this.script.at >= this.script.length
   }
 
   /** What the server was not asked must not wait for what is sent later. */
   #afterFlush(): void {
     if (this.script === null || this.isHealing) return
-    if (this.error === null) this.#invent(false)
+    if (this.error === null) this.#invent(this.script, false)
     if (this.isAnswered) this.owner.onAnswered(this)
   }
 
@@ -315,7 +354,7 @@ export class Request implements ReplyReceiver {
       this.owner.onDone(this, status)
       return
     }
-    if (this.script !== null && this.error === null) this.#invent(true)
+    if (this.script !== null && this.error === null) this.#invent(this.script, true)
     this.#release()
     if (this.wantsTag) {
       for (const message of this.owner.parametersAtEnd(this)) this.#say(message)
@@ -334,7 +373,7 @@ export class Request implements ReplyReceiver {
   /** After a Flush: what only the session answers must not wait for the server. */
   inventPending(): void {
     if (this.script === null || this.error !== null) return
-    this.#invent(false)
+    this.#invent(this.script, false)
     this.#passOn()
   }
 
@@ -352,6 +391,9 @@ export class Request implements ReplyReceiver {
     this.isHealing = false
     this.isForwarded = false
     this.error = null
+    this.staleness = null
+    this.errorInFront = null
+    this.unprepared = null
     this.completed = 0
     this.tags = null
     this.sentBytes = 0
@@ -359,24 +401,12 @@ export class Request implements ReplyReceiver {
     this.sentParses = 0
     this.sentExecutes = 0
     this.script = null
-    this.scriptQueryAt = -1
+    this.isShapeChecked = false
     this.hasEarlierUnnamed = false
-    this.scriptStatements = []
-    this.scriptAt = 0
     this.answerBytes = 0
     this.#parsesDone = 0
     this.#held.length = 0
     this.#rangeBuffer = null
-  }
-
-  /** Forgets Parse messages that the server has not confirmed. */
-  unconfirmedStatements(): PreparedStatement[] {
-    const statements: PreparedStatement[] = []
-    for (let i = this.scriptAt; i < this.scriptStatements.length; i++) {
-      const statement = this.scriptStatements[i]
-      if (statement !== null && statement !== undefined) statements.push(statement)
-    }
-    return statements
   }
 
   /** The server connection is slow: run on another one; what comes from this one is swallowed. */
@@ -406,7 +436,7 @@ export class Request implements ReplyReceiver {
     this.#rangeEnd = end
   }
 
-  #isSwallowed(type: number, isLast: boolean): boolean {
+  #isSwallowed(script: AnswerScript, type: number, isLast: boolean): boolean {
     if (
       type === backend.noticeResponse ||
       type === backend.parameterStatus ||
@@ -414,21 +444,28 @@ export class Request implements ReplyReceiver {
     ) {
       return false
     }
-    this.#invent(false)
-    const isSwallowed = this.script?.[this.scriptAt] === scriptOp.swallow
-    if (isLast && endsUnit(type)) this.scriptAt++
-    return isSwallowed
+    this.#invent(script, false)
+    this.#shape = script.op === scriptOp.shape ? script.statement : null
+    return script.take(type, isLast)
+  }
+
+  /** What a statement that has just been prepared gives. */
+  #noteShape(type: number, body: Buffer, isLast: boolean): void {
+    if (type !== backend.rowDescription && type !== backend.noData) return
+    if (!isLast || this.#shapeParts.length > 0) this.#shapeParts.push(Buffer.from(body))
+    if (!isLast || this.#shape === null) return
+    const parts = this.#shapeParts
+    this.#shape.shape ??= resultShape(parts.length === 0 ? body : Buffer.concat(parts))
+    this.#shapeParts = []
   }
 
   /** Says what the server was not asked, up to the next message that it was asked. */
-  #invent(isEnd: boolean): void {
-    const script = this.script as number[]
-    while (this.scriptAt < script.length) {
-      const op = script[this.scriptAt]
+  #invent(script: AnswerScript, isEnd: boolean): void {
+    for (; script.at < script.length; script.at++) {
+      const { op } = script
       if (op === scriptOp.inventParse) this.#say(parseComplete)
       else if (op === scriptOp.inventClose) this.#say(closeComplete)
       else if (op !== scriptOp.settled && !isEnd) return
-      this.scriptAt++
     }
   }
 
@@ -459,18 +496,4 @@ function isHeldType(type: number): boolean {
 function isFarewell(type: number, buffer: Buffer, start: number, end: number): boolean {
   if (type !== backend.noticeResponse) return false
   return decodeErrorFields(buffer, start + 5, end).sqlstate.startsWith('57P')
-}
-
-/** Is this the last message of the answer to one extended message? */
-function endsUnit(type: number): boolean {
-  return (
-    type === backend.parseComplete ||
-    type === backend.bindComplete ||
-    type === backend.closeComplete ||
-    type === backend.rowDescription ||
-    type === backend.noData ||
-    type === backend.commandComplete ||
-    type === backend.emptyQueryResponse ||
-    type === backend.portalSuspended
-  )
 }

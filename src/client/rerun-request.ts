@@ -2,14 +2,16 @@ import { type ServerConnection, swallow } from '../server/server-connection.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { takeOut } from './finish-request.ts'
 import { type Request, requestBit } from './request.ts'
-import { judgeError } from './retry.ts'
+import { isStaleness, judgeError } from './retry.ts'
 import { route } from './route-request.ts'
 import type { ClientSession } from './session.ts'
+import { mayRenew } from './stale-statements.ts'
 
 export const maxAttempts = 8
 
 /** Is the error one that another node would not give? Then nothing of it reaches the client. */
 export function mayHeal(session: ClientSession, request: Request, fields: ErrorFields): boolean {
+  if (isStaleness(fields)) return mayRenew(session, request)
   if (!request.isRerunnable || request.attempts >= maxAttempts || session.isGone) return false
   const connection = request.connection as ServerConnection
   const verdict = judgeError(fields, {

@@ -44,7 +44,7 @@ function judgeStandbyError(fields: ErrorFields, context: ErrorContext): HealVerd
       return context.isReadOnlySession ? 'primary' : 'misrouted'
     case '0A000':
       // A changed result type (RevalidateCachedQuery) is the client's own matter.
-      return fields.routine === 'RevalidateCachedQuery' ? null : 'misrouted'
+      return isStaleness(fields) ? null : 'misrouted'
     case '40001':
     case '40P01':
       return fields.routine === 'ProcessInterrupts' ||
@@ -66,4 +66,9 @@ function judgeStandbyError(fields: ErrorFields, context: ErrorContext): HealVerd
     default:
       return null
   }
+}
+
+/** "cached plan must not change result type": DDL has changed what a prepared statement gives. */
+export function isStaleness({ sqlstate, routine }: ErrorFields): boolean {
+  return sqlstate === '0A000' && routine === 'RevalidateCachedQuery'
 }

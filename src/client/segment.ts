@@ -2,8 +2,11 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { close } from '../wire/frontend-messages.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
+import { AnswerScript, scriptOp } from './answer-script.ts'
+import { expectSteps } from './name-steps.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
-import { type Request, scriptOp, takenName } from './request.ts'
+import { type Request, takenName } from './request.ts'
+import { writePreparation } from './write-preparation.ts'
 
 const writer = new Writer(1024)
 
@@ -23,13 +26,22 @@ export interface UnnamedStatement {
  * the answers are put right. In the common case the bytes go out as they are.
  *
  * `limit`: most named statements on one server connection; the least recently used are closed.
+ *
+ * False: nothing was sent; what a statement gives may not be what the client was told of it.
  */
-export function sendSegment(request: Request, connection: ServerConnection, limit: number): void {
+export function sendSegment(
+  request: Request,
+  connection: ServerConnection,
+  limit: number,
+  catalogVersion: number,
+): boolean {
   const from = request.sentBytes
   const isFirst = request.sentKinds === 0 && from === 0
   const unnamed = request.earlierUnnamed
-  if (isFirst) connection.expect(request)
   const missing = missingStatements(request, connection)
+  const isDoubtful = missing?.some((statement) => mayBeStale(statement, catalogVersion)) === true
+  if (isDoubtful && !request.isShapeChecked) return false
+  if (isFirst) connection.expect(request)
   const mustInject =
     unnamed !== null && !request.hasEarlierUnnamed && connection.unnamed !== unnamed.serial
   const mustClear = request.lacksUnnamed && connection.unnamed !== noUnnamed
@@ -39,32 +51,35 @@ export function sendSegment(request: Request, connection: ServerConnection, limi
     mustClear ||
     request.takenName !== null ||
     request.queryAt >= 0 ||
+    request.names !== null ||
     request.parses.length > request.sentParses ||
     request.kinds.includes(0, request.sentKinds)
   if (!hasEdits && request.script === null && !request.isFlushed) {
     connection.send(request.bytes, from, request.size)
   } else {
     const script = startScript(request)
-    if (missing !== null) prepareMissing(request, connection, missing, script)
+    if (request.absent !== null) closeAbsent(request, connection, request.absent, script)
+    if (missing !== null) prepareMissing(connection, missing, script)
     if (request.takenName !== null && !connection.prepared.has(takenName)) {
       writer.begin(frontend.parse).string(takenName).byte(0).int16(0).end()
       flushWriter(connection)
       connection.prepared.set(takenName, true)
-      push(request, script, scriptOp.swallow, null)
+      script.push(scriptOp.swallow, null)
     }
     evict(request, connection, limit - (request.parses.length - request.sentParses), script)
     if (mustInject && unnamed !== null) {
       writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
       flushWriter(connection)
       connection.unnamed = unnamed.serial
-      push(request, script, scriptOp.swallow, null)
+      script.push(scriptOp.swallow, null)
     } else if (mustClear) {
       connection.send(close('S', ''))
       connection.unnamed = noUnnamed
-      push(request, script, scriptOp.swallow, null)
+      script.push(scriptOp.swallow, null)
     }
     sendScripted(request, connection, script)
   }
+  if (request.steps !== null) expectSteps(connection, request)
   request.hasEarlierUnnamed = unnamed !== null
   // A Query drops the unnamed statement (protocol-flow, "Extended Query").
   if (request.queryAt >= 0) connection.unnamed = 0
@@ -76,6 +91,11 @@ export function sendSegment(request: Request, connection: ServerConnection, limi
   request.sentBytes = request.size
   request.sentKinds = request.kinds.length
   request.sentParses = request.parses.length
+  return true
+}
+
+function mayBeStale({ isStale, shape, shapeVersion }: PreparedStatement, version: number): boolean {
+  return isStale || (shape !== null && shapeVersion !== version)
 }
 
 function missingStatements(
@@ -91,37 +111,62 @@ function missingStatements(
   return missing
 }
 
-function startScript(request: Request): number[] {
+function startScript(request: Request): AnswerScript {
   if (request.script === null) {
-    request.script = []
-    for (let i = 0; i < request.sentKinds; i++)
-      push(request, request.script, scriptOp.forward, null)
+    request.script = new AnswerScript()
+    for (let i = 0; i < request.sentKinds; i++) request.script.pushUnit(scriptOp.forward, null)
   }
   return request.script
 }
 
-function push(
-  request: Request,
-  script: number[],
-  op: number,
-  statement: PreparedStatement | null,
-): void {
-  script.push(op)
-  request.scriptStatements.push(statement)
-}
-
 function prepareMissing(
-  request: Request,
   connection: ServerConnection,
   missing: readonly PreparedStatement[],
-  script: number[],
+  script: AnswerScript,
 ): void {
   for (const statement of missing) {
-    writer.begin(frontend.parse).string(statement.serverName).bytes(statement.body).end()
     connection.prepared.set(statement.serverName, true)
-    push(request, script, scriptOp.swallow, statement)
+    for (let left = writePreparation(writer, statement); left > 0; left--) {
+      script.push(scriptOp.swallow, statement)
+    }
+    if (!hasUnknownShape(statement)) continue
+    flushWriter(connection)
+    askShape(connection, script, statement)
   }
   flushWriter(connection)
+}
+
+/** Plans keep what they give; what FETCH or EXECUTE gives depends on what they find. */
+const planned = /^(?:|select|with|values|table|insert|update|delete|merge)$/
+
+function hasUnknownShape({ shape, spots, shared, cls }: PreparedStatement): boolean {
+  return shape === null && spots === null && shared === null && planned.test(cls.keyword)
+}
+
+/** The first server connection that has the statement tells what it gives. */
+function askShape(
+  connection: ServerConnection,
+  script: AnswerScript,
+  statement: PreparedStatement,
+): void {
+  writer.begin(frontend.describe).byte(0x53).string(statement.serverName).end()
+  flushWriter(connection)
+  script.push(scriptOp.shape, statement)
+}
+
+/** What the segment's own PREPARE makes must not be there. */
+function closeAbsent(
+  request: Request,
+  connection: ServerConnection,
+  absent: readonly PreparedStatement[],
+  script: AnswerScript,
+): void {
+  for (const { serverName } of absent) {
+    if (!connection.prepared.delete(serverName)) continue
+    connection.send(close('S', serverName))
+    script.push(scriptOp.swallow, null)
+  }
+  request.absent = null
 }
 
 /** Closes the least recently prepared statements beyond `limit`, but none that this segment uses. */
@@ -129,7 +174,7 @@ function evict(
   request: Request,
   connection: ServerConnection,
   limit: number,
-  script: number[],
+  script: AnswerScript,
 ): void {
   if (connection.prepared.size <= limit) return
   for (const name of connection.prepared.keys()) {
@@ -140,7 +185,7 @@ function evict(
     if (connection.queue.size > 1) return
     connection.prepared.delete(name)
     connection.send(close('S', name))
-    push(request, script, scriptOp.swallow, null)
+    script.push(scriptOp.swallow, null)
   }
 }
 
@@ -150,7 +195,7 @@ function flushWriter(connection: ServerConnection): void {
 }
 
 /** Sends the rest of the segment, leaving out each Parse that the connection has already. */
-function sendScripted(request: Request, connection: ServerConnection, script: number[]): void {
+function sendScripted(request: Request, connection: ServerConnection, script: AnswerScript): void {
   let at = request.sentBytes
   let parse = request.sentParses
   for (let unit = request.sentKinds; unit < request.kinds.length; unit++) {
@@ -162,16 +207,21 @@ function sendScripted(request: Request, connection: ServerConnection, script: nu
       if (connection.prepared.has(range.statement.serverName)) {
         if (range.start > at) connection.send(request.bytes, at, range.start)
         at = range.end
-        push(request, script, isSettled ? scriptOp.settled : scriptOp.inventParse, null)
+        script.pushUnit(isSettled ? scriptOp.settled : scriptOp.inventParse, null)
       } else {
         connection.prepared.set(range.statement.serverName, true)
-        push(request, script, isSettled ? scriptOp.swallow : scriptOp.forward, range.statement)
+        script.pushUnit(isSettled ? scriptOp.swallow : scriptOp.forward, range.statement)
+        if (hasUnknownShape(range.statement)) {
+          connection.send(request.bytes, at, range.end)
+          at = range.end
+          askShape(connection, script, range.statement)
+        }
       }
     } else {
-      if (unit === request.queryAt) request.scriptQueryAt = script.length
+      if (unit === request.queryAt) script.queryAt = script.length
       const isInvented = kind === 0
-      if (isSettled) push(request, script, isInvented ? scriptOp.settled : scriptOp.swallow, null)
-      else push(request, script, isInvented ? scriptOp.inventClose : scriptOp.forward, null)
+      if (isSettled) script.pushUnit(isInvented ? scriptOp.settled : scriptOp.swallow, null)
+      else script.pushUnit(isInvented ? scriptOp.inventClose : scriptOp.forward, null)
     }
   }
   if (request.size > at) connection.send(request.bytes, at, request.size)

@@ -2,6 +2,9 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
+import { checkShapes } from './check-shapes.ts'
+import { bringOwnNames, statementLimit } from './own-names.ts'
+import { prepareInFront } from './prepare-in-front.ts'
 import type { Request } from './request.ts'
 import { sendSegment } from './segment.ts'
 import { claimSequences } from './sequences.ts'
@@ -14,6 +17,7 @@ export function sendOn(
   connection: ServerConnection,
 ): void {
   const isFirst = request.connection === null
+  if (session.statements.isOwn) bringOwnNames(session, connection)
   if (session.transaction !== null) noteInTransaction(session, session.transaction, request)
   if (isFirst) {
     request.connection = connection
@@ -61,11 +65,15 @@ export function sendOn(
     return
   }
   if (request.kind === 'extended') {
-    sendSegment(request, connection, session.cluster.limits.preparedStatements)
-    if (request.isFlushed) request.inventPending()
+    const { catalogVersion } = session.scope.classifier
+    if (!sendSegment(request, connection, statementLimit(session), catalogVersion)) {
+      checkShapes(session, request, connection)
+    } else if (request.isFlushed) request.inventPending()
     return
   }
   if (request.kind === 'simple') connection.unnamed = 0
+  if (request.names !== null)
+    prepareInFront(request, request.names, connection, statementLimit(session))
   connection.request(request.bytes, 0, request.size, request)
 }
 
@@ -83,6 +91,22 @@ function noteInTransaction(
 function leavesNothing(effect: Effect): boolean {
   return effect.kind === 'show' || (effect.kind === 'copy' && effect.direction === 'out')
 }
+
+/** Answers as the server would if it had the stale statement that the segment uses. */
+export function refuseStale(
+  { scope }: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+): void {
+  request.refusal = staleness
+  if (request.errorInFront === null) request.override = scope.statements.staleness
+  if (request.sentKinds === 0 && request.sentBytes === 0) connection.expect(request)
+  connection.unnamed = 0
+  connection.send(refusedParse)
+  connection.send(request.isComplete ? sync : flush)
+}
+
+const staleness = { sqlstate: '0A000', message: 'cached plan must not change result type' }
 
 /** Fails with 3B001 in a transaction block, and so aborts it; the client sees our own error. */
 const refusedQuery = Buffer.from('Q\0\0\0\0ROLLBACK TO SAVEPOINT pgsplit_refused\0')

@@ -22,6 +22,7 @@ import { abandon } from './leave-connection.ts'
 import { LexModes } from './lex-mode.ts'
 import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
+import type { NamedText } from './named-text.ts'
 import { Pins } from './pins.ts'
 import { reportedAtEnd, reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
@@ -107,6 +108,11 @@ export class ClientSession implements FrameSink, RequestOwner {
   readonly portals = new Map<string, Request['cls']>()
   unnamed: UnnamedStatement | null = null
   unnamedClass: Request['cls'] | null = null
+  /** What the unnamed statement and portal do with names of prepared statements. */
+  unnamedNames: NamedText | null = null
+  unnamedPortalNames: NamedText | null = null
+  /** The same of named portals; made when the first such is bound. */
+  portalNames: Map<string, NamedText> | null = null
   unnamedPortalClass: Request['cls'] | null = null
   /** A statement of the open transaction may have changed the catalog. */
   hasDdl = false
@@ -473,6 +479,10 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.#flow.resumeServer()
     this.#flow.serverHasRoom()
     loseRequest(this, request, error)
+  }
+
+  get isUtf8(): boolean {
+    return this.lexMode !== 'foreign-encoding' && this.lexMode !== 'unsafe-encoding'
   }
 
   clientName(serverName: string): string | null {

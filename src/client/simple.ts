@@ -3,6 +3,8 @@ import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { failSegment } from './extended.ts'
 import { functionCallClass } from './fixed-class.ts'
 import { answerLocally, takeTrouble } from './local-answer.ts'
+import { namesStatements, needsOwnNames, queryBytes, resolveNames } from './named-text.ts'
+import { takeOwnNames } from './own-names.ts'
 import { Request } from './request.ts'
 import { appendToSegment, mergeClass } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
@@ -33,6 +35,7 @@ export function handleQuery(
     const answered = answerLocally(session, cls, null, buffer, start, end)
     if (answered === 'later') return false
     if (answered === 'done') return true
+    if (namesStatements(cls)) return runNamed(session, cls, buffer.subarray(start + 5, textEnd))
   }
   const bytes = Buffer.allocUnsafe(end - start)
   buffer.copy(bytes, 0, start, end)
@@ -42,6 +45,23 @@ export function handleQuery(
   request.effects = cls.effects
   request.pin = cls.pin
   request.wantsTag = cls.effects.length > 0
+  session.run(request)
+  return true
+}
+
+/** A text with names of prepared statements, which server connections know by ours. */
+function runNamed(session: ClientSession, outer: StatementClass, text: Buffer): true {
+  if (needsOwnNames(session, outer)) takeOwnNames(session)
+  const names = resolveNames(session, outer, Buffer.from(text))
+  const request = new Request(session, 'simple', names.cls, queryBytes(names.text))
+  request.size = request.bytes.length
+  request.isComplete = true
+  request.names = names
+  if (names.steps.length > 0) request.steps = [...names.steps]
+  request.absent = names.absent
+  request.effects = names.cls.effects
+  request.pin = names.cls.pin
+  request.wantsTag = names.cls.effects.length > 0
   session.run(request)
   return true
 }

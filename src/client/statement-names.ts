@@ -1,3 +1,4 @@
+import type { ServerConnection } from '../server/server-connection.ts'
 import type { PreparedStatement, StatementRegistry } from './prepared-statement.ts'
 
 /** So many names that were given up are remembered for errors that still name them. */
@@ -9,6 +10,10 @@ export class StatementNames {
   readonly #byName = new Map<string, PreparedStatement>()
   /** Names that the client has given up lately, by the server's. */
   readonly #dropped = new Map<string, string>()
+  /** On its server connection the session has its statements under its own names. */
+  isOwn = false
+  /** The one on which it has them already. */
+  ownConnection: ServerConnection | null = null
 
   constructor(registry: StatementRegistry) {
     this.#registry = registry
@@ -26,8 +31,11 @@ export class StatementNames {
     return this.#byName.has(name)
   }
 
-  set(name: string, statement: PreparedStatement): void {
-    this.#byName.set(name, statement)
+  /** Gives a statement that was counted as used a name; returns what the session has under it. */
+  set(name: string, statement: PreparedStatement): PreparedStatement {
+    const named = this.isOwn ? statement.under(name) : statement
+    this.#byName.set(name, named)
+    return named
   }
 
   [Symbol.iterator](): IterableIterator<[string, PreparedStatement]> {
@@ -44,6 +52,42 @@ export class StatementNames {
       if (oldest !== undefined) this.#dropped.delete(oldest)
     }
     this.#registry.release(statement)
+  }
+
+  /** Takes a `forget` back. */
+  restore(name: string, statement: PreparedStatement): void {
+    if (this.#byName.has(name)) return
+    const shared = statement.shared ?? statement
+    shared.users++
+    if (this.#registry.find(shared.key) === undefined && !shared.isStale) this.#registry.add(shared)
+    this.#byName.set(name, statement)
+  }
+
+  /** Puts another statement in the place of one whose result type has changed. */
+  replace(old: PreparedStatement, fresh: PreparedStatement): void {
+    for (const [name, statement] of this.#byName) {
+      if (statement !== old) continue
+      this.#byName.set(name, fresh)
+      fresh.users++
+      this.#registry.release(old)
+    }
+  }
+
+  /** From now on under the client's own names: on one server connection, which is the session's. */
+  own(): void {
+    if (this.isOwn) return
+    this.isOwn = true
+    this.ownConnection = null
+    for (const [name, statement] of this.#byName) this.#byName.set(name, statement.under(name))
+  }
+
+  /** Back to statements that are shared. */
+  share(): void {
+    this.isOwn = false
+    this.ownConnection = null
+    for (const [name, { shared }] of this.#byName) {
+      if (shared !== null) this.#byName.set(name, shared)
+    }
   }
 
   /** The client's name for one of our statements, or null. */

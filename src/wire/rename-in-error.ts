@@ -1,22 +1,32 @@
-import { backend } from './message-types.ts'
 import { Writer } from './writer.ts'
 
 const writer = new Writer(512)
 
 /**
- * The ErrorResponse in `frame` (type and length included) with the quoted names of its message (field
- * M) replaced as `nameOf` says; null keeps a name. Names are bytes, one character each.
+ * The ErrorResponse or NoticeResponse in `frame` (type and length included) with the quoted names of
+ * its message (field M) replaced as `nameOf` says; null keeps a name. Names are bytes, one character
+ * each. `placeOf` gives the place in the client's text (field P) for that in the server's.
  */
-export function renameInError(frame: Buffer, nameOf: (name: string) => string | null): Buffer {
+export function renameInError(
+  frame: Buffer,
+  nameOf: (name: string) => string | null,
+  placeOf: ((place: number) => number) | null = null,
+): Buffer {
   const fields = frame.toString('latin1', 5).split('\0')
-  const renamed = fields.map((field) =>
-    field.startsWith('M')
-      ? field.replace(/"([^"]*)"/g, (all, name: string) => {
-          const found = nameOf(name)
-          return found === null ? all : `"${found}"`
-        })
-      : field,
-  )
+  const renamed = fields.map((field) => {
+    if (field.startsWith('M')) {
+      return field.replace(/"([^"]*)"/g, (all, name: string) => {
+        const found = nameOf(name)
+        return found === null ? all : `"${found}"`
+      })
+    }
+    const isPlace = placeOf !== null && /^P[0-9]{1,9}$/.test(field)
+    return isPlace ? `P${placeOf(Number(field.slice(1)))}` : field
+  })
   const bytes = Buffer.from(renamed.join('\0'), 'latin1')
-  return writer.begin(backend.errorResponse).bytes(bytes).end().take()
+  return writer
+    .begin(frame[0] as number)
+    .bytes(bytes)
+    .end()
+    .take()
 }

@@ -2,6 +2,7 @@ import type { Conversation } from '../../../support/conversation.ts'
 import { copyTalks } from './copy.ts'
 import { extendedTalks } from './extended.ts'
 import { pipelineTalks } from './pipelines.ts'
+import { preparedTalks } from './prepared.ts'
 import { sessionTalks } from './session.ts'
 import { settingTalks } from './settings.ts'
 import { simpleTalks } from './simple.ts'
@@ -15,4 +16,5 @@ export const allTalks: readonly Conversation[] = [
   ...settingTalks,
   ...transactionTalks,
   ...sessionTalks,
+  ...preparedTalks,
 ]

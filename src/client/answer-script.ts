@@ -1,0 +1,100 @@
+import { backend } from '../wire/message-types.ts'
+import type { PreparedStatement } from './prepared-statement.ts'
+
+/** How the next part of an extended answer is treated, one entry per message that it answers. */
+export const scriptOp = {
+  /** The server answers; the client gets it. */
+  forward: 0,
+  /** The server answers; the client did not ask. */
+  swallow: 1,
+  /** The client asked; the server was not. */
+  inventParse: 2,
+  inventClose: 3,
+  /** The client asked, and has its answer from another server connection. */
+  settled: 4,
+  /** As `swallow`: our Describe of a new statement, whose columns are kept. */
+  shape: 5,
+} as const
+
+/**
+ * What becomes of a segment's answer where the server was not asked exactly what the client has
+ * asked. Common segments have none.
+ */
+export class AnswerScript {
+  readonly #ops: number[] = []
+  readonly #statements: (PreparedStatement | null)[] = []
+  /** Where the entries of `Request.kinds` are. */
+  readonly #units: number[] = []
+  /** The entry that comes next. */
+  at = 0
+  /** The entry of a Query or FunctionCall that ends the segment, or -1. */
+  queryAt = -1
+
+  get length(): number {
+    return this.#ops.length
+  }
+
+  /** What comes next, or undefined at the end. */
+  get op(): number | undefined {
+    return this.#ops[this.at]
+  }
+
+  /** The statement that the next part prepares or describes. */
+  get statement(): PreparedStatement | null {
+    return this.#statements[this.at] ?? null
+  }
+
+  /** Something of ours; `statement`: it is prepared by that. */
+  push(op: number, statement: PreparedStatement | null): void {
+    this.#ops.push(op)
+    this.#statements.push(statement)
+  }
+
+  /** The next entry of `Request.kinds`. */
+  pushUnit(op: number, statement: PreparedStatement | null): void {
+    this.#units.push(this.#ops.length)
+    this.push(op, statement)
+  }
+
+  /** Has this entry of `Request.kinds` been answered? */
+  isDone(unit: number): boolean {
+    const at = this.#units[unit]
+    return at !== undefined && this.at > at
+  }
+
+  /** Has what was sent in front of the client's messages been answered? */
+  get hasBegun(): boolean {
+    return this.at >= (this.#units[0] ?? this.#ops.length)
+  }
+
+  /** Steps over one message of the server; true: it is not for the client. */
+  take(type: number, isLast: boolean): boolean {
+    const { op } = this
+    if (isLast && endsUnit(type)) this.at++
+    return op === scriptOp.swallow || op === scriptOp.shape
+  }
+
+  /** Statements that the server has not confirmed. */
+  unconfirmed(): PreparedStatement[] {
+    const statements: PreparedStatement[] = []
+    for (let i = this.at; i < this.#statements.length; i++) {
+      const statement = this.#statements[i]
+      if (statement !== null && statement !== undefined) statements.push(statement)
+    }
+    return statements
+  }
+}
+
+/** Is this the last message of the answer to one extended message? */
+function endsUnit(type: number): boolean {
+  return (
+    type === backend.parseComplete ||
+    type === backend.bindComplete ||
+    type === backend.closeComplete ||
+    type === backend.rowDescription ||
+    type === backend.noData ||
+    type === backend.commandComplete ||
+    type === backend.emptyQueryResponse ||
+    type === backend.portalSuspended
+  )
+}

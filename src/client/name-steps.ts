@@ -1,0 +1,95 @@
+import type { ServerConnection } from '../server/server-connection.ts'
+import type { NamedText, NameStep } from './named-text.ts'
+import type { Request } from './request.ts'
+import type { ClientSession } from './session.ts'
+
+/** An Execute of what `names` says, in a segment that is being collected. */
+export function stepInSegment(
+  { statements }: ClientSession,
+  segment: Request,
+  names: NamedText,
+): void {
+  for (const step of names.steps) {
+    const { kind, name, statement } = step
+    segment.steps ??= []
+    if (statement !== null) {
+      if (kind === 'prepare') {
+        const isKnown =
+          segment.needs.includes(statement) ||
+          segment.steps.some((earlier) => earlier.statement === statement)
+        if (!isKnown) segment.absent = [...(segment.absent ?? []), statement]
+        statements.restore(name, statement)
+      } else statements.forget(name, statement)
+    }
+    segment.steps.push({ ...step, part: segment.kinds.length })
+  }
+}
+
+/** Takes back what `resolveNames` has done to the session's names. */
+export function undoNames(session: ClientSession, { steps }: NamedText): void {
+  undo(session, null, steps, () => false)
+}
+
+/** Steps are on their way: what is sent behind them finds them done. */
+export function expectSteps(
+  connection: ServerConnection,
+  { steps, kind, sentKinds }: Request,
+): void {
+  for (const step of steps ?? []) {
+    if (kind !== 'extended' || step.part >= sentKinds) note(connection, step, true)
+  }
+}
+
+/**
+ * The request has ended: names are as the statements have left them that did run. Prepared
+ * statements are not transactional (PostgreSQL documentation, PREPARE).
+ */
+export function settleSteps(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection | null,
+): void {
+  if (request.steps === null || request.error === null) return
+  undo(session, connection, request.steps, (step) => isDone(request, step))
+  for (const name of request.unprepared ?? []) connection?.prepared.delete(name)
+}
+
+/** The request has ended without an answer of a server. */
+export function undoSteps(session: ClientSession, request: Request): void {
+  if (request.steps === null) return
+  undo(session, null, request.steps, (step) => request.connection !== null && isDone(request, step))
+}
+
+function isDone(request: Request, { part }: NameStep): boolean {
+  return request.kind === 'extended' ? request.isUnitDone(part) : part < request.completed
+}
+
+/** Takes back what was not done, last first. */
+function undo(
+  { statements }: ClientSession,
+  connection: ServerConnection | null,
+  steps: readonly NameStep[],
+  isDoneAlready: (step: NameStep) => boolean,
+): void {
+  for (const step of [...steps].reverse()) {
+    if (isDoneAlready(step)) continue
+    const { kind, name, statement } = step
+    if (connection !== null) note(connection, step, false)
+    if (statement === null) continue
+    if (kind === 'prepare') statements.forget(name, statement)
+    else statements.restore(name, statement)
+  }
+}
+
+function note({ prepared }: ServerConnection, step: NameStep, isDoneNow: boolean): void {
+  const { kind, statement } = step
+  if (kind === 'drop-all') {
+    if (isDoneNow) {
+      step.dropped = [...prepared.keys()]
+      prepared.clear()
+    } else for (const name of step.dropped ?? []) prepared.set(name, true)
+  } else if (statement !== null) {
+    if ((kind === 'prepare') === isDoneNow) prepared.set(statement.serverName, true)
+    else prepared.delete(statement.serverName)
+  }
+}
