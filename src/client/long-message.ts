@@ -11,6 +11,7 @@ import { takeTrouble } from './local-answer.ts'
 import { Request } from './request.ts'
 import { appendToSegment, mergeClass } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
+import { mayBegin } from './take-frame.ts'
 
 /** A Bind longer than this goes to its server as it comes in, bytes. */
 export const longBindBytes = 1024 * 1024
@@ -58,7 +59,7 @@ export class LongMessage {
     isLast: boolean,
   ): boolean {
     if (isFirst) {
-      if (!this.#session.mayBegin(type)) return false
+      if (!mayBegin(this.#session, type)) return false
       this.#state = this.#session.isSkipping ? 'dropped' : 'head'
       this.#head = Buffer.alloc(0)
       this.#request = null

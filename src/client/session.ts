@@ -3,10 +3,10 @@ import type { Link } from '../net/link.ts'
 import type { NodePool } from '../pool/node-pool.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
-import { SessionState } from '../server/session-state.ts'
+import type { SessionState } from '../server/session-state.ts'
 import type { LexMode } from '../sql/lexer.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
-import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
+import { errorResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
 import { terminate } from '../wire/frontend-messages.ts'
@@ -14,8 +14,7 @@ import { frontend, txStatus } from '../wire/message-types.ts'
 import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, PoolMode, SessionScope } from './cluster-access.ts'
 import { CopyIn } from './copy-in.ts'
-import { resets } from './effects.ts'
-import { collect, finishSegment, flushSegment, reopen } from './extended.ts'
+import { reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
 import { Flow, highWaterBytes } from './flow.ts'
 import { abandon } from './leave-connection.ts'
@@ -29,8 +28,8 @@ import type { Request, RequestOwner } from './request.ts'
 import { mayHeal, moved } from './rerun-request.ts'
 import { dispatch, goOn } from './route-request.ts'
 import type { UnnamedStatement } from './segment.ts'
-import { handleFunctionCall, handleQuery } from './simple.ts'
 import { StatementNames } from './statement-names.ts'
+import { takeFrame } from './take-frame.ts'
 import type { DeferredBegin, Transaction } from './transaction.ts'
 
 /** A CopyData frame up to this size is handled whole. */
@@ -213,7 +212,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   onFrame(type: number, buffer: Buffer, start: number, end: number): void {
     // Behind Terminate, or behind what broke the session, nothing is looked at.
     if (this.isGone) return
-    if (this.#input.length > 0 || !this.#handle(type, buffer, start, end)) {
+    if (this.#input.length > 0 || !takeFrame(this, type, buffer, start, end)) {
       this.#hold(type, buffer, start, end)
     }
   }
@@ -277,7 +276,7 @@ export class ClientSession implements FrameSink, RequestOwner {
         const { type, bytes, part } = this.#input[used] as HeldInput
         const taken =
           part === null || this.#long === null
-            ? this.#handle(type, bytes, 0, bytes.length)
+            ? takeFrame(this, type, bytes, 0, bytes.length)
             : this.#long.take(type, bytes, 0, bytes.length, part === 'first', part === 'last')
         if (!taken) break
         this.#flow.addInput(-bytes.length)
@@ -300,116 +299,6 @@ export class ClientSession implements FrameSink, RequestOwner {
     if (this.isGone) return
     this.#endTimer = setTimeout(() => this.link.destroy(), maxEndMs).unref()
     this.onFrame(frontend.terminate, terminate, 0, terminate.length)
-  }
-
-  /** Handles one frame, or says false: not now. */
-  #handle(type: number, buffer: Buffer, start: number, end: number): boolean {
-    if (this.copyIn.isActive && !copyTypes.has(type)) {
-      throw new ProtocolError(`unexpected message type ${type} during COPY FROM STDIN`)
-    }
-    switch (type) {
-      case frontend.query:
-        return this.isSkipping || (this.#mayEnd() && handleQuery(this, buffer, start, end))
-      case frontend.parse:
-      case frontend.bind:
-      case frontend.describe:
-      case frontend.execute:
-      case frontend.close:
-        if (this.isSkipping) return true
-        if (this.segment === null && !this.#mayStart()) return false
-        return collect(this, type, buffer, start, end)
-      case frontend.sync:
-        return this.#handleSync(buffer, start, end)
-      case frontend.flush:
-        return this.isSkipping || this.#handleFlush(type, buffer, start, end)
-      case frontend.copyData:
-      case frontend.copyDone:
-      case frontend.copyFail:
-        return this.copyIn.take(type, buffer, start, end)
-      case frontend.functionCall:
-        return this.isSkipping || (this.#mayEnd() && handleFunctionCall(this, buffer, start, end))
-      case frontend.terminate:
-        if (!this.#mayLeave()) return false
-        this.link.end()
-        this.close()
-        return true
-      default:
-        throw new ProtocolError(`invalid frontend message type ${type}`)
-    }
-  }
-
-  /**
-   * A new request may start when nothing is in flight, or when the session has a server connection
-   * of its own: there it queues as it would on a direct connection.
-   */
-  #mayStart(): boolean {
-    if (this.waiting !== null) return false
-    // A client that sends requests and reads no answers: it goes on when it has read.
-    if (this.link.hasBacklog(highWaterBytes)) return false
-    const last = this.inFlight.at(-1)
-    if (last === undefined) return true
-    if (this.copyIn.isAwaited) return false
-    // Behind a COMMIT on a replica the next request may belong to the primary.
-    if (this.lease === null || this.cluster.isReplica(this.lease.nodeIndex)) return false
-    // A name may be used when it is known to have been given.
-    if (last.parses.length > 0) return false
-    // Which part of a segment with a Query in it gets ReadyForQuery is known when it has run.
-    if (last.queryAt !== -1) return false
-    // Behind a RESET the values of the startup packet have to be set again.
-    if (this.startup !== SessionState.empty && this.inFlight.some(resets)) return false
-    if (!this.lease.link.hasBacklog(highWaterBytes)) return true
-    this.waitForServer(this.lease)
-    return false
-  }
-
-  /** May a message of this type be begun with, whose end has not come? */
-  mayBegin(type: number): boolean {
-    if (this.copyIn.isActive) {
-      throw new ProtocolError(`unexpected message type ${type} during COPY FROM STDIN`)
-    }
-    if (this.isSkipping) return true
-    const isAlone = type === frontend.query || type === frontend.functionCall
-    return isAlone ? this.#mayEnd() : this.segment !== null || this.#mayStart()
-  }
-
-  /** A Query or FunctionCall starts a request, or ends the segment that is being collected. */
-  #mayEnd(): boolean {
-    return this.segment !== null || this.#mayStart()
-  }
-
-  /** All is answered that will be: what is open behind a Flush or in a COPY is undone. */
-  #mayLeave(): boolean {
-    const [request] = this.inFlight
-    if (this.waiting !== null) return false
-    if (request === undefined || this.copyIn.isActive) return true
-    return this.inFlight.length === 1 && request === this.segment && request.isAnswered
-  }
-
-  #handleSync(buffer: Buffer, start: number, end: number): boolean {
-    if (this.isSkipping) {
-      this.isSkipping = false
-      // The server skips, too: this Sync is its.
-      if (this.segment !== null && this.segment.connection !== null) {
-        return finishSegment(this, buffer, start, end)
-      }
-      this.segment = null
-      this.say(readyForQuery(this.localStatus))
-      return true
-    }
-    if (this.copyIn.isActive && this.lease !== null) {
-      // The server ignores it while it copies (protocol-flow, "COPY Operations"); after an error
-      // that is still on its way it ends the segment.
-      if (this.inFlight[0]?.endsWithSync === true) this.lease.send(buffer, start, end)
-      return true
-    }
-    if (this.segment === null && !this.#mayStart()) return false
-    return finishSegment(this, buffer, start, end)
-  }
-
-  #handleFlush(type: number, buffer: Buffer, start: number, end: number): boolean {
-    if (end - start === 5) return flushSegment(this)
-    if (this.segment === null && !this.#mayStart()) return false
-    return collect(this, type, buffer, start, end)
   }
 
   /** The server doesn't read: nothing more is taken from the client until it does. */
@@ -566,14 +455,5 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.#onClose(this)
   }
 }
-
-const copyTypes: ReadonlySet<number> = new Set([
-  frontend.copyData,
-  frontend.copyDone,
-  frontend.copyFail,
-  frontend.flush,
-  frontend.sync,
-  frontend.terminate,
-])
 
 const requestTypes: ReadonlySet<number> = new Set(Object.values(frontend))

@@ -1,0 +1,142 @@
+import { ProtocolError } from '../errors.ts'
+import { SessionState } from '../server/session-state.ts'
+import { readyForQuery } from '../wire/backend-messages.ts'
+import { frontend } from '../wire/message-types.ts'
+import { resets } from './effects.ts'
+import { collect, finishSegment, flushSegment } from './extended.ts'
+import { highWaterBytes } from './flow.ts'
+import type { ClientSession } from './session.ts'
+import { handleFunctionCall, handleQuery } from './simple.ts'
+
+const copyTypes: ReadonlySet<number> = new Set([
+  frontend.copyData,
+  frontend.copyDone,
+  frontend.copyFail,
+  frontend.flush,
+  frontend.sync,
+  frontend.terminate,
+])
+
+/** Handles one frame, or says false: not now. */
+export function takeFrame(
+  session: ClientSession,
+  type: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): boolean {
+  if (session.copyIn.isActive && !copyTypes.has(type)) {
+    throw new ProtocolError(`unexpected message type ${type} during COPY FROM STDIN`)
+  }
+  switch (type) {
+    case frontend.query:
+      return session.isSkipping || (mayEnd(session) && handleQuery(session, buffer, start, end))
+    case frontend.parse:
+    case frontend.bind:
+    case frontend.describe:
+    case frontend.execute:
+    case frontend.close:
+      if (session.isSkipping) return true
+      if (session.segment === null && !mayStart(session)) return false
+      return collect(session, type, buffer, start, end)
+    case frontend.sync:
+      return handleSync(session, buffer, start, end)
+    case frontend.flush:
+      return session.isSkipping || handleFlush(session, type, buffer, start, end)
+    case frontend.copyData:
+    case frontend.copyDone:
+    case frontend.copyFail:
+      return session.copyIn.take(type, buffer, start, end)
+    case frontend.functionCall:
+      return (
+        session.isSkipping || (mayEnd(session) && handleFunctionCall(session, buffer, start, end))
+      )
+    case frontend.terminate:
+      if (!mayLeave(session)) return false
+      session.link.end()
+      session.close()
+      return true
+    default:
+      throw new ProtocolError(`invalid frontend message type ${type}`)
+  }
+}
+
+/**
+ * A new request may start when nothing is in flight, or when the session has a server connection
+ * of its own: there it queues as it would on a direct connection.
+ */
+function mayStart(session: ClientSession): boolean {
+  if (session.waiting !== null) return false
+  // A client that sends requests and reads no answers: it goes on when it has read.
+  if (session.link.hasBacklog(highWaterBytes)) return false
+  const last = session.inFlight.at(-1)
+  if (last === undefined) return true
+  if (session.copyIn.isAwaited) return false
+  // Behind a COMMIT on a replica the next request may belong to the primary.
+  if (session.lease === null || session.cluster.isReplica(session.lease.nodeIndex)) return false
+  // A name may be used when it is known to have been given.
+  if (last.parses.length > 0) return false
+  // Which part of a segment with a Query in it gets ReadyForQuery is known when it has run.
+  if (last.queryAt !== -1) return false
+  // Behind a RESET the values of the startup packet have to be set again.
+  if (session.startup !== SessionState.empty && resets(last)) return false
+  if (!session.lease.link.hasBacklog(highWaterBytes)) return true
+  session.waitForServer(session.lease)
+  return false
+}
+
+/** May a message of this type be begun with, whose end has not come? */
+export function mayBegin(session: ClientSession, type: number): boolean {
+  if (session.copyIn.isActive) {
+    throw new ProtocolError(`unexpected message type ${type} during COPY FROM STDIN`)
+  }
+  if (session.isSkipping) return true
+  const isAlone = type === frontend.query || type === frontend.functionCall
+  return isAlone ? mayEnd(session) : session.segment !== null || mayStart(session)
+}
+
+/** A Query or FunctionCall starts a request, or ends the segment that is being collected. */
+function mayEnd(session: ClientSession): boolean {
+  return session.segment !== null || mayStart(session)
+}
+
+/** All is answered that will be: what is open behind a Flush or in a COPY is undone. */
+function mayLeave(session: ClientSession): boolean {
+  const [request] = session.inFlight
+  if (session.waiting !== null) return false
+  if (request === undefined || session.copyIn.isActive) return true
+  return session.inFlight.length === 1 && request === session.segment && request.isAnswered
+}
+
+function handleSync(session: ClientSession, buffer: Buffer, start: number, end: number): boolean {
+  if (session.isSkipping) {
+    session.isSkipping = false
+    // The server skips, too: this Sync is its.
+    if (session.segment !== null && session.segment.connection !== null) {
+      return finishSegment(session, buffer, start, end)
+    }
+    session.segment = null
+    session.say(readyForQuery(session.localStatus))
+    return true
+  }
+  if (session.copyIn.isActive && session.lease !== null) {
+    // The server ignores it while it copies (protocol-flow, "COPY Operations"); after an error
+    // that is still on its way it ends the segment.
+    if (session.inFlight[0]?.endsWithSync === true) session.lease.send(buffer, start, end)
+    return true
+  }
+  if (session.segment === null && !mayStart(session)) return false
+  return finishSegment(session, buffer, start, end)
+}
+
+function handleFlush(
+  session: ClientSession,
+  type: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): boolean {
+  if (end - start === 5) return flushSegment(session)
+  if (session.segment === null && !mayStart(session)) return false
+  return collect(session, type, buffer, start, end)
+}
