@@ -7,6 +7,8 @@ export const knownDifferences: Readonly<Record<string, string>> = {
   'segment, then its leftovers: a failed block ended': unnamed,
   'segment, then its leftovers: BEGIN alone, described':
     'The portal of a deferred BEGIN is not on the server that runs the rest.',
+  'DDL under a prepared statement':
+    'Of a statement that no server connection had, pgsplit itself says that its result type has changed: without the line of PostgreSQL’s source.',
   sequences:
     'The first session of an application that asks for currval() behind its transaction may hear 55000; sessions are pinned at nextval() from then on.',
 }
