@@ -186,7 +186,11 @@ function forgetReserved(session: ClientSession, error: ErrorFields): boolean {
 function noConnection(session: ClientSession, request: Request, error: Error): void {
   if (session.isGone) return
   const isRead = request.isRerunnable && request.attempts < maxAttempts
-  const isNodeTrouble = !(error instanceof PgSplitError) || /^(08|57P|53)/.test(error.sqlstate)
+  // What a replica refuses, a log-in too, may be there already on the primary.
+  const isNodeTrouble =
+    !(error instanceof PgSplitError) ||
+    session.cluster.isReplica(request.nodeIndex) ||
+    /^(08|57P|53)/.test(error.sqlstate)
   if (isRead && isNodeTrouble && (request.exclude & requestBit(request.nodeIndex)) === 0) {
     request.exclude |= requestBit(request.nodeIndex)
     rerun(session, request)
