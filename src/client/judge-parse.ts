@@ -41,18 +41,20 @@ export function intern(
   return register(session, key, body, textEnd - bodyStart, cls, null)
 }
 
-/** The same for SQL PREPARE; `origin`: where the text that `effect` counts from begins. */
+/** The same for SQL PREPARE; `isAlone`: nothing else is in `text`, and all of it is kept. */
 export function internPrepare(
   session: ClientSession,
-  buffer: Buffer,
-  origin: number,
+  text: Buffer,
   effect: Effect & { readonly kind: 'prepare' },
+  isAlone: boolean,
 ): PreparedStatement {
-  const { spot, start, bodyFrom, end } = effect
-  const key = keyOf(session, 'Q', buffer, origin + start, origin + end)
+  const { spot, bodyFrom } = effect
+  const start = isAlone ? 0 : effect.start
+  const end = isAlone ? text.length : effect.end
+  const key = keyOf(session, 'Q', text, start, end)
   const found = current(session, key)
   if (found !== null) return found
-  const body = Buffer.from(buffer.subarray(origin + start, origin + end))
+  const body = Buffer.from(text.subarray(start, end))
   const spots = { from: spot.from - start, to: spot.to - start, bodyFrom: bodyFrom - start }
   const cls = judge(session, body, spots.bodyFrom, body.length, body.length)
   return register(session, key, body, body.length, cls, spots)

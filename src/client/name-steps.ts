@@ -83,13 +83,12 @@ function undo(
 
 function note({ prepared }: ServerConnection, step: NameStep, isDoneNow: boolean): void {
   const { kind, statement } = step
-  if (kind === 'drop-all') {
-    if (isDoneNow) {
-      step.dropped = [...prepared.keys()]
-      prepared.clear()
-    } else for (const name of step.dropped ?? []) prepared.set(name, true)
-  } else if (statement !== null) {
-    if ((kind === 'prepare') === isDoneNow) prepared.set(statement.serverName, true)
-    else prepared.delete(statement.serverName)
-  }
+  const name = statement?.serverName ?? ''
+  if (kind === 'prepare') {
+    if (isDoneNow) prepared.set(name, true)
+    else prepared.delete(name)
+  } else if (isDoneNow) {
+    step.dropped = kind === 'drop-all' ? [...prepared.keys()] : prepared.has(name) ? [name] : []
+    for (const dropped of step.dropped) prepared.delete(dropped)
+  } else for (const dropped of step.dropped ?? []) prepared.set(dropped, true)
 }

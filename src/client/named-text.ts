@@ -17,7 +17,7 @@ export interface NameStep {
   readonly kind: 'prepare' | 'drop' | 'drop-all'
   readonly name: string
   readonly statement: PreparedStatement | null
-  /** What DEALLOCATE ALL drops on the server connection. */
+  /** What DEALLOCATE drops on the server connection, by the server's names. */
   dropped?: string[]
 }
 
@@ -82,9 +82,12 @@ class Resolver {
   takenName: string | null = null
   pointsInto: PreparedStatement | null = null
 
-  constructor(session: ClientSession, original: Buffer) {
+  readonly isAlone: boolean
+
+  constructor(session: ClientSession, original: Buffer, isAlone: boolean) {
     this.session = session
     this.original = original
+    this.isAlone = isAlone
   }
 
   part(part: StatementPart, index: number): void {
@@ -135,7 +138,7 @@ class Resolver {
       this.edit(spot, takenName)
       return
     }
-    const shared = internPrepare(this.session, this.original, 0, effect)
+    const shared = internPrepare(this.session, this.original, effect, this.isAlone)
     const statement = statements.set(name, shared)
     this.edit(spot, statement.serverName)
     if (!this.knows(statement)) this.absent.push(statement)
@@ -210,10 +213,10 @@ export function resolveNames(
   outer: StatementClass,
   original: Buffer,
 ): NamedText {
-  const resolver = new Resolver(session, original)
+  const isOne = outer.parts.length === 1
+  const resolver = new Resolver(session, original, isOne)
   for (const [index, part] of outer.parts.entries()) resolver.part(part, index)
   const { edits, needs, absent, steps, parts, takenName: taken } = resolver
-  const isOne = outer.parts.length === 1
   const body = isOne ? resolver.only : null
   let cls: StatementClass
   if (body === null) cls = makeClass(parts, outer.keyword, outer.hint)

@@ -503,7 +503,7 @@ export const preparedTalks: readonly Conversation[] = [
   says(
     'the view',
     'PREPARE Foo (int, text) AS SELECT id, name FROM item WHERE id = $1 AND name <> $2',
-    'PREPARE "Bar" AS INSERT INTO item SELECT * FROM item WHERE false',
+    '/* a */ PREPARE "Bar" AS INSERT INTO item SELECT * FROM item WHERE false ; -- z',
     'SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements ORDER BY name',
     "EXECUTE foo(2, 'x')",
     'SELECT name, generic_plans, custom_plans FROM pg_prepared_statements ORDER BY name',
