@@ -2,10 +2,10 @@ import type { NodePool } from '../pool/node-pool.ts'
 import type { LoadTable } from '../routing/load.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { Route } from '../routing/route.ts'
+import type { SessionPositions } from '../routing/session-positions.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
-import type { PrimaryPosition } from '../topology/position-sampler.ts'
 import type { StatementRegistry } from './prepared-statement.ts'
 
 /** What a node has done wrong, seen while using it. */
@@ -31,6 +31,10 @@ export interface SessionLimits {
   readonly maxRequestBytes: number
   /** Longest frame at all, CopyData included, bytes. */
   readonly maxFrameBytes: number
+  /** How long a request waits for a primary when there is none, ms; 0 = not at all. */
+  readonly holdMs: number
+  /** So many requests may wait for a primary at once. */
+  readonly maxHeld: number
   /** Longest request that is kept to be run again elsewhere, bytes. */
   readonly retryMaxBytes: number
   /** Named prepared statements on one server connection. */
@@ -48,10 +52,18 @@ export interface ClusterAccess {
   readonly limits: SessionLimits
   readonly counters: ClusterCounters
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route
+  /** Would the session's reads rather go to another replica than the one where it stays? */
+  wantsAway(facts: SessionFacts): boolean
+  /** Of the cluster; null = not known yet. */
+  readonly systemIdentifier: string | null
+  /** Calls back once, when the topology or a known position has changed. The result takes that back. */
+  onNews(callback: () => void): () => void
   isReplica(nodeIndex: number): boolean
+  /** One request more is to be run again: is there room for it in the retry budget? */
+  mayRetry(): boolean
   reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void
-  /** Calls back with a position of the primary that was asked for after this moment. */
-  positionAfterNow(callback: (position: PrimaryPosition) => void): void
+  /** What sessions have written and seen. */
+  readonly positions: SessionPositions
   /** The node has answered. */
   reportSuccess(nodeIndex: number): void
   /** DDL passed through in `database`. */
@@ -76,6 +88,8 @@ export interface ClusterCounters {
   reads: number
   writes: number
   retries: number
+  /** Requests that wait for a primary now. */
+  held: number
   misroutes: number
   received: number
   sent: number
@@ -95,6 +109,7 @@ export function newCounters(): ClusterCounters {
     reads: 0,
     writes: 0,
     retries: 0,
+    held: 0,
     misroutes: 0,
     received: 0,
     sent: 0,

@@ -5,9 +5,11 @@ import { effectPin, settingPin } from '../sql/effect-pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { giveBackKept } from './leave-connection.ts'
+import { noteSeen } from './note-seen.ts'
 import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
-import { noteWrite } from './own-writes.ts'
+
 import { searchPathPin } from './pins.ts'
+
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 import { settingValue } from './setting-value.ts'
@@ -32,7 +34,7 @@ export function applyEffects(session: ClientSession, request: Request, status: n
   }
   if (status !== txStatus.idle) session.transaction ??= new Transaction(session)
   refreshFacts(session)
-  noteWrite(session, request, status)
+  noteSeen(session, request, status)
 }
 
 /** Does it bring settings back to the server's defaults? */

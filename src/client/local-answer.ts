@@ -15,6 +15,7 @@ import {
 } from '../wire/backend-messages.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
+import { settleCausalToken } from './causal-token.ts'
 import { discardAll, forgetStatements, refreshFacts } from './effects.ts'
 import { bareSyncClass } from './fixed-class.ts'
 import { dropLease } from './leave-connection.ts'
@@ -79,6 +80,7 @@ export function answerLocally(
     return session.lease === null || maybeLocal(session, cls) ? 'later' : 'no'
   let answer: Answer | null
   try {
+    if (asksToken(cls) && !isEmptySegment && !settleCausalToken(session)) return 'later'
     answer = decide()
   } catch (error) {
     if (!(error instanceof PgSplitError)) throw error
@@ -104,6 +106,12 @@ function maybeLocal(session: ClientSession, cls: StatementClass): boolean {
     effect.kind === 'deallocate' ||
     (effect.kind === 'discard' && effect.what === 'all')
   )
+}
+
+/** SHOW pgsplit.causal_token may have to wait for a position. */
+function asksToken(cls: StatementClass): boolean {
+  const [effect] = cls.effects
+  return cls.parts.length === 1 && effect?.kind === 'show' && effect.name === 'pgsplit.causal_token'
 }
 
 function whileBroken(session: ClientSession, cls: StatementClass): Answer {

@@ -5,7 +5,6 @@ import { takeOut } from './finish-request.ts'
 import { detach } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { undoSteps } from './name-steps.ts'
-import { followOwnWrites } from './own-writes.ts'
 import { type Request, requestBit } from './request.ts'
 import { maxAttempts, rerun } from './rerun-request.ts'
 import type { ClientSession } from './session.ts'
@@ -18,7 +17,12 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
   takeOut(session, request)
   if (session.lease === connection) detach(session, connection)
   if (session.isGone) return
-  if (request.isRerunnable && !request.isForwarded && request.attempts < maxAttempts) {
+  if (
+    request.isRerunnable &&
+    !request.isForwarded &&
+    request.attempts < maxAttempts &&
+    cluster.mayRetry()
+  ) {
     request.exclude |= requestBit(connection.nodeIndex)
     rerun(session, request)
     return
@@ -87,7 +91,7 @@ function lossOf(
   const isAlone = !isRead && session.transaction === null && request.begin === null
   // Without BEGIN, PostgreSQL commits on its own before it answers.
   if (mayHaveWritten && (isCommit || isAlone)) {
-    followOwnWrites(session)
+    session.cluster.positions.notePrimary(session.facts)
     return {
       sqlstate: '08007',
       message: `connection to node ${connection.nodeId} was lost (${why}): transaction resolution unknown`,

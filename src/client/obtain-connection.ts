@@ -5,11 +5,12 @@ import type { SessionState } from '../server/session-state.ts'
 import { noticeResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { customNames, onlySets } from './effects.ts'
+import { mayHold } from './hold-request.ts'
 import { abandon, dropLease } from './leave-connection.ts'
 import { refuse } from './refuse-request.ts'
 import { type Request, requestBit } from './request.ts'
 import { maxAttempts, rerun } from './rerun-request.ts'
-import { goOn, keeps } from './route-request.ts'
+import { goOn, keeps, route } from './route-request.ts'
 import { sendOn } from './send-request.ts'
 import { sequenceConnection } from './sequences.ts'
 import type { ClientSession } from './session.ts'
@@ -195,6 +196,16 @@ function noConnection(session: ClientSession, request: Request, error: Error): v
     request.exclude |= requestBit(request.nodeIndex)
     rerun(session, request)
     return
+  }
+  // Nothing was sent: the request may wait for another primary.
+  const isUnreachable = !(error instanceof PgSplitError) || /^(08|57P)/.test(error.sqlstate)
+  if (isUnreachable) {
+    const next = session.cluster.route(request.cls, session.facts, request.exclude).node
+    if (next !== null && next.index !== request.nodeIndex) {
+      route(session, request)
+      return
+    }
+    if (mayHold(session, request)) return
   }
   refuse(
     session,

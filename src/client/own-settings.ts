@@ -1,17 +1,21 @@
 import { PgSplitError } from '../errors.ts'
+import { causalToken, takeCausalToken } from './causal-token.ts'
 import { giveBackKept } from './leave-connection.ts'
 import type { ClientSession } from './session.ts'
 
 const routes = ['auto', 'primary', 'replica'] as const
 const poolModes = ['transaction', 'session'] as const
-const levels = ['session', 'eventual', 'primary'] as const
+const levels = ['session', 'bounded', 'eventual', 'primary'] as const
+
+/** A session must not hang on a value: no read waits longer than this, ms. */
+const maxCausalWaitMs = 60_000
 
 export function isOwnSetting(name: string): boolean {
   return name.startsWith('pgsplit.')
 }
 
 /** `500ms`, `2s`, `1min`, or a bare number of milliseconds. null: none of these. */
-function parseLag(text: string): number | null {
+function parseDuration(text: string): number | null {
   const match = /^\s*(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|min|m)?\s*$/.exec(text)
   if (match === null) return null
   const unit = match[2] === 's' ? 1000 : match[2] === 'm' || match[2] === 'min' ? 60_000 : 1
@@ -36,7 +40,7 @@ export function applyOwnSetting(session: ClientSession, name: string, value: str
         facts.maxLagMs = ownDefaults.maxLagMs
         return
       }
-      const lag = parseLag(value)
+      const lag = parseDuration(value)
       if (lag === null) throw invalid(name, value, 'a duration such as 500ms or 2s')
       facts.maxLagMs = lag
       return
@@ -44,6 +48,17 @@ export function applyOwnSetting(session: ClientSession, name: string, value: str
     case 'pgsplit.pool_mode':
       session.poolMode = value === null ? ownDefaults.poolMode : oneOf(name, value, poolModes)
       if (session.poolMode === 'transaction') giveBackKept(session)
+      return
+    case 'pgsplit.causal_wait': {
+      const wait = value === null ? ownDefaults.causalWaitMs : parseDuration(value)
+      if (wait === null)
+        throw invalid(name, value ?? '', 'a duration such as 20ms; 0 = do not wait')
+      facts.causalWaitMs = Math.min(wait, maxCausalWaitMs)
+      return
+    }
+    case 'pgsplit.causal_token':
+      // What was seen can't be unseen: RESET changes nothing.
+      if (value !== null) takeCausalToken(session, value)
       return
     default:
       throw unknownSetting(name)
@@ -62,6 +77,10 @@ export function showOwnSetting(session: ClientSession, name: string): string {
       return facts.maxLagMs === null ? 'default' : `${facts.maxLagMs}ms`
     case 'pgsplit.pool_mode':
       return session.poolMode
+    case 'pgsplit.causal_token':
+      return causalToken(session)
+    case 'pgsplit.causal_wait':
+      return `${facts.causalWaitMs}ms`
     case 'pgsplit.last_route':
       return session.lastNode === ''
         ? session.lastReason
@@ -93,6 +112,6 @@ function unknownSetting(name: string): PgSplitError {
   return new PgSplitError({
     sqlstate: '42704',
     message: `unrecognized pgsplit parameter "${name.slice(0, 64)}"`,
-    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.max_lag, pgsplit.pool_mode, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
+    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.max_lag, pgsplit.pool_mode, pgsplit.causal_wait, pgsplit.causal_token, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
   })
 }

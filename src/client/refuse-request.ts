@@ -6,6 +6,7 @@ import type { ClientSession } from './session.ts'
 
 /** Answers a request with an error of ours; nothing was sent for it. */
 export function refuse(session: ClientSession, request: Request, facts: ErrorFacts): void {
+  session.holdUntilMs = null
   if (session.isGone) return
   const wasInBlock = session.deferred !== null || request.begin !== null
   if (wasInBlock) {

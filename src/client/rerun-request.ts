@@ -1,5 +1,6 @@
 import { type ServerConnection, swallow } from '../server/server-connection.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
+import { isDemotion } from './demotion.ts'
 import { takeOut } from './finish-request.ts'
 import { type Request, requestBit } from './request.ts'
 import { isStaleness, judgeError } from './retry.ts'
@@ -12,6 +13,7 @@ export const maxAttempts = 8
 /** Is the error one that another node would not give? Then nothing of it reaches the client. */
 export function mayHeal(session: ClientSession, request: Request, fields: ErrorFields): boolean {
   if (isStaleness(fields)) return mayRenew(session, request)
+  if (isDemotion(session, request, fields)) return true
   if (!request.isRerunnable || request.attempts >= maxAttempts || session.isGone) return false
   const connection = request.connection as ServerConnection
   const verdict = judgeError(fields, {
@@ -21,7 +23,7 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
     isCancelNear: connection.isCancelNear,
     isReadOnlySession: session.facts.defaultReadOnly,
   })
-  if (verdict === null) return false
+  if (verdict === null || !session.cluster.mayRetry()) return false
   const { cluster } = session
   switch (verdict) {
     case 'node-down':

@@ -5,8 +5,10 @@ import type { Effect } from '../sql/statement-class.ts'
 import { sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { openSegmentClass } from './fixed-class.ts'
+import { mayHold } from './hold-request.ts'
 import { maxMovableBytes, mayMove, move } from './move-request.ts'
 import { checkout, prepare } from './obtain-connection.ts'
+import { mayCatchUp, mayMoveOn } from './read-elsewhere.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
 import { sendOn } from './send-request.ts'
@@ -129,10 +131,15 @@ export function route(session: ClientSession, request: Request): void {
   facts.pendingBegin = session.deferred?.modes ?? null
   // After a Flush the rest of the segment must run on the same node, whatever it will be.
   const cls = isOpen(request) && session.deferred === null ? openSegmentClass : request.cls
+  if (facts.reader >= 0 && mayMoveOn(session, request)) return
   const chosen = cluster.route(cls, facts, request.exclude)
   const { node } = chosen
   session.lastReason = chosen.reason
+  if (chosen.isBehind !== true) session.wasBehind = false
+  else if (mayCatchUp(session, request)) return
+  session.routeDeadlineMs = null
   if (node === null) {
+    if (mayHold(session, request)) return
     refuse(session, request, {
       sqlstate: '57P03',
       message: `no server for this statement: ${chosen.reason}`,

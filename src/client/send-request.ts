@@ -20,6 +20,7 @@ export function sendOn(
   if (session.statements.isOwn) bringOwnNames(session, connection)
   if (session.transaction !== null) noteInTransaction(session, session.transaction, request)
   if (isFirst) {
+    session.holdUntilMs = null
     request.connection = connection
     request.nodeIndex = connection.nodeIndex
     session.inFlight.push(request)

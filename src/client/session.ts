@@ -127,17 +127,26 @@ export class ClientSession implements FrameSink, RequestOwner {
   /** The state that `facts` were read from. */
   factsState: SessionState | null = null
   /** `pgsplit.*` settings as they were at log-in: what RESET goes back to. */
-  readonly ownDefaults: Pick<SessionFacts, 'routeSetting' | 'consistency' | 'maxLagMs'> & {
-    readonly poolMode: PoolMode
-  }
+  readonly ownDefaults: Pick<
+    SessionFacts,
+    'routeSetting' | 'consistency' | 'maxLagMs' | 'causalWaitMs'
+  > & { readonly poolMode: PoolMode }
   /** Where the last thing ran that may have called nextval(); see `sequences.ts`. */
   sequenceConnection: ServerConnection | null = null
-  /** Something of the open transaction may have written. */
-  hasWritten = false
-  /** Counts transactions that may have written: an answer for an older one is of no use. */
-  writes = 0
-  /** SET LOCAL synchronous_commit was seen: this session's commits may not be flushed yet. */
-  isAsynchronous = false
+  /** Something of the open transaction has written or read on the primary. */
+  hasTouchedPrimary = false
+  /** When a replica was last chosen for its reads. */
+  choseAtMs = 0
+  /** Its last request was a read that no replica was far enough for. */
+  wasBehind = false
+  /** A second such read in a row does not wait before this time. */
+  catchUpAfterMs = 0
+  /** Until when the request that is `waiting` may wait for another route; null = it doesn't. */
+  routeDeadlineMs: number | null = null
+  /** Until when its request may wait for a primary; null = none does. */
+  holdUntilMs: number | null = null
+  /** Until when SHOW pgsplit.causal_token waits for a position; null = none is asked for. */
+  tokenDeadlineMs: number | null = null
   lastNode = ''
   lastReason = 'nothing has run yet'
   requestStartedAtMs = 0
@@ -160,9 +169,9 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.statements = new StatementNames(setup.scope.statements)
     this.#flow = new Flow(setup.link)
     this.facts = setup.facts
-    const { routeSetting, consistency, maxLagMs } = setup.facts
+    const { routeSetting, consistency, maxLagMs, causalWaitMs } = setup.facts
     const { poolMode } = setup.cluster.limits
-    this.ownDefaults = { routeSetting, consistency, maxLagMs, poolMode }
+    this.ownDefaults = { routeSetting, consistency, maxLagMs, causalWaitMs, poolMode }
     this.poolMode = poolMode
     this.applicationName = setup.applicationName
     this.startup = setup.startup

@@ -6,6 +6,7 @@ import {
   newCounters,
   type SessionLimits,
 } from '../client/cluster-access.ts'
+import { RetryBudget } from '../client/retry-budget.ts'
 import type { ClusterConfig, LimitsConfig, NodeConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -17,11 +18,13 @@ import { LoadTable } from '../routing/load.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { Route } from '../routing/route.ts'
 import { Router } from '../routing/router.ts'
+import { SessionPositions } from '../routing/session-positions.ts'
 import { cancelServer } from '../server/cancel-request.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
 import { Monitor } from '../topology/monitor.ts'
-import { PositionSampler, type PrimaryPosition } from '../topology/position-sampler.ts'
+import { News } from '../topology/news.ts'
+import { PositionSampler } from '../topology/position-sampler.ts'
 import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
 import { DefaultsChange } from './defaults-change.ts'
@@ -31,6 +34,7 @@ import { Membership } from './membership.ts'
 import { probeOpener } from './open-probe.ts'
 import { openServer } from './open-server.ts'
 import { Scope } from './scope.ts'
+import { SilentNodes } from './silent-nodes.ts'
 
 /** How often pools look for idle and old connections, ms. */
 const pruneEveryMs = 1_000
@@ -46,6 +50,7 @@ export class Cluster implements ClusterAccess {
   readonly counters: ClusterCounters = newCounters()
   readonly monitor: Monitor
   readonly members: Members
+  readonly positions: SessionPositions
   readonly scopes = new Map<string, Scope>()
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   readonly #router: Router
@@ -53,6 +58,10 @@ export class Cluster implements ClusterAccess {
   readonly #departures: Departures
   readonly #sampler: PositionSampler
   readonly #defaults: DefaultsChange
+  readonly #news = new News()
+  readonly #retries: RetryBudget
+  readonly #silent: SilentNodes
+  #lastPrimary: number | null = null
   readonly #log: Logger
   readonly #pruner: NodeJS.Timeout
 
@@ -64,6 +73,8 @@ export class Cluster implements ClusterAccess {
       maxRequestBytes: limits.maxBufferedRequestBytes,
       maxFrameBytes: limits.maxFrameBytes,
       retryMaxBytes: limits.retryMaxBytes,
+      holdMs: config.failover.holdWritesMs,
+      maxHeld: config.failover.maxHeld,
       preparedStatements: config.pool.preparedStatements,
       poolMode: config.pool.mode,
     }
@@ -93,16 +104,24 @@ export class Cluster implements ClusterAccess {
         if (event.kind === 'node-down' && event.reason === 'timeout') this.#leaveSilent(event.node)
       },
     })
+    this.#sampler = new PositionSampler({
+      openProbe,
+      snapshot: () => this.monitor.snapshot,
+      nowMs: () => this.nowMs(),
+      news: this.#news,
+    })
+    this.monitor.onSnapshot((snapshot) => {
+      void this.#sampler.replicas.follow(snapshot)
+      this.#leaveOldPrimary(snapshot)
+      this.#news.tell()
+    })
     this.#router = new Router({
       balancer: createBalancer(routing.balancer),
       load: this.load,
       zone: routing.zone ?? null,
       fallbackToPrimary: routing.fallbackToPrimary,
-      replayed: (nodeIndex) => this.#sampler.replayed(nodeIndex),
-    })
-    this.#sampler = new PositionSampler({
-      openProbe,
-      snapshot: () => this.monitor.snapshot,
+      positions: this.#sampler.replicas,
+      maxLagMs: routing.maxLagMs,
       nowMs: () => this.nowMs(),
     })
     this.#defaults = new DefaultsChange({
@@ -128,6 +147,19 @@ export class Cluster implements ClusterAccess {
       discovery === null
         ? null
         : new Membership({ config, discovery, members, monitor, log: this.#log })
+    this.positions = new SessionPositions(this.#sampler, () => this.monitor.snapshot)
+    this.#retries = new RetryBudget(routing.retryShare)
+    this.#silent = new SilentNodes({
+      load: this.load,
+      counters: this.counters,
+      snapshot: () => this.monitor.snapshot,
+      nowMs: () => this.nowMs(),
+      readTimeoutMs: routing.readTimeoutMs,
+      onSilent: (nodeIndex) => {
+        for (const scope of this.scopes.values()) scope.leaveSilent(nodeIndex)
+        this.reportFailure(nodeIndex, 'timeout', 'owes answers and gives no sign of life')
+      },
+    })
     this.#pruner = setInterval(() => this.#prune(), pruneEveryMs)
     this.#pruner.unref()
   }
@@ -147,10 +179,13 @@ export class Cluster implements ClusterAccess {
   async start(): Promise<void> {
     await this.#membership?.start()
     await this.monitor.start()
+    // Sessions read only from replicas whose restart would be noticed.
+    await this.#sampler.replicas.follow(this.monitor.snapshot)
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#pruner)
+    this.#silent.stop()
     this.#defaults.stop()
     this.#sampler.stop()
     await this.#membership?.stop()
@@ -161,15 +196,28 @@ export class Cluster implements ClusterAccess {
   }
 
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route {
+    if (facts.dirtySince >= 0 || facts.reader >= 0) this.positions.settle(facts)
     const route = this.#router.route(cls, facts, this.monitor.snapshot, exclude)
-    // A read that would go to a replica but for the session's own write.
-    if (facts.dirty && (cls.verdict === 'replica' || cls.verdict === 'either'))
-      this.#sampler.hurry()
-    // A read that had to go to the primary for its watermark: the replicas are asked where they are.
-    if (facts.watermark !== null && route.node !== null && route.node.role === 'primary') {
-      this.#sampler.wish(facts.watermark)
-    }
+    if (route.isBehind === true) this.positions.chase(facts, route)
+    const level = cls.hint?.consistency ?? facts.consistency
+    if (level === 'bounded' && route.target === 'replica') this.positions.watch()
     return route
+  }
+
+  mayRetry(): boolean {
+    return this.#retries.take(this.counters.queries)
+  }
+
+  wantsAway(facts: SessionFacts): boolean {
+    return this.#router.wantsAway(facts, this.monitor.snapshot)
+  }
+
+  get systemIdentifier(): string | null {
+    return this.monitor.snapshot.systemIdentifier
+  }
+
+  onNews(callback: () => void): () => void {
+    return this.#news.onNext(callback)
   }
 
   isReplica(nodeIndex: number): boolean {
@@ -178,10 +226,6 @@ export class Cluster implements ClusterAccess {
 
   reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void {
     this.monitor.reportFailure(nodeIndex, kind, detail)
-  }
-
-  positionAfterNow(callback: (position: PrimaryPosition) => void): void {
-    this.#sampler.afterNow(callback)
   }
 
   reportSuccess(nodeIndex: number): void {
@@ -284,6 +328,16 @@ export class Cluster implements ClusterAccess {
       if (node.name !== nodeId || !this.isReplica(index)) continue
       for (const scope of this.scopes.values()) scope.leaveSilent(index)
     }
+  }
+
+  /** Another primary was elected: who waits for an answer of the old one would wait for good. */
+  #leaveOldPrimary({ primary }: Snapshot): void {
+    if (primary === null || primary.index === this.#lastPrimary) return
+    const old = this.#lastPrimary
+    this.#lastPrimary = primary.index
+    if (old === null) return
+    const error = new Error(`${primary.id} has taken over as the primary`)
+    for (const scope of this.scopes.values()) scope.leave(old, error)
   }
 
   #prune(): void {

@@ -34,14 +34,13 @@ export class DefaultsChange {
   note(): void {
     const { scopes, sampler, snapshot, nowMs } = this.#options
     for (const scope of scopes.values()) scope.recycle()
-    sampler.afterNow((position) => {
+    sampler.afterNow((sample) => {
       const replicas = snapshot().nodes.filter(({ role }) => role === 'replica')
       const nodes = new Set(replicas.map(({ index }) => index))
-      this.#behind = { lsn: position(true), sinceMs: nowMs(), nodes }
+      this.#behind = { lsn: sample.inserted, sinceMs: nowMs(), nodes }
       this.#timer ??= setInterval(() => this.#look(), lookEveryMs).unref()
       this.#look()
     })
-    sampler.hurry()
   }
 
   stop(): void {
@@ -56,11 +55,11 @@ export class DefaultsChange {
     const { scopes, sampler, nowMs } = this.#options
     const isOver = nowMs() - sinceMs > giveUpMs
     for (const index of nodes) {
-      if (!isOver && sampler.replayed(index) < lsn) continue
+      if (!isOver && sampler.replicas.replayed(index) < lsn) continue
       nodes.delete(index)
       for (const scope of scopes.values()) scope.recycleNode(index)
     }
     if (nodes.size === 0) this.stop()
-    else sampler.wish(lsn)
+    else sampler.replicas.wish(lsn)
   }
 }

@@ -163,6 +163,14 @@ export class Scope implements SessionScope, ServerConnectionEvents {
     pool.failWaiters(error)
   }
 
+  /** The node is the primary no more: nothing of it is used on. */
+  leave(nodeIndex: number, error: Error): void {
+    const pool = this.pools.get(nodeIndex)
+    if (pool === undefined) return
+    for (const connection of [...pool.connections]) connection.destroy(error)
+    pool.failWaiters(error)
+  }
+
   /** The node leaves: no connection there is kept beyond its present use. */
   retire(nodeIndex: number): void {
     this.pools.get(nodeIndex)?.recycle()

@@ -67,6 +67,7 @@ export async function startSession(
   const { routing } = cluster.config
   const facts = initialFacts({
     consistency: routing.consistency,
+    causalWaitMs: routing.causalWaitMs,
     clientAddressHash: hashText(login.link.remoteAddress),
   })
   const cancelKey = { processId: 0, key: Buffer.alloc(0) }
@@ -91,6 +92,7 @@ export async function startSession(
     consistency: facts.consistency,
     maxLagMs: facts.maxLagMs,
     poolMode: session.poolMode,
+    causalWaitMs: facts.causalWaitMs,
   })
   const backendId = session.poolMode === 'session' ? await keepPrimary(cluster, session) : null
   Object.assign(cancelKey, keys.add(session, login.protocolMinor, backendId))

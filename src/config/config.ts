@@ -33,6 +33,7 @@ export interface ClusterConfig {
   readonly discovery: DiscoveryConfig | null
   readonly monitor: MonitorConfig
   readonly routing: RoutingConfig
+  readonly failover: FailoverConfig
   readonly pool: PoolConfig
   readonly auth: AuthConfig
 }
@@ -84,12 +85,21 @@ export interface RoutingConfig {
   readonly maxLagMs: number
   readonly maxLagResumeMs: number
   readonly fallbackToPrimary: boolean
-  readonly consistency: 'session' | 'eventual' | 'primary'
+  readonly consistency: 'session' | 'bounded' | 'eventual' | 'primary'
+  readonly causalWaitMs: number
+  readonly readTimeoutMs: number
+  /** Requests run again per request, 0 to 1. */
+  readonly retryShare: number
   /** The zone that pgsplit itself is in. */
   readonly zone: string | undefined
   readonly maxFails: number
   readonly failTimeoutMs: number
   readonly slowStartMs: number
+}
+
+interface FailoverConfig {
+  readonly holdWritesMs: number
+  readonly maxHeld: number
 }
 
 interface PoolConfig {

@@ -59,6 +59,10 @@ export function resolveCluster(
       fall: monitor.fall,
     },
     routing: resolveRouting(input.routing, `${path}.routing`),
+    failover: {
+      holdWritesMs: input.failover.holdWrites,
+      maxHeld: input.failover.maxHeld,
+    },
     pool: {
       mode: pool.mode,
       size: pool.size,
@@ -152,7 +156,16 @@ function resolveLogin(url: NodeUrl, monitor: ClusterInput['monitor'], path: stri
 }
 
 function resolveRouting(routing: ClusterInput['routing'], path: string): RoutingConfig {
-  const { maxLag, maxLagResume, failTimeout, slowStart, ...rest } = routing
+  const {
+    maxLag,
+    maxLagResume,
+    failTimeout,
+    slowStart,
+    causalWait,
+    readTimeout,
+    retryBudget,
+    ...rest
+  } = routing
   const resume = maxLagResume ?? Math.floor(maxLag / 2)
   if (resume > maxLag) {
     throw new ConfigError(`${path}.maxLagResume`, 'is more than maxLag; lower it or leave it out')
@@ -164,6 +177,9 @@ function resolveRouting(routing: ClusterInput['routing'], path: string): Routing
     maxLagResumeMs: resume,
     failTimeoutMs: failTimeout,
     slowStartMs: slowStart,
+    causalWaitMs: causalWait,
+    readTimeoutMs: readTimeout,
+    retryShare: retryBudget / 100,
   }
 }
 

@@ -107,10 +107,30 @@ const routing = section(
       description: 'Send reads to the primary when no replica is eligible.',
       limit: 'With false they fail with SQLSTATE 57P03 and the reason.',
     }).prefault(true),
-    consistency: choice(['session', 'eventual', 'primary'], {
+    consistency: choice(['session', 'bounded', 'eventual', 'primary'], {
       description:
-        "`session`: a client's reads see its own writes, from the primary until a replica has replayed them; `eventual`: a read may come from any replica within `maxLag`, also right after a write; `primary`: no splitting.",
+        '`session`: a client sees its own writes and never reads backwards, from the primary until a replica has what it wrote and saw; `bounded`: data is at most `maxLag` old when the read begins; `eventual`: a read may come from any replica within `maxLag` as last probed, also right after a write; `primary`: no splitting.',
     }).prefault('session'),
+    causalWait: duration({
+      description:
+        'How long a read may wait for a replica that has what its session wrote and saw; 0 sends it to the primary at once.',
+      limit: 'The read goes to the primary.',
+    }).prefault('0'),
+    readTimeout: duration(
+      {
+        description:
+          'How long a read may wait for a replica that gives no sign of life, on any connection.',
+        limit: 'Reads that wait there run elsewhere.',
+      },
+      { min: 10 },
+    ).prefault('5s'),
+    retryBudget: integer(
+      {
+        description: 'Requests that may be run again, in per cent of all requests.',
+        limit: 'A thousand are always possible; beyond that the client gets the error.',
+      },
+      { min: 0, max: 100 },
+    ).prefault(20),
     zone: text('a zone name', { description: 'Zone that this pgsplit runs in.' }).optional(),
     maxFails: integer(
       {
@@ -129,6 +149,24 @@ const routing = section(
     }).prefault('10s'),
   },
   'Which node may serve a statement.',
+)
+
+const failover = section(
+  {
+    holdWrites: duration({
+      description:
+        'How long writes and transactions wait for a primary while there is none; 0 refuses them at once.',
+      limit: 'They fail with SQLSTATE 57P03; nothing of them was done.',
+    }).prefault('10s'),
+    maxHeld: integer(
+      {
+        description: 'Requests that may wait for a primary at once.',
+        limit: 'Further ones fail at once with SQLSTATE 57P03.',
+      },
+      { min: 0, max: 1_000_000 },
+    ).prefault(10_000),
+  },
+  'What happens while there is no primary.',
 )
 
 const pool = section(
@@ -256,6 +294,7 @@ export const clusterSchema = section(
     discovery: discoverySchema.prefault({}),
     monitor: monitor.prefault({}),
     routing: routing.prefault({}),
+    failover: failover.prefault({}),
     pool: pool.prefault({}),
     auth: auth.prefault({}),
     tls: serverTls.prefault({}),

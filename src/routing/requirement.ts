@@ -1,5 +1,5 @@
 import type { StatementClass, TransactionModes } from '../sql/statement-class.ts'
-import type { Lsn } from '../topology/lsn.ts'
+import type { CausalToken } from './watermark.ts'
 
 type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
 
@@ -25,10 +25,18 @@ export interface SessionFacts {
   consistency: Consistency
   /** `pgsplit.max_lag` in ms; null = the configured limit. */
   maxLagMs: number | null
-  /** Position that the session's reads must have reached; null = none. */
-  watermark: Lsn | null
-  /** The session may have written and no watermark covers it yet. */
-  dirty: boolean
+  /** Position that the session's reads must have reached: what it has written or seen. */
+  watermark: CausalToken | null
+  /** Epoch of what the session wrote or saw on the primary and `watermark` doesn't cover yet; -1. */
+  dirtySince: number
+  /** The replica whose state the session saw and `watermark` doesn't cover yet; -1 = none. */
+  reader: number
+  /** Epoch of the last such read. */
+  readEpoch: number
+  /** How long a read may wait for a replica that has what the session wrote or saw, ms. */
+  causalWaitMs: number
+  /** The session commits with synchronous_commit off, or may do so. */
+  isAsynchronous: boolean
   /** Hash of the client's address, for `ip-hash`. */
   clientAddressHash: number
 }
@@ -47,7 +55,11 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
     consistency: 'session',
     maxLagMs: null,
     watermark: null,
-    dirty: false,
+    dirtySince: -1,
+    reader: -1,
+    readEpoch: -1,
+    causalWaitMs: 0,
+    isAsynchronous: false,
     clientAddressHash: 0,
     ...given,
   }
@@ -60,31 +72,35 @@ export interface Requirement {
   readonly reason: string
   /** ms; null = the configured limit with its two thresholds. */
   readonly maxLagMs: number | null
-  readonly minLsn: Lsn | null
+  /** Its data must contain what the session has written and seen. */
+  readonly sees: boolean
+  /** `maxLagMs`, or the configured limit, counts from the request and not from the last probe. */
+  readonly isBounded: boolean
 }
 
-/** The common case: compared by identity on the hot path. */
-export const PLAIN_REPLICA = replicaFor('proved read-only')
-const READ_ONLY_TRANSACTION = replicaFor('READ ONLY transaction')
-const HINTED_REPLICA = replicaFor('hint asks for a replica')
-const SET_REPLICA = replicaFor("pgsplit.route is 'replica'")
+/** The common case, and reasons of reads: with the session's watermark, and without. */
+export const SEEING_REPLICA = replicaFor('proved read-only', true)
+export const PLAIN_REPLICA = replicaFor('proved read-only', false)
+const READ_ONLY_TRANSACTION = bothFor('READ ONLY transaction')
+const HINTED_REPLICA = bothFor('hint asks for a replica')
+const SET_REPLICA = bothFor("pgsplit.route is 'replica'")
+const PROVED = { seeing: SEEING_REPLICA, plain: PLAIN_REPLICA }
 
 const ON_PRIMARY = primaryFor('in a transaction on the primary')
-const ON_REPLICA = replicaFor('in a READ ONLY transaction on a replica')
+const ON_REPLICA = replicaFor('in a READ ONLY transaction on a replica', false)
 const HINTED_PRIMARY = primaryFor('hint asks for the primary')
 const SET_PRIMARY = primaryFor("pgsplit.route is 'primary'")
 const UNSPLIT = primaryFor("pgsplit.consistency is 'primary'")
 const SERIALIZABLE = primaryFor('serializable isolation, which a standby refuses')
 const DEFERRABLE = primaryFor('deferrable transaction, which a standby refuses')
 const MAY_WRITE = primaryFor('transaction that may write')
-const DIRTY = primaryFor("the session's own write has no position yet")
 
 /** Classes are interned by fingerprint, so their requirements can be kept beside them. */
 const ofClass = new WeakMap<StatementClass, Requirement>()
 
 /**
  * Where a statement of this class must go for this session (README, "Where a statement goes").
- * Pure, and without allocation except for a session that has a watermark or its own lag limit. Held
+ * Pure, and without allocation except for a session that has its own lag limit. Held
  * places come first, then what forbids a replica, then what people asked for.
  */
 export function requirementOf(cls: StatementClass, facts: SessionFacts): Requirement {
@@ -107,23 +123,22 @@ export function requirementOf(cls: StatementClass, facts: SessionFacts): Require
   if (unsplit) return UNSPLIT
   const forbidden = forbiddenByModes(begin, facts)
   if (forbidden !== null) return forbidden
+  const both = replicaBase(begin, asksReplica, facts)
   const sees = consistency === 'session'
-  if (sees && facts.dirty) return DIRTY
-  const minLsn = sees ? facts.watermark : null
+  const base = sees ? both.seeing : both.plain
   const maxLagMs = hint?.maxLagMs ?? facts.maxLagMs
-  const plain = replicaBase(begin, asksReplica, facts)
-  if (minLsn === null && maxLagMs === null) return plain
-  return { target: 'replica', reason: plain.reason, maxLagMs, minLsn }
+  const isBounded = consistency === 'bounded'
+  return maxLagMs === null && !isBounded ? base : { ...base, maxLagMs, isBounded }
 }
 
 function replicaBase(
   begin: TransactionModes | null,
   asksReplica: boolean,
   facts: SessionFacts,
-): Requirement {
+): { readonly seeing: Requirement; readonly plain: Requirement } {
   if (asksReplica) return HINTED_REPLICA
   if (facts.routeSetting === 'replica') return SET_REPLICA
-  return begin === null ? PLAIN_REPLICA : READ_ONLY_TRANSACTION
+  return begin === null ? PROVED : READ_ONLY_TRANSACTION
 }
 
 function forbiddenByModes(begin: TransactionModes | null, facts: SessionFacts): Requirement | null {
@@ -151,9 +166,13 @@ function byClass(cls: StatementClass): Requirement {
 }
 
 function primaryFor(reason: string): Requirement {
-  return Object.freeze({ target: 'primary', reason, maxLagMs: null, minLsn: null })
+  return Object.freeze({ target: 'primary', reason, maxLagMs: null, sees: false, isBounded: false })
 }
 
-function replicaFor(reason: string): Requirement {
-  return Object.freeze({ target: 'replica', reason, maxLagMs: null, minLsn: null })
+function replicaFor(reason: string, sees: boolean): Requirement {
+  return Object.freeze({ target: 'replica', reason, maxLagMs: null, sees, isBounded: false })
+}
+
+function bothFor(reason: string): { readonly seeing: Requirement; readonly plain: Requirement } {
+  return { seeing: replicaFor(reason, true), plain: replicaFor(reason, false) }
 }

@@ -7,4 +7,6 @@ export interface Route {
   /** What the statement needed: a `replica` request may have fallen back to the primary's node. */
   readonly target: 'primary' | 'replica'
   readonly reason: string
+  /** A replica would do, but none is known to have what the session has written or seen. */
+  readonly isBehind?: boolean
 }

@@ -1,11 +1,27 @@
 import type { StatementClass } from '../sql/statement-class.ts'
+import type { Lsn } from '../topology/lsn.ts'
 import type { NodeView } from '../topology/node.ts'
 import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
 import type { Balancer } from './balancers/balancer.ts'
-import { eligibleReplicas, PlainCandidates, type Replayed, whyNone } from './eligible.ts'
+import {
+  type Circumstances,
+  eligibleReplicas,
+  mayStay,
+  PlainCandidates,
+  reached,
+  whyNone,
+} from './eligible.ts'
 import type { LoadTable } from './load.ts'
-import { PLAIN_REPLICA, type Requirement, requirementOf, type SessionFacts } from './requirement.ts'
+import { NO_POSITIONS, type Positions } from './positions.ts'
+import {
+  PLAIN_REPLICA,
+  type Requirement,
+  requirementOf,
+  SEEING_REPLICA,
+  type SessionFacts,
+} from './requirement.ts'
 import type { Route } from './route.ts'
+import { watermarkOf } from './watermark.ts'
 
 export interface RouterOptions {
   readonly balancer: Balancer
@@ -14,9 +30,15 @@ export interface RouterOptions {
   readonly zone?: string | null
   /** Default true: reads go to the primary when no replica may serve them. */
   readonly fallbackToPrimary?: boolean
-  /** Replay positions newer than the snapshot's, for sessions that wait for their own writes. */
-  readonly replayed?: Replayed
+  /** Replay positions newer than the snapshot's, for sessions that have written or seen something. */
+  readonly positions?: Positions
+  /** Limit of reads at `bounded` that name none, ms. Default: none. */
+  readonly maxLagMs?: number
+  /** Monotonic ms, for reads at `bounded`. */
+  readonly nowMs?: () => number
 }
+
+const NO_WATERMARK: Lsn = -1n
 
 /**
  * The four steps of a decision: statement class → requirement → route + reason. Synchronous on an
@@ -27,8 +49,11 @@ export class Router {
   readonly #load: LoadTable
   readonly #zone: string | null
   readonly #fallbackToPrimary: boolean
-  readonly #replayed: Replayed | undefined
+  readonly #positions: Positions
+  readonly #maxLagMs: number
+  readonly #nowMs: () => number
   readonly #plain: PlainCandidates
+  readonly #seeing: PlainCandidates
   /** Routes of plain reads by node index, valid for `#cachedFor`. */
   #cached: (Route | undefined)[] = []
   #cachedFor: Snapshot | null = null
@@ -38,8 +63,11 @@ export class Router {
     this.#load = options.load
     this.#zone = options.zone ?? null
     this.#fallbackToPrimary = options.fallbackToPrimary ?? true
-    this.#replayed = options.replayed
-    this.#plain = new PlainCandidates(this.#zone)
+    this.#positions = options.positions ?? NO_POSITIONS
+    this.#maxLagMs = options.maxLagMs ?? Number.POSITIVE_INFINITY
+    this.#nowMs = options.nowMs ?? (() => performance.now())
+    this.#plain = new PlainCandidates(PLAIN_REPLICA, this.#zone)
+    this.#seeing = new PlainCandidates(SEEING_REPLICA, this.#zone)
   }
 
   /**
@@ -56,6 +84,12 @@ export class Router {
     }
   }
 
+  /** Would the session's reads rather go to another replica than the one where it stays? */
+  wantsAway(facts: SessionFacts, snapshot: Snapshot): boolean {
+    const node = nodeAt(snapshot, facts.reader)
+    return node !== undefined && this.#balancer.wantsAway(node)
+  }
+
   #decide(
     requirement: Requirement,
     facts: SessionFacts,
@@ -64,29 +98,92 @@ export class Router {
   ): Route {
     if (facts.heldNode !== null) return held(requirement, facts.heldNode, snapshot)
     if (requirement.target === 'primary') return onPrimary(requirement, snapshot)
-    const plain = exclude === 0 ? this.#plain.of(snapshot, requirement) : null
-    const candidates =
-      plain ?? eligibleReplicas(snapshot, requirement, this.#zone, exclude, this.#replayed)
-    if (candidates.length === 0) {
-      const why = plain === null ? whyNone(snapshot, requirement, exclude) : this.#plain.whyNone
-      return this.#fallBack(requirement, snapshot, why)
+    let minLsn = NO_WATERMARK
+    if (requirement.sees) {
+      if (facts.dirtySince >= 0) {
+        const reason = `${requirement.reason}, but what the session did last has no position yet`
+        return { ...onPrimary({ ...requirement, reason }, snapshot), isBehind: true }
+      }
+      if (facts.watermark !== null) {
+        const position = watermarkOf(facts.watermark, snapshot)
+        if (position === null) {
+          return this.#behind(requirement, snapshot, 'its watermark is not on this timeline')
+        }
+        minLsn = position
+      }
+      if (facts.reader >= 0) return this.#stay(requirement, facts.reader, snapshot, exclude, minLsn)
     }
-    const node = this.#balancer.pick(candidates, this.#load, facts.clientAddressHash)
-    if (requirement.reason === PLAIN_REPLICA.reason) return this.#plainRoute(node, snapshot)
-    return { node, target: 'replica', reason: requirement.reason }
+    return this.#choose(requirement, facts, snapshot, exclude, minLsn)
   }
 
-  #plainRoute(node: NodeView, snapshot: Snapshot): Route {
+  /** What the session has seen there has no position yet: only that replica, or the primary. */
+  #stay(
+    requirement: Requirement,
+    reader: number,
+    snapshot: Snapshot,
+    exclude: number,
+    minLsn: Lsn,
+  ): Route {
+    const node = nodeAt(snapshot, reader)
+    if (node !== undefined && mayStay(node, requirement, this.#given(exclude, minLsn))) {
+      this.#balancer.stayed?.(node, this.#seeing.of(snapshot, this.#positions))
+      return this.#toReplica(node, requirement, snapshot)
+    }
+    const name = node?.id ?? 'a replica'
+    return this.#behind(requirement, snapshot, `what it saw on ${name} has no position yet`)
+  }
+
+  #choose(
+    requirement: Requirement,
+    facts: SessionFacts,
+    snapshot: Snapshot,
+    exclude: number,
+    minLsn: Lsn,
+  ): Route {
+    let candidates: readonly NodeView[]
+    if (exclude === 0 && requirement.maxLagMs === null && !requirement.isBounded) {
+      candidates = (requirement.sees ? this.#seeing : this.#plain).of(snapshot, this.#positions)
+      if (minLsn > NO_WATERMARK && candidates.length > 0) {
+        candidates = reached(candidates, this.#given(0, minLsn))
+      }
+    } else candidates = eligibleReplicas(snapshot, requirement, this.#given(exclude, minLsn))
+    if (candidates.length === 0) {
+      const { why, isBehind } = whyNone(snapshot, requirement, this.#given(exclude, minLsn))
+      return isBehind
+        ? this.#behind(requirement, snapshot, why)
+        : this.#fallBack(requirement, snapshot, why)
+    }
+    const node = this.#balancer.pick(candidates, this.#load, facts.clientAddressHash)
+    return this.#toReplica(node, requirement, snapshot)
+  }
+
+  #given(exclude: number, minLsn: Lsn): Circumstances {
+    return {
+      zone: this.#zone,
+      exclude,
+      minLsn,
+      positions: this.#positions,
+      nowMs: this.#nowMs(),
+      maxLagMs: this.#maxLagMs,
+    }
+  }
+
+  #toReplica(node: NodeView, { reason }: Requirement, snapshot: Snapshot): Route {
+    if (reason !== PLAIN_REPLICA.reason) return { node, target: 'replica', reason }
     if (this.#cachedFor !== snapshot) {
       this.#cached = []
       this.#cachedFor = snapshot
     }
     let route = this.#cached[node.index]
     if (route === undefined) {
-      route = Object.freeze({ node, target: 'replica', reason: PLAIN_REPLICA.reason })
+      route = Object.freeze({ node, target: 'replica', reason })
       this.#cached[node.index] = route
     }
     return route
+  }
+
+  #behind(requirement: Requirement, snapshot: Snapshot, why: string): Route {
+    return { ...this.#fallBack(requirement, snapshot, why), isBehind: true }
   }
 
   #fallBack(requirement: Requirement, snapshot: Snapshot, why: string): Route {

@@ -7,20 +7,30 @@ export interface CausalToken {
   readonly lsn: Lsn
 }
 
-const FORM = /^([1-9]\d{0,9})\/([0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8})$/
+/** A token as text says also which cluster it is of; null = it doesn't. */
+export interface TokenText extends CausalToken {
+  readonly systemIdentifier: string | null
+}
+
+const FORM = /^([1-9]\d{0,9})\/([0-9A-Fa-f]{1,8}\/[0-9A-Fa-f]{1,8})(?:@(\d{1,20}))?$/
 const MAX_TIMELINE = 0xffffffff
 
-/** `timeline/LSN` as `SHOW pgsplit.causal_token` prints it: `2/16/B374D848`. null = no token. */
-export function parseCausalToken(text: string): CausalToken | null {
+/**
+ * `timeline/LSN`, and usually `@` and the cluster's system identifier behind it, as
+ * `SHOW pgsplit.causal_token` prints it: `2/16/B374D848@7312345678901234567`. null = no token.
+ */
+export function parseCausalToken(text: string): TokenText | null {
   const match = FORM.exec(text)
   const timeline = Number(match?.[1])
   const lsn = parseLsn(match?.[2] ?? '')
   if (lsn === null || !(timeline <= MAX_TIMELINE)) return null
-  return { timeline, lsn }
+  return { timeline, lsn, systemIdentifier: match?.[3] ?? null }
 }
 
-export function formatCausalToken(token: CausalToken): string {
-  return `${token.timeline}/${formatLsn(token.lsn)}`
+export function formatCausalToken(token: TokenText): string {
+  const { timeline, lsn, systemIdentifier } = token
+  const cluster = systemIdentifier === null ? '' : `@${systemIdentifier}`
+  return `${timeline}/${formatLsn(lsn)}${cluster}`
 }
 
 /** The one that promises more: the later timeline, then the later position. */

@@ -60,9 +60,11 @@ const names = [
 for (const name of names) print(`plain read, ${name}`, measure(name, READS, sessions()))
 const some = 'least-connections'
 print('write', measure(some, WRITES, sessions()))
-const reached = sessions((i) => ({ watermark: BigInt(900 + i) }))
+const reached = sessions((i) => ({ watermark: { timeline: 1, lsn: BigInt(900 + i) } }))
 print('read, watermark reached by all', measure(some, READS, reached))
-const ahead = sessions((i) => ({ watermark: BigInt(2000 + i) }))
+const ahead = sessions((i) => ({ watermark: { timeline: 1, lsn: BigInt(2000 + i) } }))
 print('read, watermark reached by none', measure(some, READS, ahead))
+const staying = sessions((i) => ({ reader: 1 + (i & 1), readEpoch: 1 }))
+print('read, stays at its replica', measure(some, READS, staying))
 const strict = sessions(() => ({ maxLagMs: 500 }))
 print('read with its own maxLag', measure(some, READS, strict))

@@ -17,9 +17,11 @@ import { createBalancer } from '../../src/routing/balancers/create-balancer.ts'
 import { LoadTable } from '../../src/routing/load.ts'
 import { initialFacts } from '../../src/routing/requirement.ts'
 import { Router } from '../../src/routing/router.ts'
+import { SessionPositions } from '../../src/routing/session-positions.ts'
 import { ServerConnection } from '../../src/server/server-connection.ts'
 import { SessionState } from '../../src/server/session-state.ts'
 import { Classifier } from '../../src/sql/classifier.ts'
+import { PositionSampler } from '../../src/topology/position-sampler.ts'
 import type { Snapshot } from '../../src/topology/snapshot.ts'
 import { recordedCatalog } from '../corpus/recorded-catalog.ts'
 import { snapshotOf, view } from '../unit/routing/fixtures.ts'
@@ -73,6 +75,18 @@ export class ScriptedCluster implements ClusterAccess {
   readonly #options: ScriptedOptions
   readonly #router = new Router({ balancer: createBalancer('round-robin'), load: this.load })
 
+  readonly systemIdentifier = '7'
+  /** Positions as if every commit were replayed at once. */
+  readonly #sampler = new PositionSampler({
+    openProbe: async ({ index }) => ({
+      query: async () => (index === 0 ? ['0/1', '0/1', 'false', null] : ['0/1']),
+      close: () => {},
+    }),
+    snapshot: () => this.snapshot,
+    nowMs: () => performance.now(),
+  })
+  readonly positions = new SessionPositions(this.#sampler, () => this.snapshot)
+
   constructor(options: ScriptedOptions = {}) {
     this.#options = options
     this.limits = {
@@ -81,11 +95,14 @@ export class ScriptedCluster implements ClusterAccess {
       retryMaxBytes: 64 * 1024,
       preparedStatements: 100,
       poolMode: 'transaction',
+      holdMs: 0,
+      maxHeld: 100,
       ...options.limits,
     }
     this.classifier.setCatalog(known)
     const count = 1 + (options.replicas ?? 1)
     this.snapshot = snapshotOf(Array.from({ length: count }, (_, i) => view(i)))
+    void this.#sampler.replicas.follow(this.snapshot)
     this.nodes = this.snapshot.nodes.map((node) => ({
       id: node.id,
       isReplica: node.role === 'replica',
@@ -114,7 +131,16 @@ export class ScriptedCluster implements ClusterAccess {
   route(
     ...[cls, facts, exclude]: Parameters<ClusterAccess['route']>
   ): ReturnType<ClusterAccess['route']> {
+    this.positions.settle(facts)
     return this.#router.route(cls, facts, this.snapshot, exclude)
+  }
+
+  mayRetry(): boolean {
+    return true
+  }
+
+  wantsAway(): boolean {
+    return false
   }
 
   isReplica(nodeIndex: number): boolean {
@@ -127,8 +153,8 @@ export class ScriptedCluster implements ClusterAccess {
 
   reportSuccess(): void {}
 
-  positionAfterNow(callback: (position: () => bigint) => void): void {
-    setImmediate(() => callback(() => 0n))
+  onNews(callback: () => void): () => void {
+    return this.#sampler.onNext(callback)
   }
 
   noteDdl(): void {}

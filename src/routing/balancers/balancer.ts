@@ -16,6 +16,13 @@ export interface Balancer {
    * @param key the same for requests that should meet again (hash of the client's address)
    */
   pick(candidates: readonly NodeView[], load: LoadTable, key: number): NodeView
+  /**
+   * A request went to `node` without being asked for, as its session has to stay there: it counts
+   * when the next turns are taken. Absent where turns don't matter.
+   */
+  stayed?(node: NodeView, candidates: readonly NodeView[]): void
+  /** Would the balancer rather see a session leave `node`, where it has stayed for a while? */
+  wantsAway(node: NodeView): boolean
 }
 
 /** A number from 0 (inclusive) to 1 (exclusive), like Math.random. */

@@ -8,6 +8,7 @@ import { type Balancer, firstOf } from './balancer.ts'
 export function ipHash(): Balancer {
   return {
     name: 'ip-hash',
+    wantsAway: () => false,
     pick(candidates, _load, key) {
       let chosen = firstOf(candidates)
       let best = -1

@@ -12,6 +12,7 @@ const UNKNOWN_MS = 1000
 export function latency(random: Random): Balancer {
   return {
     name: 'latency',
+    wantsAway: () => true,
     pick(candidates, load) {
       const { length } = candidates
       const only = firstOf(candidates)

@@ -13,6 +13,9 @@ function within(least: number): number {
 /** Most turns that a node gets back, or pays back, when it is as free as the others again. */
 const mostTurns = 64
 
+/** A node that had so many turns more than its share should lose a session. */
+const turnsTooMany = 24
+
 /**
  * Fewest requests in flight per weight. Ties rotate smoothly by weight, as nginx does it: every
  * candidate gains its weight, the richest of the tied is chosen and pays the sum. Under light load
@@ -46,6 +49,20 @@ export function leastConnections(): Balancer {
       }
       credit[chosen.index] = Math.max(best - total, -mostTurns * chosen.effectiveWeight)
       return chosen
+    },
+    wantsAway({ index, effectiveWeight }) {
+      return (credit[index] ?? 0) < -turnsTooMany * effectiveWeight
+    },
+    stayed(node, candidates) {
+      let total = 0
+      for (let i = 0; i < candidates.length; i++) {
+        const { index, effectiveWeight } = candidates[i] as NodeView
+        const gained = (credit[index] ?? 0) + effectiveWeight
+        credit[index] = Math.min(gained, mostTurns * effectiveWeight)
+        total += effectiveWeight
+      }
+      const left = (credit[node.index] ?? 0) - total
+      credit[node.index] = Math.max(left, -mostTurns * node.effectiveWeight)
     },
   }
 }

@@ -1,6 +1,9 @@
 import { MAX_NODES, type NodeView } from '../../topology/node.ts'
 import { firstOf } from './balancer.ts'
 
+/** Most turns that a node is ahead or behind when it took some that nobody gave it. */
+const mostTurns = 64
+
 /**
  * Smooth weighted rotation, as nginx does it: every candidate gains its weight, the richest is
  * chosen and pays the sum. Equal weights alternate; 5:1:1 gives a a b a c a a, not five in a row.
@@ -26,5 +29,22 @@ export class Rotation {
     }
     this.#credit[chosen.index] = best - total
     return chosen
+  }
+
+  /** `node` had a turn that nobody gave it. */
+  took(node: NodeView, candidates: readonly NodeView[]): void {
+    let total = 0
+    for (const { index, effectiveWeight } of candidates) {
+      const limit = mostTurns * effectiveWeight
+      this.#credit[index] = Math.min((this.#credit[index] ?? 0) + effectiveWeight, limit)
+      total += effectiveWeight
+    }
+    const left = (this.#credit[node.index] ?? 0) - total
+    this.#credit[node.index] = Math.max(left, -mostTurns * node.effectiveWeight)
+  }
+
+  /** Turns that `node` had beyond its share. */
+  turnsAhead({ index, effectiveWeight }: NodeView): number {
+    return -(this.#credit[index] ?? 0) / effectiveWeight
   }
 }

@@ -4,6 +4,7 @@ import { type Balancer, firstOf, type Random } from './balancer.ts'
 export function weightedRandom(random: Random): Balancer {
   return {
     name: 'weighted-random',
+    wantsAway: () => true,
     pick(candidates) {
       let total = 0
       for (let i = 0; i < candidates.length; i++) total += candidates[i]?.effectiveWeight ?? 0

@@ -4,6 +4,7 @@ import {
   initialFacts,
   PLAIN_REPLICA,
   requirementOf,
+  SEEING_REPLICA,
   type SessionFacts,
 } from '../../../src/routing/requirement.ts'
 import type { TransactionModes, Verdict } from '../../../src/sql/statement-class.ts'
@@ -21,9 +22,9 @@ function target(verdict: Verdict, facts: Partial<SessionFacts>): string {
 
 describe('the requirement of a statement', () => {
   it('is one shared frozen object for a plain read', () => {
-    expect(requirementOf(READ, initialFacts())).toBe(PLAIN_REPLICA)
-    expect(requirementOf(classOf('either'), initialFacts())).toBe(PLAIN_REPLICA)
-    expect(Object.isFrozen(PLAIN_REPLICA)).toBe(true)
+    expect(requirementOf(READ, initialFacts())).toBe(SEEING_REPLICA)
+    expect(requirementOf(classOf('either'), initialFacts())).toBe(SEEING_REPLICA)
+    expect(Object.isFrozen(SEEING_REPLICA)).toBe(true)
   })
 
   it.each(['primary', 'pin', 'control'] as const)(
@@ -91,20 +92,18 @@ describe('the requirement of a statement', () => {
     expect(requirementOf(hinted, initialFacts({ maxLagMs: 2000 })).maxLagMs).toBe(500)
     expect(requirementOf(READ, initialFacts({ maxLagMs: 2000 })).maxLagMs).toBe(2000)
     const eventual = classOf('replica', { hint: hint({ consistency: 'eventual' }) })
-    expect(requirementOf(eventual, initialFacts({ watermark: 5n, dirty: true }))).toBe(
-      PLAIN_REPLICA,
-    )
+    expect(
+      requirementOf(eventual, initialFacts({ watermark: { timeline: 1, lsn: 5n }, dirtySince: 3 })),
+    ).toBe(PLAIN_REPLICA)
     const strict = classOf('replica', { hint: hint({ route: 'replica', consistency: 'primary' }) })
     expect(requirementOf(strict, initialFacts()).target).toBe('primary')
   })
 
-  it('demands the watermark for session consistency, and the primary until there is one', () => {
-    expect(requirementOf(READ, initialFacts({ watermark: 5n })).minLsn).toBe(5n)
-    expect(target('replica', { dirty: true })).toBe('primary')
-    for (const consistency of ['bounded', 'eventual'] as const) {
-      const facts = initialFacts({ consistency, watermark: 5n, dirty: true })
-      expect(requirementOf(READ, facts)).toBe(PLAIN_REPLICA)
-    }
+  it('demands what the session has seen for session consistency only', () => {
+    expect(requirementOf(READ, initialFacts())).toBe(SEEING_REPLICA)
+    expect(requirementOf(READ, initialFacts({ consistency: 'eventual' }))).toBe(PLAIN_REPLICA)
+    const bounded = requirementOf(READ, initialFacts({ consistency: 'bounded', maxLagMs: 200 }))
+    expect(bounded).toMatchObject({ sees: false, isBounded: true, maxLagMs: 200 })
     expect(target('replica', { consistency: 'primary' })).toBe('primary')
   })
 
@@ -123,7 +122,6 @@ describe('the requirement of a statement', () => {
       defaultReadOnly: fc.boolean(),
       defaultIsolationSerializable: fc.boolean(),
       routeSetting: fc.constantFrom('auto' as const, 'primary' as const, 'replica' as const),
-      dirty: fc.boolean(),
     })
     const hints = fc.constantFrom(null, 'primary' as const, 'replica' as const)
     fc.assert(
@@ -134,7 +132,6 @@ describe('the requirement of a statement', () => {
         if (requirement.target !== 'replica') return
         expect(given.pinned).toBeNull()
         expect(given.inTransactionOn).toBeNull()
-        expect(given.dirty).toBe(false)
         const begin = given.pendingBegin
         if (begin !== null) expect(begin.readOnly ?? given.defaultReadOnly).toBe(true)
         if (begin === null) expect(['either', 'replica']).toContain(verdict)

@@ -84,13 +84,54 @@ describe('the router', () => {
       view(2, { replayLsn: 700n }),
     ])
     const one = router()
-    const at = (watermark: bigint) => one.route(READ, initialFacts({ watermark }), snapshot)
+    const at = (lsn: bigint) =>
+      one.route(READ, initialFacts({ watermark: { timeline: 1, lsn } }), snapshot)
     expect(new Set([1, 2, 3, 4].map(() => at(500n).node?.id)).size).toBe(2)
     for (let i = 0; i < 6; i++) expect(at(600n).node?.id).toBe('r2')
     expect(at(701n)).toMatchObject({
       node: { id: 'primary' },
       reason: "proved read-only, but no replica has reached the session's watermark",
+      isBehind: true,
     })
+  })
+
+  it('lets a session stay at the replica that it has read from, or sends it to the primary', () => {
+    const snapshot = snapshotOf([view(0), view(1), view(2), view(3, { fresh: false })])
+    const one = router()
+    const at = (reader: number, exclude = 0) =>
+      one.route(READ, initialFacts({ reader }), snapshot, exclude)
+    for (let i = 0; i < 4; i++) expect(at(2)).toMatchObject({ node: { id: 'r2' } })
+    expect(at(2, 0b100)).toEqual({
+      node: snapshot.primary,
+      target: 'replica',
+      reason: 'proved read-only, but what it saw on r2 has no position yet',
+      isBehind: true,
+    })
+    expect(at(3)).toMatchObject({ node: { id: 'primary' }, isBehind: true })
+    expect(at(9)).toMatchObject({ node: { id: 'primary' }, isBehind: true })
+  })
+
+  it('sends reads to the primary while what the session did last has no position', () => {
+    const snapshot = snapshotOf([view(0), view(1)])
+    const facts = initialFacts({ dirtySince: 4 })
+    expect(router().route(READ, facts, snapshot)).toEqual({
+      node: snapshot.primary,
+      target: 'primary',
+      reason: 'proved read-only, but what the session did last has no position yet',
+      isBehind: true,
+    })
+  })
+
+  it('sends reads with a watermark of a lost timeline to the primary, never into a wait', () => {
+    const snapshot = snapshotOf([view(0), view(1)], { timeline: 3, timelineStartLsn: 500n })
+    const at = (timeline: number, lsn: bigint) =>
+      router().route(READ, initialFacts({ watermark: { timeline, lsn } }), snapshot).node?.id
+    expect([at(2, 500n), at(2, 501n), at(3, 900n), at(4, 1n)]).toEqual([
+      'r1',
+      'primary',
+      'r1',
+      'primary',
+    ])
   })
 
   it('prefers the own zone', () => {
@@ -121,6 +162,7 @@ describe('the router', () => {
   it('sends everything to the primary when a balancer fails', () => {
     const balancer = {
       name: 'latency',
+      wantsAway: () => false,
       pick: () => {
         throw new Error('boom')
       },
@@ -146,7 +188,9 @@ describe('the router', () => {
         heldNode: fc.constantFrom(null, 0, 1, -1, 99, Number.NaN),
         pendingBegin: fc.anything(),
         consistency: fc.anything(),
-        watermark: fc.oneof(fc.bigInt(), fc.constant(null), fc.string()),
+        watermark: fc.oneof(fc.record({ timeline: fc.nat(3), lsn: fc.bigInt() }), fc.anything()),
+        reader: fc.anything(),
+        dirtySince: fc.anything(),
         maxLagMs: fc.oneof(fc.double(), fc.constant(null)),
       }),
     )
@@ -176,7 +220,11 @@ describe('the router', () => {
       zone: fc.constantFrom(null, 'a', 'b'),
     })
     const facts = fc.record({
-      watermark: fc.option(fc.bigInt({ min: 0n, max: 1000n })),
+      watermark: fc.option(
+        fc.record({ timeline: fc.constant(1), lsn: fc.bigInt({ min: 0n, max: 1000n }) }),
+      ),
+      reader: fc.integer({ min: -1, max: 7 }),
+      dirtySince: fc.constantFrom(-1, -1, -1, 4),
       maxLagMs: fc.option(fc.nat(20_000)),
     })
     const names = fc.constantFrom(
@@ -199,8 +247,10 @@ describe('the router', () => {
           expect(chosen.readable && chosen.effectiveWeight > 0).toBe(true)
           if (given.maxLagMs === null) expect(chosen.fresh).toBe(true)
           else expect(chosen.lagMs ?? Number.NaN).toBeLessThanOrEqual(given.maxLagMs)
+          expect(given.dirtySince).toBe(-1)
+          if (given.reader >= 0) expect(chosen.index).toBe(given.reader)
           if (given.watermark !== null) {
-            expect((chosen.replayLsn ?? -1n) >= given.watermark).toBe(true)
+            expect((chosen.replayLsn ?? -1n) >= given.watermark.lsn).toBe(true)
           }
         }
       }),

@@ -11,11 +11,14 @@ import { snapshotOf, view } from './fixtures.ts'
 const token = fc.record({
   timeline: fc.integer({ min: 1, max: 0xffffffff }),
   lsn: fc.bigInt({ min: 0n, max: 0xffffffffffffffffn }),
+  systemIdentifier: fc.option(fc.nat().map(String)),
 })
 
 describe('causal tokens', () => {
   it('are written as timeline/LSN and read back', () => {
-    expect(formatCausalToken({ timeline: 2, lsn: 0x16b374d848n })).toBe('2/16/B374D848')
+    expect(formatCausalToken({ timeline: 2, lsn: 0x16b374d848n, systemIdentifier: '73' })).toBe(
+      '2/16/B374D848@73',
+    )
     fc.assert(
       fc.property(token, (given) => {
         expect(parseCausalToken(formatCausalToken(given))).toEqual(given)
@@ -33,6 +36,9 @@ describe('causal tokens', () => {
     '1/2/3/4',
     '1/x/2',
     '01/1/2',
+    '1/1/2@',
+    '1/1/2@x',
+    '1/1/2@123456789012345678901',
     ' 1/1/2',
   ])('are not %j', (text) => {
     expect(parseCausalToken(text)).toBeNull()

@@ -5,18 +5,26 @@ import type { Snapshot } from '../../../src/topology/snapshot.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { spec } from './fake-node.ts'
 
-/** A primary and a replica that answer position questions when the test says so. */
+interface Asked {
+  readonly node: number
+  readonly sql: string
+  readonly answer: (row: (string | null)[]) => void
+}
+
+/** A primary and a replica that answer when the test says so. */
 function setUp() {
-  const asked: { sql: string; answer: (row: (string | null)[]) => void }[] = []
-  const replayed = { lsn: '0/10' }
-  const openProbe: OpenProbe = async (node) => ({
-    query: (sql) => {
-      if (node.index === 1) return Promise.resolve([replayed.lsn])
-      if (sql.includes('pg_db_role_setting')) return Promise.resolve(['false'])
-      return new Promise((resolve) => asked.push({ sql, answer: resolve }))
-    },
-    close: () => {},
-  })
+  const asked: Asked[] = []
+  const lose: (() => void)[] = []
+  const openProbe: OpenProbe = async (node, { onLost }) => {
+    lose[node.index] = onLost
+    return {
+      query: (sql) => {
+        if (sql.includes('pg_db_role_setting')) return Promise.resolve(['false'])
+        return new Promise((answer) => asked.push({ node: node.index, sql, answer }))
+      },
+      close: () => {},
+    }
+  }
   const nodes = [
     { spec: spec(0), index: 0, readable: false },
     { spec: spec(1), index: 1, readable: true },
@@ -27,63 +35,155 @@ function setUp() {
     snapshot: () => snapshot,
     nowMs: () => performance.now(),
   })
-  return { sampler, asked, replayed }
+  const next = async (node: number): Promise<Asked> => {
+    await waitFor('a question', () => asked.some((one) => one.node === node))
+    const at = asked.findIndex((one) => one.node === node)
+    return asked.splice(at, 1)[0] as Asked
+  }
+  return { sampler, snapshot, asked, next, lose }
 }
 
-it('never gives a writer a position that was asked for before its write', async () => {
-  const { sampler, asked } = setUp()
-  const got: string[] = []
-  sampler.afterNow((position) => got.push(`first ${position(false)}`))
-  await waitFor('the first question', () => asked.length === 1)
-  sampler.afterNow((position) => got.push(`second ${position(false)}`))
-  sampler.afterNow((position) => got.push(`third ${position(false)}`))
-  asked[0]?.answer(['0/5', '0/9', 'false'])
-  await waitFor('the second question', () => asked.length === 2)
-  expect(got).toEqual(['first 5'])
-  asked[1]?.answer(['0/7', '0/9', 'false'])
-  await waitFor('all answers', () => got.length === 3)
-  expect(got).toEqual(['first 5', 'second 7', 'third 7'])
+const file = '000000020000000000000003'
+
+it('never covers a write by a position that was asked for before it', async () => {
+  const { sampler, next } = setUp()
+  const { primary } = sampler
+  const first = primary.note()
+  const question = await next(0)
+  const second = primary.note()
+  const third = primary.note()
+  question.answer(['0/5', '0/9', 'false', file])
+  await waitFor('the first answer', () => primary.since(first) !== null)
+  expect(primary.since(first)).toMatchObject({ flushed: 5n, timeline: 2 })
+  expect(primary.since(second)).toBeNull()
+  ;(await next(0)).answer(['0/7', '0/9', 'false', file])
+  await waitFor('the second answer', () => primary.since(second) !== null)
+  expect(primary.since(third)).toMatchObject({ flushed: 7n })
   sampler.stop()
 })
 
 it('gives the insert position where commits may not be flushed', async () => {
-  const { sampler, asked } = setUp()
-  const got: bigint[] = []
-  sampler.afterNow((position) => got.push(position(true)))
-  await waitFor('a question', () => asked.length === 1)
-  asked[0]?.answer(['0/5', '0/9', 'false'])
-  await waitFor('an answer', () => got.length === 1)
-  sampler.afterNow((position) => got.push(position(false)))
-  await waitFor('a question', () => asked.length === 2)
-  asked[1]?.answer(['0/6', '0/a', 'true'])
-  await waitFor('an answer', () => got.length === 2)
-  expect(got).toEqual([9n, 10n])
+  const { sampler, next } = setUp()
+  const { primary } = sampler
+  const epoch = primary.note()
+  ;(await next(0)).answer(['0/5', '0/9', 'false', file])
+  await waitFor('an answer', () => primary.since(epoch) !== null)
+  const sample = primary.since(epoch)
+  if (sample === null) throw new Error('gone')
+  expect(sampler.positionOf(sample, false)).toBe(5n)
+  expect(sampler.positionOf(sample, true)).toBe(9n)
+  // Others see the rows of a session that doesn't wait for the flush before they are flushed.
+  primary.noteAsynchronous()
+  expect(sampler.positionOf(sample, false)).toBe(9n)
+  sampler.stop()
+})
+
+it('asks for a sample soon when a reader is in a hurry, and again when one fails', async () => {
+  const { sampler, next, lose } = setUp()
+  const epoch = sampler.primary.note()
+  const question = await next(0)
+  lose[0]?.()
+  question.answer([])
+  sampler.primary.hurry()
+  ;(await next(0)).answer(['0/6', '0/6', 'false', null])
+  await waitFor('an answer', () => sampler.primary.since(epoch) !== null)
+  // A server that doesn't tell its timeline is on the one that is known.
+  expect(sampler.primary.since(epoch)).toMatchObject({ flushed: 6n, timeline: 1 })
+  sampler.stop()
+})
+
+it('covers what was read on a replica by a position asked for later', async () => {
+  const { sampler, snapshot, next } = setUp()
+  const { replicas } = sampler
+  expect(replicas.note(1)).toBe(-1)
+  await replicas.follow(snapshot)
+  expect(replicas.follows(1)).toBe(true)
+  const first = replicas.note(1)
+  const question = await next(1)
+  const second = replicas.note(1)
+  question.answer(['0/10'])
+  await waitFor('an answer', () => replicas.since(1, first) !== null)
+  expect(replicas.since(1, first)).toBe(0x10n)
+  expect(replicas.since(1, second)).toBeNull()
+  ;(await next(1)).answer(['0/11'])
+  await waitFor('the next answer', () => replicas.since(1, second) !== null)
+  expect(replicas.replayed(1)).toBe(0x11n)
+  sampler.stop()
+})
+
+it('gives no position for what was read from a server that may have been restarted', async () => {
+  const { sampler, snapshot, next, lose } = setUp()
+  const { replicas } = sampler
+  await replicas.follow(snapshot)
+  const { version } = replicas
+  const before = replicas.note(1)
+  const question = await next(1)
+  lose[1]?.()
+  question.answer(['0/20'])
+  expect(replicas.follows(1)).toBe(false)
+  expect(replicas.version).toBeGreaterThan(version)
+  expect(replicas.isLost(1, before)).toBe(true)
+  expect(replicas.note(1)).toBe(-1)
+  await replicas.follow(snapshot)
+  const after = replicas.note(1)
+  expect(replicas.isLost(1, after)).toBe(false)
+  ;(await next(1)).answer(['0/8'])
+  await waitFor('an answer', () => replicas.since(1, after) !== null)
+  expect(replicas.isLost(1, before)).toBe(true)
+  expect(replicas.replayed(1)).toBe(8n)
   sampler.stop()
 })
 
 it('asks replicas for their position as long as somebody waits for one', async () => {
-  const { sampler, replayed } = setUp()
-  expect(sampler.replayed(1)).toBe(0n)
-  sampler.wish(0x20n)
-  await waitFor('a first answer', () => sampler.replayed(1) === 0x10n)
-  replayed.lsn = '0/21'
-  await waitFor('the position wished for', () => sampler.replayed(1) === 0x21n)
+  const { sampler, snapshot, asked, next } = setUp()
+  const { replicas } = sampler
+  await replicas.follow(snapshot)
+  replicas.wish(0x20n)
+  ;(await next(1)).answer(['0/10'])
+  await waitFor('a first answer', () => replicas.replayed(1) === 0x10n)
+  let told = 0
+  sampler.onNext(() => told++)
+  ;(await next(1)).answer(['0/21'])
+  await waitFor('the position wished for', () => replicas.replayed(1) === 0x21n)
+  expect(told).toBe(1)
+  expect(asked).toEqual([])
   sampler.stop()
 })
 
-it('lets writers wait for one another, unless a reader is in a hurry', async () => {
-  const { sampler, asked } = setUp()
-  const got: bigint[] = []
-  sampler.afterNow((position) => got.push(position(false)))
-  await waitFor('a question', () => asked.length === 1)
-  asked[0]?.answer(['0/5', '0/5', 'false'])
-  await waitFor('an answer', () => got.length === 1)
-  sampler.afterNow((position) => got.push(position(false)))
-  sampler.hurry()
-  await waitFor('the next question', () => asked.length === 2)
-  asked[1]?.answer(['0/6', '0/6', 'false'])
-  await waitFor('the next answer', () => got.length === 2)
-  expect(got).toEqual([5n, 6n])
+it('knows the latest moment that a replica certainly has', async () => {
+  const { sampler, snapshot, next } = setUp()
+  const { primary, replicas } = sampler
+  await replicas.follow(snapshot)
+  expect(replicas.caughtUpAtMs(1)).toBe(Number.NEGATIVE_INFINITY)
+  const epoch = primary.note()
+  ;(await next(0)).answer(['0/10', '0/10', 'false', file])
+  await waitFor('a sample', () => primary.since(epoch) !== null)
+  replicas.note(1)
+  ;(await next(1)).answer(['0/f'])
+  await waitFor('a position', () => replicas.replayed(1) === 0xfn)
+  expect(replicas.caughtUpAtMs(1)).toBe(Number.NEGATIVE_INFINITY)
+  replicas.note(1)
+  ;(await next(1)).answer(['0/10'])
+  await waitFor('a position', () => replicas.replayed(1) === 0x10n)
+  expect(replicas.caughtUpAtMs(1)).toBe(primary.since(epoch)?.askedAtMs)
+  sampler.stop()
+})
+
+it('gives no position of a node for what was read from one that had its index before', async () => {
+  const { sampler, snapshot, next } = setUp()
+  const { replicas } = sampler
+  await replicas.follow(snapshot)
+  const late = replicas.note(1)
+  const question = await next(1)
+  sampler.forget(1)
+  question.answer(['0/20'])
+  expect(replicas.isLost(1, late)).toBe(true)
+  await replicas.follow(snapshot)
+  const after = replicas.note(1)
+  ;(await next(1)).answer(['0/8'])
+  await waitFor('a position of the successor', () => replicas.since(1, after) === 8n)
+  expect(replicas.isLost(1, late)).toBe(true)
+  expect(replicas.isLost(1, after)).toBe(false)
   sampler.stop()
 })
 
@@ -102,14 +202,17 @@ it('does not take the position of a node that has left for that of the next one'
     snapshot: () => snapshot,
     nowMs: () => performance.now(),
   })
-  sampler.wish(0x20n)
+  const { replicas } = sampler
+  await replicas.follow(snapshot)
+  replicas.wish(0x20n)
   await waitFor('a question', () => answers.length === 1)
   sampler.forget(1)
-  sampler.wish(0x20n)
+  await replicas.follow(snapshot)
+  replicas.wish(0x20n)
   await waitFor('a question to the next node', () => answers.length === 2)
   answers[0]?.(['0/30'])
   answers[1]?.(['0/10'])
-  await waitFor('the answer of the next node', () => sampler.replayed(1) === 0x10n)
+  await waitFor('the answer of the next node', () => replicas.replayed(1) === 0x10n)
   expect(closed).toBe(1)
   sampler.stop()
 })

@@ -5,35 +5,25 @@ import { noteSequences } from './sequences.ts'
 import type { ClientSession } from './session.ts'
 
 /**
- * After a transaction that may have written, the session's reads stay on the primary until a
- * position asked for later is known, and then go only to replicas that have replayed it
- * (consistency `session`). Errors count as well: a function may have written before it failed …
- * and been rolled back, which costs a read on the primary at most.
+ * What a request has written or seen (consistency `session`): the session's reads go only to
+ * replicas that have it, too. On the primary it counts when the transaction ends; an error counts as
+ * well, as a function may have committed before it failed. `status`: of the transaction behind it.
  */
-export function noteWrite(session: ClientSession, request: Request, status: number): void {
-  if (!request.onReplica && mayHaveWritten(request)) {
-    session.hasWritten = true
-    noteSequences(session, request)
-  }
-  if (request.effects.length > 0 && request.effects.some(isAsynchronousCommit)) {
-    session.isAsynchronous = true
-  }
-  if (!session.hasWritten || status !== txStatus.idle) return
-  session.hasWritten = false
-  followOwnWrites(session)
-}
-
-/** The session's last transaction may be visible at the primary from now on. */
-export function followOwnWrites(session: ClientSession): void {
+export function noteSeen(session: ClientSession, request: Request, status: number): void {
   const { facts, cluster } = session
-  const serial = ++session.writes
-  facts.dirty = true
-  cluster.positionAfterNow((position) => {
-    if (session.isGone || serial !== session.writes) return
-    const lsn = position(session.isAsynchronous)
-    if (facts.watermark === null || lsn > facts.watermark) facts.watermark = lsn
-    facts.dirty = false
-  })
+  if (request.effects.length > 0 && request.effects.some(isAsynchronousCommit)) {
+    cluster.positions.noteAsynchronous(facts)
+  }
+  if (request.onReplica || cluster.isReplica(request.nodeIndex)) {
+    if (facts.consistency === 'session') cluster.positions.noteReplica(facts, request.nodeIndex)
+    return
+  }
+  const { verdict, effects } = request.cls
+  if (verdict !== 'control' || !effects.every(isHarmless)) session.hasTouchedPrimary = true
+  if (mayHaveWritten(request)) noteSequences(session, request)
+  if (!session.hasTouchedPrimary || status !== txStatus.idle) return
+  session.hasTouchedPrimary = false
+  cluster.positions.notePrimary(facts)
 }
 
 /** May the request have written, as far as its class tells? */

@@ -1,0 +1,43 @@
+import type { Request } from './request.ts'
+import { route } from './route-request.ts'
+import type { ClientSession } from './session.ts'
+
+/**
+ * Keeps a request until its route may be another one: a replica has caught up, or the topology has
+ * changed. False: its time is up, or it may not wait at all. `limitMs` counts from the first wait of
+ * this request. `onEnd` is called when it waits no longer, whatever becomes of it.
+ */
+export function waitForRoute(
+  session: ClientSession,
+  request: Request,
+  limitMs: number,
+  onEnd?: () => void,
+): boolean {
+  const { cluster } = session
+  const nowMs = cluster.nowMs()
+  if (session.routeDeadlineMs === null) session.routeDeadlineMs = nowMs + limitMs
+  const leftMs = session.routeDeadlineMs - nowMs
+  if (!(leftMs > 0)) return false
+  session.waiting = request
+  const again = (): void => {
+    forget()
+    session.waiting = null
+    session.forgetWaiter = null
+    if (session.isGone) return
+    route(session, request)
+    session.pump()
+  }
+  const forgetNews = cluster.onNews(again)
+  const timer = setTimeout(again, Math.ceil(leftMs))
+  timer.unref()
+  const forget = (): void => {
+    forgetNews()
+    clearTimeout(timer)
+    onEnd?.()
+  }
+  session.forgetWaiter = () => {
+    forget()
+    session.routeDeadlineMs = null
+  }
+  return true
+}

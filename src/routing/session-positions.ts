@@ -1,0 +1,116 @@
+import type { PositionSampler } from '../topology/position-sampler.ts'
+import type { Snapshot } from '../topology/snapshot.ts'
+import type { SessionFacts } from './requirement.ts'
+import type { Route } from './route.ts'
+import { type CausalToken, laterToken } from './watermark.ts'
+
+/**
+ * What sessions have written and seen (SEMANTICS: consistency `session`). What was done on the
+ * primary is covered by a later position of the primary; what was read on a replica by a later one
+ * of that replica, and until it is known the session stays there. All of it costs the data path two
+ * comparisons of numbers.
+ */
+export class SessionPositions {
+  readonly #sampler: PositionSampler
+  readonly #snapshot: () => Snapshot
+
+  constructor(sampler: PositionSampler, snapshot: () => Snapshot) {
+    this.#sampler = sampler
+    this.#snapshot = snapshot
+  }
+
+  /** The session has written or read on the primary, and its transaction has ended. */
+  notePrimary(facts: SessionFacts): void {
+    facts.dirtySince = this.#sampler.primary.note()
+  }
+
+  /** The session has read on a replica. */
+  noteReplica(facts: SessionFacts, nodeIndex: number): void {
+    // What it saw on another one before has no position: a later one of the primary covers both.
+    const isElsewhere = facts.reader >= 0 && facts.reader !== nodeIndex
+    const epoch = isElsewhere ? -1 : this.#sampler.replicas.note(nodeIndex)
+    if (epoch < 0) {
+      this.#leaveReader(facts)
+      return
+    }
+    facts.reader = nodeIndex
+    facts.readEpoch = epoch
+  }
+
+  /** Somebody commits with synchronous_commit off. */
+  noteAsynchronous(facts: SessionFacts): void {
+    facts.isAsynchronous = true
+    this.#sampler.primary.noteAsynchronous()
+  }
+
+  /** Takes in what is known by now; true when the watermark covers all that the session did. */
+  settle(facts: SessionFacts): boolean {
+    const { primary, replicas } = this.#sampler
+    if (facts.reader >= 0) {
+      const { reader, readEpoch } = facts
+      if (replicas.isLost(reader, readEpoch)) this.#leaveReader(facts)
+      else {
+        const lsn = replicas.since(reader, readEpoch)
+        const { timeline } = this.#snapshot()
+        if (lsn !== null && timeline !== null) {
+          facts.reader = -1
+          raise(facts, { timeline, lsn })
+        }
+      }
+    }
+    if (facts.dirtySince >= 0) {
+      const sample = primary.since(facts.dirtySince)
+      if (sample !== null) {
+        facts.dirtySince = -1
+        const lsn = this.#sampler.positionOf(sample, facts.isAsynchronous)
+        raise(facts, { timeline: sample.timeline, lsn })
+      }
+    }
+    return facts.dirtySince < 0 && facts.reader < 0
+  }
+
+  /** A read was routed: what it lacks is asked for soon. */
+  chase(facts: SessionFacts, route: Route): void {
+    // It could not stay, so what it saw there must be found on the primary.
+    if (facts.reader >= 0 && route.isBehind === true) this.#leaveReader(facts)
+    if (facts.dirtySince >= 0) this.#sampler.primary.hurry()
+    else if (facts.watermark !== null) this.#sampler.replicas.wish(facts.watermark.lsn)
+  }
+
+  /** What the session did last is to get a position soon. */
+  hurry(facts: SessionFacts): void {
+    if (facts.dirtySince >= 0) this.#sampler.primary.hurry()
+    if (facts.reader >= 0) this.#sampler.replicas.hurry()
+  }
+
+  /** Reads ask for replicas of a bounded age: positions are kept fresh. */
+  watch(): void {
+    this.#sampler.primary.note()
+    for (const { index, readable } of this.#snapshot().nodes) {
+      if (readable) this.#sampler.replicas.note(index)
+    }
+  }
+
+  /** Calls back once, when something new is known. The result takes that back. */
+  onNext(callback: () => void): () => void {
+    return this.#sampler.onNext(callback)
+  }
+
+  /** Its reads wait for this token from now on. */
+  raise(facts: SessionFacts, token: CausalToken): void {
+    raise(facts, token)
+  }
+
+  #leaveReader(facts: SessionFacts): void {
+    facts.reader = -1
+    this.notePrimary(facts)
+  }
+}
+
+function raise(facts: SessionFacts, token: CausalToken): void {
+  const { watermark } = facts
+  if (watermark === null) facts.watermark = token
+  else if (token.timeline !== watermark.timeline || token.lsn > watermark.lsn) {
+    facts.watermark = laterToken(watermark, token)
+  }
+}

@@ -1,0 +1,273 @@
+import { type Lsn, parseLsn } from './lsn.ts'
+import type { NodeSpec } from './node.ts'
+import { Pace } from './pace.ts'
+import type { PositionConnections } from './position-connections.ts'
+import type { PrimarySample } from './primary-positions.ts'
+import type { Snapshot } from './snapshot.ts'
+
+export interface ReplicaPositionsOptions {
+  readonly connections: PositionConnections
+  readonly snapshot: () => Snapshot
+  readonly nowMs: () => number
+  /** Time between two samples of a replica that is read from, ms. */
+  readonly everyMs: number
+  /** The same while somebody waits for it to reach a position, ms. */
+  readonly hurriedEveryMs: number
+  /** A sample has come, or a replica was lost or found. */
+  readonly onSample: () => void
+}
+
+/** What is known of one replica's replay. */
+interface Follower {
+  readonly spec: NodeSpec
+  readonly pace: Pace
+  isFollowed: boolean
+  isRunning: boolean
+  isWanted: boolean
+  isHurried: boolean
+  asked: number
+  answered: number
+  /** Reads up to this epoch were of a server that may have been restarted since. */
+  barrier: number
+  lsn: Lsn
+  timeline: number | null
+  askedAtMs: number
+  caughtUpAtMs: number
+}
+
+/** How long after the last wish replicas are still asked for it, ms. */
+const wishHoldsMs = 2_000
+/** Samples of the primary that are kept to tell how old a replica's state is. */
+const keptSamples = 128
+
+const replaySql = 'SELECT pg_catalog.pg_last_wal_replay_lsn()::text'
+
+/**
+ * How far the replicas have replayed, asked for as often as somebody needs it.
+ *
+ * A session that has read from a replica may have seen all that it had replayed by then: a sample
+ * asked for after the read covers it. Until there is one the session stays at that replica, whose
+ * state never goes backwards while it runs. A replica that is restarted after a crash may show an
+ * older state for a while; that the connection of these questions lives tells that it was not.
+ */
+export class ReplicaPositions {
+  readonly #options: ReplicaPositionsOptions
+  readonly #followers: (Follower | undefined)[] = []
+  #samples: PrimarySample[] = []
+  #wish: Lsn = 0n
+  #wishedAtMs = Number.NEGATIVE_INFINITY
+  #isStopped = false
+  /** Epochs of nodes that come later are above those of all that left. */
+  #firstEpoch = 1
+  /** Grows whenever `follows` may answer differently. */
+  version = 0
+
+  constructor(options: ReplicaPositionsOptions) {
+    this.#options = options
+  }
+
+  /** Opens connections to replicas that may be read from. Resolves when each was tried. */
+  async follow(snapshot: Snapshot): Promise<void> {
+    const opening: Promise<void>[] = []
+    for (const node of snapshot.nodes) {
+      const known = this.#followers[node.index]
+      if (known !== undefined && !isSameServer(known.spec, node.spec)) {
+        this.#options.connections.drop(node.index)
+        this.forget(node.index)
+      }
+      if (!node.readable || this.#isStopped) continue
+      const follower = this.#followers[node.index] ?? this.#add(node.spec)
+      if (!follower.isFollowed) opening.push(this.#open(follower))
+    }
+    await Promise.all(opening)
+  }
+
+  follows(nodeIndex: number): boolean {
+    return this.#followers[nodeIndex]?.isFollowed ?? false
+  }
+
+  /** Something was read at the replica: the epoch to ask `since` with; -1 = it is not followed. */
+  note(nodeIndex: number): number {
+    const follower = this.#followers[nodeIndex]
+    if (follower === undefined || !follower.isFollowed) return -1
+    follower.isWanted = true
+    if (!follower.isRunning) void this.#run(follower)
+    return follower.asked
+  }
+
+  /** Somebody waits for the next positions: they are asked for soon, of all replicas. */
+  hurry(): void {
+    for (const follower of this.#followers) {
+      if (follower === undefined || !follower.isFollowed) continue
+      follower.isWanted = true
+      if (!follower.isHurried) {
+        follower.isHurried = true
+        follower.pace.wake()
+      }
+      if (!follower.isRunning) void this.#run(follower)
+    }
+  }
+
+  /** A position that covers what was read at `epoch`, or null: not known yet. */
+  since(nodeIndex: number, epoch: number): Lsn | null {
+    const follower = this.#followers[nodeIndex]
+    if (follower === undefined || follower.answered <= epoch) return null
+    return follower.lsn
+  }
+
+  /** The server was lost after that epoch: what was read there will never get a position. */
+  isLost(nodeIndex: number, epoch: number): boolean {
+    const follower = this.#followers[nodeIndex]
+    return follower === undefined || epoch <= follower.barrier
+  }
+
+  /** Best known replay position on the present timeline, 0 = none. */
+  replayed(nodeIndex: number): Lsn {
+    const follower = this.#followers[nodeIndex]
+    if (follower === undefined || follower.timeline !== this.#options.snapshot().timeline) return 0n
+    return follower.lsn
+  }
+
+  /** Somebody's reads wait for replicas to reach `lsn`. */
+  wish(lsn: Lsn): void {
+    if (lsn > this.#wish) this.#wish = lsn
+    this.#wishedAtMs = this.#options.nowMs()
+    for (const follower of this.#followers) {
+      if (follower === undefined || !follower.isFollowed || follower.lsn >= this.#wish) continue
+      follower.pace.wake()
+      if (!follower.isRunning) void this.#run(follower)
+    }
+  }
+
+  /** The latest moment, monotonic ms, of which the replica certainly has everything. */
+  caughtUpAtMs(nodeIndex: number): number {
+    return this.#followers[nodeIndex]?.caughtUpAtMs ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** Takes in a sample of the primary, for `caughtUpAtMs`. */
+  notePrimary(sample: PrimarySample): void {
+    const last = this.#samples.at(-1)
+    if (last !== undefined && last.timeline !== sample.timeline) this.#samples = []
+    this.#samples.push(sample)
+    if (this.#samples.length > keptSamples) this.#samples.shift()
+  }
+
+  /** The connection to a node has ended. */
+  lost(nodeIndex: number): void {
+    const follower = this.#followers[nodeIndex]
+    if (follower === undefined) return
+    follower.barrier = follower.asked
+    follower.asked++
+    follower.lsn = 0n
+    follower.caughtUpAtMs = Number.NEGATIVE_INFINITY
+    if (!follower.isFollowed) return
+    follower.isFollowed = false
+    this.version++
+    this.#options.onSample()
+  }
+
+  /** The node with this index has left: its epochs and positions are none of its successor's. */
+  forget(nodeIndex: number): void {
+    const follower = this.#followers[nodeIndex]
+    if (follower === undefined) return
+    this.lost(nodeIndex)
+    this.#firstEpoch = Math.max(this.#firstEpoch, follower.asked)
+    this.#followers[nodeIndex] = undefined
+    follower.pace.wake()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    for (const follower of this.#followers) follower?.pace.wake()
+  }
+
+  #add(spec: NodeSpec): Follower {
+    const follower: Follower = {
+      spec,
+      pace: new Pace(this.#options.nowMs),
+      isFollowed: false,
+      isRunning: false,
+      isWanted: false,
+      isHurried: false,
+      asked: this.#firstEpoch,
+      answered: this.#firstEpoch - 1,
+      barrier: this.#firstEpoch - 1,
+      lsn: 0n,
+      timeline: null,
+      askedAtMs: Number.NEGATIVE_INFINITY,
+      caughtUpAtMs: Number.NEGATIVE_INFINITY,
+    }
+    this.#followers[spec.index] = follower
+    return follower
+  }
+
+  async #open(follower: Follower): Promise<void> {
+    const { connections } = this.#options
+    try {
+      await connections.open(follower.spec)
+    } catch {
+      return
+    }
+    if (this.#isStopped || follower.isFollowed || !connections.isOpen(follower.spec.index)) return
+    if (this.#followers[follower.spec.index] !== follower) return
+    follower.isFollowed = true
+    this.version++
+    this.#options.onSample()
+  }
+
+  async #run(follower: Follower): Promise<void> {
+    follower.isRunning = true
+    while (!this.#isStopped && follower.isFollowed && this.#isNeeded(follower)) {
+      await follower.pace.until(() => this.#dueAtMs(follower))
+      if (this.#isStopped || !follower.isFollowed) break
+      follower.isWanted = false
+      follower.isHurried = false
+      const epoch = ++follower.asked
+      follower.askedAtMs = this.#options.nowMs()
+      const { timeline } = this.#options.snapshot()
+      try {
+        const [text] = await this.#options.connections.ask(follower.spec, replaySql)
+        if (follower.barrier < epoch) this.#learn(follower, epoch, timeline, parseLsn(text ?? ''))
+      } catch {
+        // `lost` was called: sessions go to the primary.
+        break
+      }
+    }
+    follower.isRunning = false
+  }
+
+  #learn(follower: Follower, epoch: number, timeline: number | null, lsn: Lsn | null): void {
+    if (lsn === null) return
+    if (follower.timeline !== timeline) follower.lsn = 0n
+    follower.timeline = timeline
+    if (lsn > follower.lsn) follower.lsn = lsn
+    follower.answered = epoch
+    for (let i = this.#samples.length - 1; i >= 0; i--) {
+      const sample = this.#samples[i] as PrimarySample
+      if (sample.flushed > follower.lsn) continue
+      if (sample.askedAtMs > follower.caughtUpAtMs) follower.caughtUpAtMs = sample.askedAtMs
+      break
+    }
+    this.#options.onSample()
+  }
+
+  #isNeeded(follower: Follower): boolean {
+    return follower.isWanted || this.#isWishedFor(follower)
+  }
+
+  #isWishedFor(follower: Follower): boolean {
+    if (follower.lsn >= this.#wish) return false
+    return this.#options.nowMs() - this.#wishedAtMs < wishHoldsMs
+  }
+
+  #dueAtMs(follower: Follower): number {
+    if (this.#isStopped || !follower.isFollowed) return Number.NEGATIVE_INFINITY
+    const { everyMs, hurriedEveryMs } = this.#options
+    const isHurried = follower.isHurried || this.#isWishedFor(follower)
+    return follower.askedAtMs + (isHurried ? hurriedEveryMs : everyMs)
+  }
+}
+
+function isSameServer(a: NodeSpec, b: NodeSpec): boolean {
+  return a.id === b.id && a.host === b.host && a.port === b.port
+}

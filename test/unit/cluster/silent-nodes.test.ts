@@ -1,0 +1,70 @@
+import { afterEach, expect, it } from 'vitest'
+import { newCounters } from '../../../src/client/cluster-access.ts'
+import { SilentNodes } from '../../../src/cluster/silent-nodes.ts'
+import { LoadTable } from '../../../src/routing/load.ts'
+import { snapshotOf, view } from '../routing/fixtures.ts'
+
+let silent: SilentNodes | null = null
+afterEach(() => silent?.stop())
+
+function setUp() {
+  const load = new LoadTable()
+  const counters = newCounters()
+  const left: number[] = []
+  const now = { ms: 10_000 }
+  const probed = { atMs: 9_000 }
+  const nodes = new SilentNodes({
+    load,
+    counters,
+    snapshot: () =>
+      snapshotOf([0, 1, 2].map((index) => view(index, { observedAtMs: probed.atMs }))),
+    nowMs: () => now.ms,
+    readTimeoutMs: 800,
+    onSilent: (index) => left.push(index),
+  })
+  silent = nodes
+  const pass = (ms: number): void => {
+    for (let at = 0; at < ms; at += 100) {
+      now.ms += 100
+      nodes.look()
+    }
+  }
+  return { load, counters, left, probed, now, pass }
+}
+
+it('leaves a replica that owes an answer before the time is up, and only that', () => {
+  const { load, left, pass } = setUp()
+  pass(300)
+  load.start(0)
+  load.start(1)
+  pass(500)
+  expect(left).toEqual([])
+  pass(100)
+  expect(left).toEqual([1])
+})
+
+it('takes any answer, and any probe, for a sign of life', () => {
+  const { load, counters, left, probed, now, pass } = setUp()
+  load.start(1)
+  for (let i = 1; i <= 10; i++) {
+    pass(500)
+    counters.requests[1] = i
+  }
+  for (let i = 0; i < 10; i++) {
+    pass(500)
+    probed.atMs = now.ms
+  }
+  expect(left).toEqual([])
+  pass(800)
+  expect(left).toEqual([1])
+})
+
+it('says nothing of a replica that owes nothing, however long', () => {
+  const { load, left, pass } = setUp()
+  pass(5_000)
+  load.start(2)
+  pass(300)
+  load.finish(2, 1)
+  pass(5_000)
+  expect(left).toEqual([])
+})
