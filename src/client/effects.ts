@@ -295,8 +295,13 @@ function applySet(
     forgetSetting(session, name)
     return
   }
+  // With standard_conforming_strings = off a backslash begins an escape, which is the server's to read.
+  const isEscaped =
+    config === undefined && session.lexMode !== 'standard' && sqlText?.includes('\\') === true
   const value =
-    sqlText === null || isOpaque ? null : byteText(config ?? settingValue(name, sqlText))
+    sqlText === null || isOpaque || isEscaped
+      ? null
+      : byteText(config ?? settingValue(name, sqlText))
   if (name !== '*' && !isTrackableName(name)) session.pins.add(settingPin(name))
   else if (value === null) session.pins.ask(name)
   else trackSetting(session, name, value)

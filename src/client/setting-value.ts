@@ -1,3 +1,5 @@
+import { COLUMN_NAME, RESERVED, TYPE_OR_FUNCTION } from '../sql/keywords.ts'
+
 /**
  * Parameters whose list items PostgreSQL quotes as identifiers when it flattens a SET list
  * (GUC_LIST_QUOTE in guc_tables.c; the set can't grow, pg_dump and we know it by heart).
@@ -50,27 +52,43 @@ function readItem(text: string, from: number): { value: string; end: number } | 
       else if (text[at + 1] === quote) {
         value += quote
         at++
-      } else return { value, end: at + 1 }
+      } else return { value: quote === '"' ? cutName(value) : value, end: at + 1 }
     }
     return null
   }
   const word = /^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?(?![A-Za-z_$])/.exec(text.slice(from))
-  if (word !== null) return { value: word[0].replace(/^\+/, ''), end: from + word[0].length }
+  if (word !== null) return { value: numberText(word[0]), end: from + word[0].length }
   const identifier = /^[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*/.exec(text.slice(from))
   if (identifier === null) return null
   // Unquoted identifiers fold; a string prefix (E'…', U&'…') or a call is not an item.
   const end = from + identifier[0].length
   if (text[end] === "'" || text[end] === '(' || text[end] === '&') return null
-  return { value: foldAscii(identifier[0]), end }
+  return { value: cutName(foldAscii(identifier[0])), end }
 }
 
 function foldAscii(text: string): string {
   return text.replace(/[A-Z]/g, (char) => char.toLowerCase())
 }
 
-/** As `quote_identifier` does, but quoting more than it would is harmless here. */
+/** A number that fits in 32 bits is read as such (`007` is 7); any other stays as it is written. */
+function numberText(text: string): string {
+  const unsigned = text.replace(/^\+/, '')
+  if (!/^-?[0-9]+$/.test(unsigned)) return unsigned
+  const value = Number(unsigned)
+  return Math.abs(value) <= 0x7fffffff ? String(value === 0 ? 0 : value) : unsigned
+}
+
+/** Names are cut after 63 bytes (PostgreSQL: NAMEDATALEN), between two characters. */
+function cutName(name: string): string {
+  const bytes = Buffer.from(name)
+  if (bytes.length <= 63) return name
+  let end = 63
+  while (((bytes[end] as number) & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
+}
+
+/** As `quote_identifier` does: SHOW gives back what was quoted. */
 function quoteIdentifier(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) && name !== 'user'
-    ? name
-    : `"${name.replaceAll('"', '""')}"`
+  const isKeyword = RESERVED.has(name) || TYPE_OR_FUNCTION.has(name) || COLUMN_NAME.has(name)
+  return /^[a-z_][a-z0-9_]*$/.test(name) && !isKeyword ? name : `"${name.replaceAll('"', '""')}"`
 }

@@ -19,6 +19,15 @@ export const TYPE_OR_FUNCTION = words(`
   authorization binary collation concurrently cross current_schema freeze full ilike inner is
   isnull join left like natural notnull outer overlaps right similar tablesample verbose`)
 
+/** Column names that can't be functions or types unless quoted. */
+export const COLUMN_NAME = words(`
+  between bigint bit boolean char character coalesce dec decimal exists extract float greatest
+  grouping inout int integer interval json json_array json_arrayagg json_exists json_object
+  json_objectagg json_query json_scalar json_serialize json_table json_value least merge_action
+  national nchar none normalize nullif numeric out overlay position precision real row setof
+  smallint substring time timestamp treat trim values varchar xmlattributes xmlconcat xmlelement
+  xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`)
+
 /**
  * Words that may stand in front of `(` without calling a function of that name: the special
  * forms of the grammar (they call immutable or stable built-ins) and clauses.

@@ -11,6 +11,15 @@ describe('the value behind SET … TO', () => {
     ['x', '-5', '-5'],
     ['x', '+5', '5'],
     ['x', '1.50', '1.50'],
+    ['x', '007', '7'],
+    ['x', '-007', '-7'],
+    ['x', '-0', '0'],
+    ['x', '+01.50', '01.50'],
+    ['x', '2147483648', '2147483648'],
+    ['x', '-02147483648', '-02147483648'],
+    ['x', `A${'b'.repeat(70)}`, `a${'b'.repeat(62)}`],
+    ['x', `"${'ä'.repeat(40)}"`, 'ä'.repeat(31)],
+    ['x', `'${'b'.repeat(70)}'`, 'b'.repeat(70)],
     ['x', '1e3', '1e3'],
     ['x', "'it''s'", "it's"],
     ['x', '"a""b"', 'a"b'],
@@ -24,6 +33,7 @@ describe('the value behind SET … TO', () => {
     ['search_path', '"$user", public', '"$user", public'],
     ['search_path', '"a""b"', '"a""b"'],
     ['search_path', "''", '""'],
+    ['search_path', '"select", "values", "left", "begin"', '"select", "values", "left", begin'],
     ['client_min_messages', 'warning', 'warning'],
   ])('%s: %s is %s', (name, text, value) => {
     expect(settingValue(name, text)).toBe(value)
