@@ -25,6 +25,7 @@ export class AnswerScript {
   readonly #statements: (PreparedStatement | null)[] = []
   /** Where the entries of `Request.kinds` are. */
   readonly #units: number[] = []
+  #unnamedAt = -1
   /** The entry that comes next. */
   at = 0
   /** The entry of a Query or FunctionCall that ends the segment, or -1. */
@@ -62,9 +63,15 @@ export class AnswerScript {
     return at !== undefined && this.at > at
   }
 
-  /** Has what was sent in front of the client's messages been answered? */
-  get hasBegun(): boolean {
-    return this.at >= (this.#units[0] ?? this.#ops.length)
+  /** Has our own Parse or Close of the unnamed statement been answered, if there is one? */
+  get hasUnnamed(): boolean {
+    return this.at > this.#unnamedAt
+  }
+
+  /** As `push`, for our own Parse or Close of the unnamed statement. */
+  pushUnnamed(): void {
+    this.#unnamedAt = this.#ops.length
+    this.push(scriptOp.swallow, null)
   }
 
   /** Steps over one message of the server; true: it is not for the client. */

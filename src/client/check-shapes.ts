@@ -26,7 +26,8 @@ export function checkShapes(
   connection: ServerConnection,
 ): void {
   request.isShapeChecked = true
-  const unknown = request.needs.filter(
+  const used = request.needs.map(({ statement }) => statement)
+  const unknown = used.filter(
     ({ serverName, shape, isStale }) =>
       (shape !== null || isStale) && !connection.prepared.has(serverName),
   )
@@ -36,7 +37,7 @@ export function checkShapes(
       abandon(session)
       return
     }
-    for (const statement of request.needs) {
+    for (const statement of used) {
       if (!statement.isStale || connection.prepared.has(statement.serverName)) continue
       if (!mayRenew(session, request)) {
         refuseStale(session, request, connection)

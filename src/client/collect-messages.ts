@@ -200,13 +200,18 @@ function need(segment: Request, statement: PreparedStatement): void {
   for (const range of segment.parses) if (range.statement === statement) return
   // SQL PREPARE inside the segment.
   if (segment.steps?.some((step) => step.statement === statement) === true) return
-  if (!segment.needs.includes(statement)) segment.needs.push(statement)
+  for (const known of segment.needs) if (known.statement === statement) return
+  segment.needs.push({ statement, unit: segment.kinds.length, start: segment.size })
 }
 
 function useUnnamed(session: ClientSession, segment: Request): StatementClass {
   if (segment.unnamedSerial === 0) {
     if (segment.earlierUnnamed === null && session.unnamedNames !== null) {
       resolveAgain(session, session.unnamedNames)
+    }
+    if (segment.earlierUnnamed === null) {
+      segment.earlierUnnamedUnit = segment.kinds.length
+      segment.earlierUnnamedStart = segment.size
     }
     segment.earlierUnnamed = session.unnamed
     segment.lacksUnnamed = session.unnamed === null

@@ -33,7 +33,7 @@ export function intern(
   end: number,
   textEnd: number,
 ): PreparedStatement {
-  const key = keyOf(session, 'P', buffer, bodyStart, end)
+  const key = unusedKey(session, keyOf(session, 'P', buffer, bodyStart, end))
   const found = current(session, key)
   if (found !== null) return found
   const body = Buffer.from(buffer.subarray(bodyStart, end))
@@ -51,7 +51,7 @@ export function internPrepare(
   const { spot, bodyFrom } = effect
   const start = isAlone ? 0 : effect.start
   const end = isAlone ? text.length : effect.end
-  const key = keyOf(session, 'Q', text, start, end)
+  const key = unusedKey(session, keyOf(session, 'Q', text, start, end))
   const found = current(session, key)
   if (found !== null) return found
   const body = Buffer.from(text.subarray(start, end))
@@ -69,6 +69,19 @@ function keyOf(
   end: number,
 ): string {
   return `${kind}${lexMode}\0${parseSettings(state)}\0${buffer.toString('latin1', start, end)}`
+}
+
+/**
+ * The same text under another name of the same session is another statement: errors tell its name,
+ * and DEALLOCATE of the one leaves the other.
+ */
+function unusedKey({ scope, statements }: ClientSession, key: string): string {
+  let free = key
+  for (let number = 2; ; number++) {
+    const known = scope.statements.find(free)
+    if (known === undefined || !statements.names(known)) return free
+    free = `${key}\0${number}`
+  }
 }
 
 /**

@@ -230,7 +230,7 @@ function withoutLease(
 
 /** The Query message of the one statement that a segment executes. */
 function textMessage(session: ClientSession, segment: Request): Buffer {
-  const statement = segment.needs[0] ?? segment.parses[0]?.statement
+  const statement = (segment.needs[0] ?? segment.parses[0])?.statement
   const unnamed = session.unnamed
   const usesUnnamed = segment.unnamedSerial !== 0 || segment.earlierUnnamed !== null
   if (usesUnnamed && unnamed !== null) {

@@ -15,7 +15,7 @@ export function stepInSegment(
     if (statement !== null) {
       if (kind === 'prepare') {
         const isKnown =
-          segment.needs.includes(statement) ||
+          segment.needs.some((need) => need.statement === statement) ||
           segment.steps.some((earlier) => earlier.statement === statement)
         if (!isKnown) segment.absent = [...(segment.absent ?? []), statement]
         statements.restore(name, statement)

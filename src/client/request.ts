@@ -27,6 +27,14 @@ export interface ParseRange {
   readonly name: string
 }
 
+/** A named statement that the server connection must have where the segment first uses it. */
+export interface NeededStatement {
+  readonly statement: PreparedStatement
+  /** Index in `Request.kinds` of the message that uses it first, and where that starts in `bytes`. */
+  readonly unit: number
+  readonly start: number
+}
+
 /** What a request tells its session. */
 export interface RequestOwner {
   /** Copies bytes to the client. */
@@ -86,11 +94,14 @@ export class Request implements ReplyReceiver {
   // Extended protocol only.
   /** Message types in `bytes` and Close messages that only the session answers, in order. */
   kinds: number[] = []
-  /** Named statements that must exist on the server before the segment runs. */
-  needs: PreparedStatement[] = []
+  /** Named statements of earlier requests that the segment uses, in the order of first use. */
+  needs: NeededStatement[] = []
   parses: ParseRange[] = []
   /** The unnamed statement of an earlier segment that this one uses. */
   earlierUnnamed: UnnamedStatement | null = null
+  /** Where it is first used: index in `kinds`, and offset in `bytes`. */
+  earlierUnnamedUnit = 0
+  earlierUnnamedStart = 0
   /** It uses one, and the session has none: the server must not have another client's. */
   lacksUnnamed = false
   /** The server connection has it. */
@@ -244,7 +255,7 @@ export class Request implements ReplyReceiver {
   /** After an error: does the server connection have the unnamed statement it is thought to have? */
   get isUnnamedKept(): boolean {
     if (this.unnamedSerial !== 0) return this.isUnnamedConfirmed
-    return this.script === null || this.script.hasBegun
+    return this.script === null || this.script.hasUnnamed
   }
 
   #onError(frame: Buffer): void {

@@ -45,7 +45,7 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
       request.exclude = 0x7fffffff
       break
     case 'same':
-      for (const statement of request.needs) connection.prepared.delete(statement.serverName)
+      for (const { statement } of request.needs) connection.prepared.delete(statement.serverName)
       break
     default:
       verdict satisfies never

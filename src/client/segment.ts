@@ -5,7 +5,7 @@ import { Writer } from '../wire/writer.ts'
 import { AnswerScript, scriptOp } from './answer-script.ts'
 import { expectSteps } from './name-steps.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
-import { type Request, takenName } from './request.ts'
+import { type NeededStatement, type Request, takenName } from './request.ts'
 import { writePreparation } from './write-preparation.ts'
 
 const writer = new Writer(1024)
@@ -22,8 +22,8 @@ export interface UnnamedStatement {
 
 /**
  * Sends what a segment holds and has not been sent. Statements that the server connection lacks are
- * prepared in front, Parse messages of those it has are left out, and the request's script says how
- * the answers are put right. In the common case the bytes go out as they are.
+ * prepared where they are first used, Parse messages of those it has are left out, and the request's
+ * script says how the answers are put right. In the common case the bytes go out as they are.
  *
  * `limit`: most named statements on one server connection; the least recently used are closed.
  *
@@ -39,45 +39,42 @@ export function sendSegment(
   const isFirst = request.sentKinds === 0 && from === 0
   const unnamed = request.earlierUnnamed
   const missing = missingStatements(request, connection)
-  const isDoubtful = missing?.some((statement) => mayBeStale(statement, catalogVersion)) === true
-  if (isDoubtful && !request.isShapeChecked) return false
+  if (missing !== null && !request.isShapeChecked && mayBeStale(missing, catalogVersion)) {
+    return false
+  }
   if (isFirst) connection.expect(request)
   const mustInject =
     unnamed !== null && !request.hasEarlierUnnamed && connection.unnamed !== unnamed.serial
   const mustClear = request.lacksUnnamed && connection.unnamed !== noUnnamed
-  const hasEdits =
-    missing !== null ||
-    mustInject ||
-    mustClear ||
-    request.takenName !== null ||
-    request.queryAt >= 0 ||
-    request.names !== null ||
-    request.parses.length > request.sentParses ||
-    request.kinds.includes(0, request.sentKinds)
-  if (!hasEdits && request.script === null && !request.isFlushed) {
-    connection.send(request.bytes, from, request.size)
-  } else {
+  const isAsIs =
+    missing === null &&
+    !mustInject &&
+    !mustClear &&
+    request.takenName === null &&
+    request.queryAt < 0 &&
+    request.names === null &&
+    request.parses.length === request.sentParses &&
+    request.script === null &&
+    !request.isFlushed &&
+    !request.kinds.includes(0, request.sentKinds)
+  if (isAsIs) connection.send(request.bytes, from, request.size)
+  else {
     const script = startScript(request)
     if (request.absent !== null) closeAbsent(request, connection, request.absent, script)
-    if (missing !== null) prepareMissing(connection, missing, script)
     if (request.takenName !== null && !connection.prepared.has(takenName)) {
       writer.begin(frontend.parse).string(takenName).byte(0).int16(0).end()
       flushWriter(connection)
       connection.prepared.set(takenName, true)
       script.push(scriptOp.swallow, null)
     }
-    evict(request, connection, limit - (request.parses.length - request.sentParses), script)
-    if (mustInject && unnamed !== null) {
-      writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
-      flushWriter(connection)
-      connection.unnamed = unnamed.serial
-      script.push(scriptOp.swallow, null)
-    } else if (mustClear) {
+    const added = request.parses.length - request.sentParses + (missing?.length ?? 0)
+    evict(request, connection, limit - added, script)
+    if (mustClear) {
       connection.send(close('S', ''))
       connection.unnamed = noUnnamed
-      script.push(scriptOp.swallow, null)
+      script.pushUnnamed()
     }
-    sendScripted(request, connection, script)
+    sendScripted(request, connection, script, missing ?? [], mustInject ? unnamed : null)
   }
   if (request.steps !== null) expectSteps(connection, request)
   request.hasEarlierUnnamed = unnamed !== null
@@ -94,19 +91,21 @@ export function sendSegment(
   return true
 }
 
-function mayBeStale({ isStale, shape, shapeVersion }: PreparedStatement, version: number): boolean {
-  return isStale || (shape !== null && shapeVersion !== version)
+function mayBeStale(missing: readonly NeededStatement[], version: number): boolean {
+  return missing.some(({ statement: { isStale, shape, shapeVersion } }) => {
+    return isStale || (shape !== null && shapeVersion !== version)
+  })
 }
 
 function missingStatements(
-  request: Request,
-  connection: ServerConnection,
-): PreparedStatement[] | null {
-  let missing: PreparedStatement[] | null = null
-  for (const statement of request.needs) {
-    if (connection.prepared.has(statement.serverName)) continue
+  { needs }: Request,
+  { prepared }: ServerConnection,
+): NeededStatement[] | null {
+  let missing: NeededStatement[] | null = null
+  for (const need of needs) {
+    if (prepared.has(need.statement.serverName)) continue
     missing ??= []
-    if (!missing.includes(statement)) missing.push(statement)
+    missing.push(need)
   }
   return missing
 }
@@ -121,19 +120,15 @@ function startScript(request: Request): AnswerScript {
 
 function prepareMissing(
   connection: ServerConnection,
-  missing: readonly PreparedStatement[],
+  statement: PreparedStatement,
   script: AnswerScript,
 ): void {
-  for (const statement of missing) {
-    connection.prepared.set(statement.serverName, true)
-    for (let left = writePreparation(writer, statement); left > 0; left--) {
-      script.push(scriptOp.swallow, statement)
-    }
-    if (!hasUnknownShape(statement)) continue
-    flushWriter(connection)
-    askShape(connection, script, statement)
+  connection.prepared.set(statement.serverName, true)
+  for (let left = writePreparation(writer, statement); left > 0; left--) {
+    script.push(scriptOp.swallow, statement)
   }
   flushWriter(connection)
+  if (hasUnknownShape(statement)) askShape(connection, script, statement)
 }
 
 /** Plans keep what they give; what FETCH or EXECUTE gives depends on what they find. */
@@ -179,7 +174,7 @@ function evict(
   if (connection.prepared.size <= limit) return
   for (const name of connection.prepared.keys()) {
     if (connection.prepared.size <= limit) return
-    if (request.needs.some((statement) => statement.serverName === name)) continue
+    if (request.needs.some(({ statement }) => statement.serverName === name)) continue
     if (request.parses.some((range) => range.statement.serverName === name)) continue
     // A shared connection may have this name in a request that is queued: only quiet ones evict.
     if (connection.queue.size > 1) return
@@ -194,26 +189,55 @@ function flushWriter(connection: ServerConnection): void {
   connection.send(bytes)
 }
 
-/** Sends the rest of the segment, leaving out each Parse that the connection has already. */
-function sendScripted(request: Request, connection: ServerConnection, script: AnswerScript): void {
+/**
+ * Sends the rest of the segment, leaving out each Parse that the connection has already and adding
+ * what it lacks in front of the first message that uses it. Not earlier: a Parse takes a snapshot, in
+ * front of which a BEGIN or SET TRANSACTION of the segment may have to come.
+ */
+function sendScripted(
+  request: Request,
+  connection: ServerConnection,
+  script: AnswerScript,
+  missing: readonly NeededStatement[],
+  unnamed: UnnamedStatement | null,
+): void {
   let at = request.sentBytes
   let parse = request.sentParses
+  let lacking = 0
+  let isInjected = unnamed === null
+  const sendUpTo = (end: number): void => {
+    if (end > at) connection.send(request.bytes, at, end)
+    at = Math.max(at, end)
+  }
   for (let unit = request.sentKinds; unit < request.kinds.length; unit++) {
     const kind = request.kinds[unit]
     const range = request.parses[parse]
     const isSettled = unit < request.settledKinds
+    for (let need = missing[lacking]; need !== undefined && need.unit <= unit; ) {
+      // What an earlier part of the segment used has no place in this one.
+      if (need.unit === unit) sendUpTo(need.start)
+      prepareMissing(connection, need.statement, script)
+      need = missing[++lacking]
+    }
+    if (!isInjected && unnamed !== null && request.earlierUnnamedUnit <= unit) {
+      isInjected = true
+      sendUpTo(request.earlierUnnamedStart)
+      writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
+      flushWriter(connection)
+      connection.unnamed = unnamed.serial
+      script.pushUnnamed()
+    }
     if (range !== undefined && range.unit === unit) {
       parse++
       if (connection.prepared.has(range.statement.serverName)) {
-        if (range.start > at) connection.send(request.bytes, at, range.start)
+        sendUpTo(range.start)
         at = range.end
         script.pushUnit(isSettled ? scriptOp.settled : scriptOp.inventParse, null)
       } else {
         connection.prepared.set(range.statement.serverName, true)
         script.pushUnit(isSettled ? scriptOp.swallow : scriptOp.forward, range.statement)
         if (hasUnknownShape(range.statement)) {
-          connection.send(request.bytes, at, range.end)
-          at = range.end
+          sendUpTo(range.end)
           askShape(connection, script, range.statement)
         }
       }
@@ -224,5 +248,5 @@ function sendScripted(request: Request, connection: ServerConnection, script: An
       else script.pushUnit(isInvented ? scriptOp.inventClose : scriptOp.forward, null)
     }
   }
-  if (request.size > at) connection.send(request.bytes, at, request.size)
+  sendUpTo(request.size)
 }

@@ -17,6 +17,7 @@ export function sendOn(
   connection: ServerConnection,
 ): void {
   const isFirst = request.connection === null
+  let isPrepared = false
   if (session.statements.isOwn) bringOwnNames(session, connection)
   if (session.transaction !== null) noteInTransaction(session, session.transaction, request)
   if (isFirst) {
@@ -40,6 +41,11 @@ export function sendOn(
     }
     if (request.begin !== null) {
       connection.unnamed = 0
+      // What is prepared behind a BEGIN takes the transaction's snapshot, and so fixes its modes.
+      if (request.names !== null && request.kind === 'simple' && request.refusal === null) {
+        prepareInFront(request, request.names, connection, statementLimit(session))
+        isPrepared = true
+      }
       for (const message of request.begin.messages) {
         connection.request(message, 0, message.length, new BeginReceiver(connection))
       }
@@ -73,8 +79,9 @@ export function sendOn(
     return
   }
   if (request.kind === 'simple') connection.unnamed = 0
-  if (request.names !== null)
+  if (request.names !== null && !isPrepared) {
     prepareInFront(request, request.names, connection, statementLimit(session))
+  }
   connection.request(request.bytes, 0, request.size, request)
 }
 

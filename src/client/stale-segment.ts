@@ -51,6 +51,7 @@ export function swapInSegment(
   fresh: PreparedStatement,
 ): void {
   const parses = [...request.parses]
+  const needs = [...request.needs]
   for (const { type, start, end } of framesOf(request)) {
     const at = writer.length
     const cursor = new Cursor(request.bytes, start + 5, end)
@@ -72,6 +73,11 @@ export function swapInSegment(
       if (type === frontend.describe) writer.byte(kind)
       writer.string(fresh.serverName).bytes(request.bytes, cursor.at, end).end()
     }
+    for (const [i, need] of needs.entries()) {
+      if (need.start !== start) continue
+      const statement = need.statement === old ? fresh : need.statement
+      request.needs[i] = { statement, unit: need.unit, start: at }
+    }
     const index = parses.findIndex((range) => range.start === start)
     const range = request.parses[index]
     if (range !== undefined) {
@@ -81,5 +87,4 @@ export function swapInSegment(
   }
   request.bytes = writer.take()
   request.size = request.bytes.length
-  request.needs = request.needs.map((statement) => (statement === old ? fresh : statement))
 }

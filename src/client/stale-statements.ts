@@ -21,7 +21,7 @@ export function mayRenew(session: ClientSession, request: Request): boolean {
 }
 
 function usedBy({ names, needs, parses }: Request): readonly PreparedStatement[] {
-  return names?.needs ?? [...needs, ...parses.map(({ statement }) => statement)]
+  return names?.needs ?? [...needs, ...parses].map(({ statement }) => statement)
 }
 
 /**

@@ -8,6 +8,8 @@ const maxDroppedNames = 16
 export class StatementNames {
   readonly #registry: StatementRegistry
   readonly #byName = new Map<string, PreparedStatement>()
+  /** Those of them that are shared with other sessions. */
+  readonly #named = new Set<PreparedStatement>()
   /** Names that the client has given up lately, by the server's. */
   readonly #dropped = new Map<string, string>()
   /** On its server connection the session has its statements under its own names. */
@@ -31,10 +33,16 @@ export class StatementNames {
     return this.#byName.has(name)
   }
 
+  /** Has this shared statement a name here? */
+  names(shared: PreparedStatement): boolean {
+    return this.#named.has(shared)
+  }
+
   /** Gives a statement that was counted as used a name; returns what the session has under it. */
   set(name: string, statement: PreparedStatement): PreparedStatement {
     const named = this.isOwn ? statement.under(name) : statement
     this.#byName.set(name, named)
+    this.#named.add(statement)
     return named
   }
 
@@ -46,6 +54,7 @@ export class StatementNames {
   forget(name: string, statement: PreparedStatement): void {
     if (this.#byName.get(name) !== statement) return
     this.#byName.delete(name)
+    this.#named.delete(statement.shared ?? statement)
     this.#dropped.set(statement.serverName, name)
     if (this.#dropped.size > maxDroppedNames) {
       const [oldest] = this.#dropped.keys()
@@ -61,6 +70,7 @@ export class StatementNames {
     shared.users++
     if (this.#registry.find(shared.key) === undefined && !shared.isStale) this.#registry.add(shared)
     this.#byName.set(name, statement)
+    this.#named.add(shared)
   }
 
   /** Puts another statement in the place of one whose result type has changed. */
@@ -69,6 +79,8 @@ export class StatementNames {
       if (statement !== old) continue
       this.#byName.set(name, fresh)
       fresh.users++
+      this.#named.delete(old)
+      this.#named.add(fresh)
       this.#registry.release(old)
     }
   }
@@ -102,5 +114,6 @@ export class StatementNames {
   releaseAll(): void {
     for (const statement of this.#byName.values()) this.#registry.release(statement)
     this.#byName.clear()
+    this.#named.clear()
   }
 }

@@ -28,6 +28,7 @@ async function lastRoute(query: (text: string) => Promise<unknown>): Promise<str
 describe('a statement of SQL PREPARE', () => {
   it('runs on the replicas if it only reads, and pins nobody', async () => {
     await proxy.with(async (client) => {
+      await client.query("SET pgsplit.consistency = 'eventual'")
       await client.query('PREPARE reads (int) AS SELECT id FROM item WHERE id = $1')
       const nodes = new Set<string>()
       for (let i = 1; i <= 8; i++) {
