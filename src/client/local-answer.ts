@@ -24,11 +24,17 @@ import type { Request } from './request.ts'
 import { describePortal, inventedClose } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
 import { settingValue } from './setting-value.ts'
+import { signalledSession } from './signal-backend.ts'
 import { mergeModes, Transaction } from './transaction.ts'
 
 interface Answer {
   readonly tag?: string
   readonly columns?: readonly string[]
+  /** Of all columns; text when not said. */
+  readonly typeOid?: number
+  /** Are the values binary, as a Bind has asked for? */
+  readonly isBinary?: true
+  readonly parameters?: readonly number[]
   readonly rows?: readonly (readonly string[])[]
   readonly error?: ErrorFacts
 }
@@ -65,6 +71,7 @@ export function answerLocally(
   const decide = (): Answer | null => {
     if (isEmptySegment) return {}
     if (session.isBroken || session.pendingError !== null) return whileBroken(session, cls)
+    if (cls.effects[0]?.kind === 'signal') return signal(session, cls, segment, message)
     if (segment !== null && !isPlainSegment(segment)) return null
     if (cls.parts.length === 0) {
       // A server that has stumbled says so even to an empty text.
@@ -87,6 +94,8 @@ export function answerLocally(
     answer = { error: error.facts('ERROR') }
   }
   if (answer === null) return 'no'
+  // It has ended itself.
+  if (session.isGone) return 'done'
   refreshFacts(session)
   return finish(session, segment, answer)
 }
@@ -104,6 +113,7 @@ function maybeLocal(session: ClientSession, cls: StatementClass): boolean {
     effect.kind === 'explain-route' ||
     ((effect.kind === 'show' || effect.kind === 'set') && isOwnSetting(effect.name)) ||
     effect.kind === 'deallocate' ||
+    effect.kind === 'signal' ||
     (effect.kind === 'discard' && effect.what === 'all')
   )
 }
@@ -134,6 +144,33 @@ export function takeTrouble(session: ClientSession): ErrorFacts {
   const trouble = session.pendingError ?? aborted
   session.pendingError = null
   return trouble
+}
+
+/** pg_cancel_backend() and pg_terminate_backend() of a session of ours. */
+function signal(
+  session: ClientSession,
+  cls: StatementClass,
+  segment: Request | null,
+  message: () => Buffer,
+): Answer | null {
+  const isAlone =
+    segment === null || (segment.binds === 1 && segment.unnamedParses + segment.parses.length <= 1)
+  if (!isAlone || cls.parts.length !== 1 || cls.effects.length !== 1) return null
+  const body = segment === null ? message().subarray(5) : statementBody(session, segment)
+  const signalled = body === null ? null : signalledSession(session, body, segment)
+  if (signalled === null) return null
+  const { target, does, isBound, isBinary } = signalled
+  if (does === 'terminate') target.terminate()
+  else if (target !== session) target.cancel()
+  else return { error: { sqlstate: '57014', message: 'canceling statement due to user request' } }
+  return {
+    columns: [`pg_${does}_backend`],
+    typeOid: 16,
+    rows: [[isBinary ? '\u0001' : 't']],
+    tag: 'SELECT 1',
+    ...(isBinary ? { isBinary } : {}),
+    ...(isBound ? { parameters: [23] } : {}),
+  }
 }
 
 function answerOf(
@@ -248,12 +285,20 @@ function finish(session: ClientSession, segment: Request | null, answer: Answer)
   return 'done'
 }
 
+/** What the Parse of the segment's statement said behind its name. */
+function statementBody({ unnamed }: ClientSession, segment: Request): Buffer | null {
+  if (segment.unnamedSerial !== 0 || segment.earlierUnnamed !== null) {
+    return unnamed === null ? null : unnamed.body.subarray(0, unnamed.bodyBytes)
+  }
+  return (segment.needs[0] ?? segment.parses[0])?.statement.body ?? null
+}
+
 function sayResult(session: ClientSession, answer: Answer): void {
   if (answer.error !== undefined) {
     session.say(errorResponse(answer.error))
     return
   }
-  if (answer.columns !== undefined) session.say(describe(answer.columns))
+  if (answer.columns !== undefined) session.say(describe(answer, answer.columns))
   sayRows(session, answer)
 }
 
@@ -262,8 +307,8 @@ function sayRows(session: ClientSession, answer: Answer): void {
   session.say(answer.tag === undefined ? emptyQueryResponse : commandComplete(answer.tag))
 }
 
-function describe(columns: readonly string[]): Buffer {
-  return rowDescription(columns.map((name) => ({ name, typeOid: 25 })))
+function describe({ typeOid = 25 }: Answer, columns: readonly string[]): Buffer {
+  return rowDescription(columns.map((name) => ({ name, typeOid })))
 }
 
 function saySegment(session: ClientSession, segment: Request, answer: Answer): void {
@@ -276,8 +321,11 @@ function saySegment(session: ClientSession, segment: Request, answer: Answer): v
     else if (kind === frontend.bind) session.say(bindComplete)
     else if (kind === frontend.execute) sayRows(session, answer)
     else {
-      if (kind !== describePortal) session.say(parameterDescription([]))
-      session.say(answer.columns === undefined ? noData : describe(answer.columns))
+      if (kind !== describePortal) session.say(parameterDescription(answer.parameters ?? []))
+      const shape = answer.columns === undefined ? noData : describe(answer, answer.columns)
+      // Of one column; the format of its values comes last.
+      if (kind === describePortal && answer.isBinary) shape.writeInt16BE(1, shape.length - 2)
+      session.say(shape)
     }
   }
 }

@@ -28,6 +28,7 @@ import type { Request, RequestOwner } from './request.ts'
 import { mayHeal, moved } from './rerun-request.ts'
 import { dispatch, goOn } from './route-request.ts'
 import type { UnnamedStatement } from './segment.ts'
+import type { SessionsByProcess } from './signal-backend.ts'
 import { StatementNames } from './statement-names.ts'
 import { takeFrame } from './take-frame.ts'
 import type { DeferredBegin, Transaction } from './transaction.ts'
@@ -53,6 +54,7 @@ export interface SessionSetup {
   readonly startup: SessionState
   readonly facts: SessionFacts
   readonly applicationName: string
+  readonly peers: SessionsByProcess
   readonly onClose: (session: ClientSession) => void
 }
 
@@ -69,6 +71,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   readonly facts: SessionFacts
   readonly applicationName: string
   readonly connectedAtMs: number
+  readonly peers: SessionsByProcess
   /** The process id that the client was given for CancelRequest; 0 before that. */
   processId = 0
   /** Settings from the startup packet: what RESET goes back to. */
@@ -166,6 +169,7 @@ export class ClientSession implements FrameSink, RequestOwner {
     this.link = setup.link
     this.cluster = setup.cluster
     this.scope = setup.scope
+    this.peers = setup.peers
     this.statements = new StatementNames(setup.scope.statements)
     this.#flow = new Flow(setup.link)
     this.facts = setup.facts
@@ -440,14 +444,20 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   /** Tells the client that pgsplit ends, and closes. */
   shutDown(): void {
+    this.#sendAway('terminating connection because pgsplit is shutting down')
+  }
+
+  /** As pg_terminate_backend() ends a server process: its client hears the same. */
+  terminate(): void {
+    this.#sendAway('terminating connection due to administrator command')
+  }
+
+  #sendAway(message: string): void {
     if (this.isGone) return
-    this.say(
-      errorResponse({
-        sqlstate: '57P01',
-        message: 'terminating connection because pgsplit is shutting down',
-        severity: 'FATAL',
-      }),
-    )
+    // Half a row is out: no message can be placed any more.
+    if (this.inFlight[0]?.isMidFrame !== true) {
+      this.say(errorResponse({ sqlstate: '57P01', message, severity: 'FATAL' }))
+    }
     this.link.end()
     this.close()
   }

@@ -2,6 +2,7 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { refreshFacts } from '../client/effects.ts'
 import { applyOwnSetting, isOwnSetting } from '../client/own-settings.ts'
 import { ClientSession } from '../client/session.ts'
+import type { SessionsByProcess } from '../client/signal-backend.ts'
 import type { ClientLogin } from '../client/startup.ts'
 import { PgSplitError } from '../errors.ts'
 import { initialFacts } from '../routing/requirement.ts'
@@ -14,8 +15,11 @@ import { txStatus } from '../wire/message-types.ts'
 import type { Cluster } from './cluster.ts'
 import type { Scope } from './scope.ts'
 
+/** No process of a server has such an id: Linux counts up to 2²² (PID_MAX_LIMIT). */
+const firstProcessId = 0x400000
+
 /** Sessions by the process id and key that they were given for CancelRequest. */
-export class CancelKeys {
+export class CancelKeys implements SessionsByProcess {
   #sessions = new Map<number, { readonly key: Buffer; readonly session: ClientSession }>()
 
   /**
@@ -27,8 +31,8 @@ export class CancelKeys {
     minor: number,
     backendId: number | null,
   ): { processId: number; key: Buffer } {
-    let processId = backendId ?? randomInt(1, 0x7fffffff)
-    while (this.#sessions.has(processId)) processId = randomInt(1, 0x7fffffff)
+    let processId = backendId ?? randomInt(firstProcessId, 0x7fffffff)
+    while (this.#sessions.has(processId)) processId = randomInt(firstProcessId, 0x7fffffff)
     const key = randomBytes(minor >= 2 ? 32 : 4)
     this.#sessions.set(processId, { key, session })
     return { processId, key }
@@ -36,6 +40,10 @@ export class CancelKeys {
 
   remove(processId: number): void {
     this.#sessions.delete(processId)
+  }
+
+  byProcessId(processId: number): ClientSession | null {
+    return this.#sessions.get(processId)?.session ?? null
   }
 
   find(processId: number, key: Buffer): ClientSession | null {
@@ -79,6 +87,7 @@ export async function startSession(
     startup: state,
     facts,
     applicationName: login.applicationName,
+    peers: keys,
     onClose: (closed) => {
       scope.sessions.delete(closed)
       keys.remove(cancelKey.processId)

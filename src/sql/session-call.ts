@@ -43,6 +43,7 @@ export function judgeSessionCall(
     else add(walk, effect)
     return true
   }
+  if (name === 'pg_cancel_backend' || name === 'pg_terminate_backend') add(walk, { kind: 'signal' })
   // Who only asks for it in a condition, as monitoring does, asks about others.
   if (name === 'pg_backend_pid' && isAskedFor(walk)) walk.pin ??= 'asked for pg_backend_pid()'
   if (catalog === null) return false

@@ -107,6 +107,8 @@ export type Effect =
   /** currval() or lastval(); `isOwn`: behind a nextval() of the same function. */
   | { readonly kind: 'sequence-read'; readonly isOwn: boolean }
   | { readonly kind: 'load' }
+  /** Calls pg_cancel_backend() or pg_terminate_backend(). */
+  | { readonly kind: 'signal' }
   /** The catalog may change: CREATE/ALTER/DROP/GRANT/COMMENT/REFRESH/IMPORT …, SELECT INTO too. */
   | { readonly kind: 'ddl' }
   /** It is refused while anybody is connected to that database. */

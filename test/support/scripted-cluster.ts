@@ -240,6 +240,7 @@ export class ScriptedCluster implements ClusterAccess {
       ),
       facts,
       applicationName: 'test',
+      peers: { byProcessId: () => null },
       onClose: (closed) => this.sessions.delete(closed),
     })
     for (const [name, value] of Object.entries(options.settings ?? {})) {
