@@ -1,5 +1,6 @@
 import type { ServerConnection } from '../server/server-connection.ts'
 import { txStatus } from '../wire/message-types.ts'
+import { noteLeft } from './note-seen.ts'
 import { askServer } from './pin-probe.ts'
 import type { ClientSession } from './session.ts'
 
@@ -21,6 +22,7 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
 
 /** Takes the session's connection from it, for good; what becomes of the connection is the caller's. */
 export function detach(session: ClientSession, connection: ServerConnection): void {
+  noteLeft(session)
   session.lease = null
   session.leasePool = null
   session.actual = null

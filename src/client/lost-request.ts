@@ -41,6 +41,8 @@ function answerLost(
   error: Error,
 ): void {
   if (endBySessionTimeout(session, connection)) return
+  // Rows that are out were seen, wherever they came from.
+  if (request.isForwarded) session.cluster.positions.notePrimary(session.facts)
   if (request.isMidFrame) {
     // Half a row is out: no message can be placed any more.
     session.link.end()

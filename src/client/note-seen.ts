@@ -14,8 +14,12 @@ export function noteSeen(session: ClientSession, request: Request, status: numbe
   if (request.effects.length > 0 && request.effects.some(isAsynchronousCommit)) {
     cluster.positions.noteAsynchronous(facts)
   }
-  if (request.onReplica || cluster.isReplica(request.nodeIndex)) {
-    if (facts.consistency === 'session') cluster.positions.noteReplica(facts, request.nodeIndex)
+  const isReplica = cluster.isReplica(request.nodeIndex)
+  if (request.onReplica || isReplica) {
+    if (facts.consistency !== 'session') return
+    if (isReplica) cluster.positions.noteReplica(facts, request.nodeIndex)
+    // Promoted while it ran: it may have shown what no replica has.
+    else cluster.positions.notePrimary(facts)
     return
   }
   const { verdict, effects } = request.cls
@@ -24,6 +28,13 @@ export function noteSeen(session: ClientSession, request: Request, status: numbe
   if (!session.hasTouchedPrimary || status !== txStatus.idle) return
   session.hasTouchedPrimary = false
   cluster.positions.notePrimary(facts)
+}
+
+/** The session's connection goes; what an open transaction has shown of the primary still counts. */
+export function noteLeft(session: ClientSession): void {
+  if (!session.hasTouchedPrimary) return
+  session.hasTouchedPrimary = false
+  session.cluster.positions.notePrimary(session.facts)
 }
 
 /** May the request have written, as far as its class tells? */

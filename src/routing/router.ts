@@ -97,7 +97,12 @@ export class Router {
     exclude: number,
   ): Route {
     if (facts.heldNode !== null) return held(requirement, facts.heldNode, snapshot)
-    if (requirement.target === 'primary') return onPrimary(requirement, snapshot)
+    const isPrimaryOnly = requirement.target === 'primary'
+    if ((isPrimaryOnly || requirement.sees) && isOutdated(facts, snapshot)) {
+      const reason = 'its causal token is of a later promotion than is known of here'
+      return { node: null, target: requirement.target, reason }
+    }
+    if (isPrimaryOnly) return onPrimary(requirement, snapshot)
     let minLsn = NO_WATERMARK
     if (requirement.sees) {
       if (facts.dirtySince >= 0) {
@@ -195,6 +200,14 @@ export class Router {
     if (node === null) return { node, target, reason: `${why}, and there is no primary now` }
     return { node, target, reason: `${requirement.reason}, but ${why}` }
   }
+}
+
+/**
+ * The session was handed what lies behind a promotion that the snapshot knows nothing of: its
+ * primary was replaced. Reads there would miss it, and writes be lost.
+ */
+function isOutdated({ watermark }: SessionFacts, { timeline }: Snapshot): boolean {
+  return watermark !== null && timeline !== null && watermark.timeline > timeline
 }
 
 function onPrimary(requirement: Requirement, snapshot: Snapshot): Route {

@@ -2,7 +2,7 @@ import type { PositionSampler } from '../topology/position-sampler.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
 import type { SessionFacts } from './requirement.ts'
 import type { Route } from './route.ts'
-import { type CausalToken, laterToken } from './watermark.ts'
+import { type CausalToken, jointToken } from './watermark.ts'
 
 /**
  * What sessions have written and seen (SEMANTICS: consistency `session`). What was done on the
@@ -111,6 +111,6 @@ function raise(facts: SessionFacts, token: CausalToken): void {
   const { watermark } = facts
   if (watermark === null) facts.watermark = token
   else if (token.timeline !== watermark.timeline || token.lsn > watermark.lsn) {
-    facts.watermark = laterToken(watermark, token)
+    facts.watermark = jointToken(watermark, token)
   }
 }

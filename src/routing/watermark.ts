@@ -1,4 +1,4 @@
-import { formatLsn, type Lsn, parseLsn } from '../topology/lsn.ts'
+import { compareLsn, formatLsn, type Lsn, parseLsn } from '../topology/lsn.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
 
 /** A position that reads must have reached, with the history that it belongs to. */
@@ -33,16 +33,22 @@ export function formatCausalToken(token: TokenText): string {
   return `${timeline}/${formatLsn(lsn)}${cluster}`
 }
 
-/** The one that promises more: the later timeline, then the later position. */
-export function laterToken(a: CausalToken, b: CausalToken): CausalToken {
-  if (a.timeline !== b.timeline) return a.timeline > b.timeline ? a : b
-  return a.lsn >= b.lsn ? a : b
+/**
+ * A token that promises what both do. A later timeline does not say more by itself: a replica's
+ * position on it may lie before the promotion, and below that of an older token. Where the older one
+ * lies beyond the promotion, this waits for longer than is needed, and never too short.
+ */
+export function jointToken(a: CausalToken, b: CausalToken): CausalToken {
+  return {
+    timeline: Math.max(a.timeline, b.timeline),
+    lsn: compareLsn(a.lsn, b.lsn) > 0 ? a.lsn : b.lsn,
+  }
 }
 
 /**
- * The watermark that the token means on the current history. null = none can be given, only the
- * primary will do: the token lies on a timeline beyond the known one, or beyond the point where
- * the current one certainly left an older one.
+ * The watermark that the token means on the current history. null = none can be given: the token
+ * lies beyond the point where the current timeline certainly left an older one, and only the primary
+ * will do; or on a timeline beyond the known one, and the known primary won't do either.
  */
 export function watermarkOf(token: CausalToken, snapshot: Snapshot): Lsn | null {
   if (snapshot.timeline === null || token.timeline === snapshot.timeline) return token.lsn

@@ -40,7 +40,10 @@ const wishHoldsMs = 2_000
 /** Samples of the primary that are kept to tell how old a replica's state is. */
 const keptSamples = 128
 
-const replaySql = 'SELECT pg_catalog.pg_last_wal_replay_lsn()::text'
+/** One that was promoted meanwhile has more than it replayed. */
+const replaySql = `SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
+  THEN pg_catalog.pg_last_wal_replay_lsn()
+  ELSE pg_catalog.pg_current_wal_insert_lsn() END::text`
 
 /**
  * How far the replicas have replayed, asked for as often as somebody needs it.

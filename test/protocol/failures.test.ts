@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
 import { front } from '../support/scripted-messages.ts'
 import type { Outcome, ScriptedServer } from '../support/scripted-server.ts'
@@ -286,5 +286,41 @@ describe('a cancel request', () => {
     const answers = await Promise.all(clients.map((client) => client.ready()))
     for (const answer of answers) expect(answer).toMatch(/^T · D (r1|primary) · C SELECT 1 · Z I$/)
     await expect.poll(() => cluster.inUse).toBe(0)
+  })
+})
+
+describe('what a session has seen before its node was lost', () => {
+  it('in a transaction on the primary still counts', async () => {
+    const noted = vi.spyOn(cluster.positions, 'notePrimary')
+    cluster.on('SELECT node()', once({ die: true }))
+    const client = cluster.connect()
+    await client.query('BEGIN')
+    expect(await client.query('SELECT rows(1)')).toContain('C SELECT 1 · Z T')
+    expect(noted).not.toHaveBeenCalled()
+    expect(await client.query('SELECT node()')).toBe('E 08006 · Z E')
+    expect(noted).toHaveBeenCalled()
+    await client.query('ROLLBACK')
+  })
+
+  it('in rows of an unfinished answer still counts', async () => {
+    const noted = vi.spyOn(cluster.positions, 'notePrimary')
+    cluster.on('SELECT rows(9)', once({ rows: [['0']], tag: 'SELECT', die: true }))
+    const client = cluster.connect()
+    await client.query('SELECT rows(9)')
+    expect(noted).toHaveBeenCalled()
+  })
+
+  it('on a replica that was promoted meanwhile counts as seen on the primary', async () => {
+    const noted = vi.spyOn(cluster.positions, 'notePrimary')
+    cluster.on('SELECT node()', () => {
+      const [old, ...rest] = cluster.snapshot.nodes
+      const nodes = rest.map((node) => ({ ...node, role: 'primary' as const, readable: false }))
+      cluster.snapshot = { ...cluster.snapshot, nodes: old === undefined ? nodes : [old, ...nodes] }
+      return null
+    })
+    const client = cluster.connect()
+    await client.query("SET pgsplit.consistency = 'session'")
+    expect(await client.query('SELECT node()')).toMatch(/D r[12]/)
+    expect(noted).toHaveBeenCalled()
   })
 })

@@ -126,12 +126,25 @@ describe('the router', () => {
     const snapshot = snapshotOf([view(0), view(1)], { timeline: 3, timelineStartLsn: 500n })
     const at = (timeline: number, lsn: bigint) =>
       router().route(READ, initialFacts({ watermark: { timeline, lsn } }), snapshot).node?.id
-    expect([at(2, 500n), at(2, 501n), at(3, 900n), at(4, 1n)]).toEqual([
-      'r1',
-      'primary',
-      'r1',
-      'primary',
-    ])
+    expect([at(2, 500n), at(2, 501n), at(3, 900n)]).toEqual(['r1', 'primary', 'r1'])
+  })
+
+  it('sends nothing to a primary that a token of a later timeline shows to be replaced', () => {
+    const snapshot = snapshotOf([view(0), view(1)], { timeline: 3, timelineStartLsn: 500n })
+    const given = { watermark: { timeline: 4, lsn: 1n } }
+    for (const facts of [initialFacts(given), initialFacts({ ...given, dirtySince: 1 })]) {
+      for (const cls of [READ, WRITE]) {
+        expect(router().route(cls, facts, snapshot)).toMatchObject({
+          node: null,
+          reason: 'its causal token is of a later promotion than is known of here',
+        })
+      }
+    }
+    // Who doesn't ask for what the token stands for is served.
+    const eventual = initialFacts({ ...given, consistency: 'eventual' })
+    expect(router().route(READ, eventual, snapshot).node?.id).toBe('r1')
+    const known = snapshotOf([view(0), view(1)], { timeline: 4, timelineStartLsn: 500n })
+    expect(router().route(READ, initialFacts(given), known).node?.id).toBe('r1')
   })
 
   it('prefers the own zone', () => {

@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { History, type Register, registers } from '../support/history.ts'
+import { type HistoryRun, HistorySession } from '../support/history-session.ts'
+import { Nemesis } from '../support/nemesis.ts'
+import { startProxyWith, type TestProxy } from '../support/proxy.ts'
+import { seededNumbers } from '../support/seeded-numbers.ts'
+import { TcpRelay } from '../support/tcp-relay.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+/** The full run: `PGSPLIT_HISTORY_OPERATIONS=200000`. Without it every trouble comes once. */
+const operations = Number(process.env.PGSPLIT_HISTORY_OPERATIONS ?? 0)
+const seed = Number(process.env.PGSPLIT_HISTORY_SEED ?? 20261122)
+const longestMs = operations > 0 ? 1_500_000 : 90_000
+const clients = 32
+
+let cluster: EmbeddedCluster
+const proxies: TestProxy[] = []
+const relays: Map<string, TcpRelay>[] = []
+
+beforeAll(async () => {
+  cluster = await startCluster({ database: 'shop' })
+  await cluster.primary.query(
+    `CREATE TABLE reg (k int PRIMARY KEY, v int NOT NULL, id int NOT NULL);
+     CREATE TABLE log (id int, k int, v int);
+     INSERT INTO reg SELECT k, 0, 0 FROM generate_series(0, ${registers - 1}) k`,
+    [],
+    'shop',
+  )
+  await cluster.catchUp()
+  // Whoever is promoted has what was acknowledged: losing it otherwise is PostgreSQL's own matter.
+  const names = cluster.nodes.map(({ name }) => name).join(', ')
+  for (const node of cluster.nodes) {
+    await node.configure({ synchronous_standby_names: `ANY 1 (${names})` })
+  }
+  for (let i = 0; i < 2; i++) proxies.push(await startBehindRelays())
+})
+
+afterAll(async () => {
+  for (const proxy of proxies) await proxy.stop()
+  for (const relay of relays.flatMap((each) => [...each.values()])) relay.stop()
+  await cluster?.stop()
+})
+
+/** An instance of pgsplit that reaches each node through a relay of its own. */
+async function startBehindRelays(): Promise<TestProxy> {
+  const own = new Map<string, TcpRelay>()
+  relays.push(own)
+  for (const { name, port } of cluster.nodes) own.set(name, await TcpRelay.start(port))
+  const entry = ({ name, url, port }: EmbeddedCluster['primary']) => ({
+    url: url.replace(`:${port}/`, `:${own.get(name)?.port}/`),
+    name,
+  })
+  return startProxyWith(cluster, {
+    listen: ['127.0.0.1:0'],
+    log: { level: 'silent' },
+    clusters: {
+      main: {
+        primary: entry(cluster.primary),
+        replicas: cluster.replicas.map(entry),
+        monitor: { database: 'postgres', probeInterval: '200ms', probeTimeout: '500ms' },
+        routing: { slowStart: '0', failTimeout: '1s', readTimeout: '700ms' },
+        pool: { size: 20 },
+      },
+    },
+  })
+}
+
+async function run(
+  consistency: HistoryRun['consistency'],
+  disturb: (going: HistoryRun) => Promise<void>,
+): Promise<HistoryRun> {
+  let isOver = false
+  const current: HistoryRun = {
+    history: new History(),
+    consistency,
+    urls: proxies.map((proxy) => proxy.url()),
+    tokens: [],
+    isOver: () => isOver,
+    refused: new Map(),
+    operations: 0,
+    disconnected: 0,
+    handedOver: 0,
+  }
+  await cluster.primary.query('TRUNCATE log; UPDATE reg SET v = 0, id = 0', [], 'shop')
+  await cluster.catchUp()
+  const sessions = Array.from(
+    { length: clients },
+    (_, i) => new HistorySession(current, seededNumbers(seed + i)),
+  )
+  const working = Promise.all(sessions.map((session) => session.work()))
+  try {
+    await disturb(current)
+  } finally {
+    isOver = true
+    const late = AbortSignal.timeout(30_000)
+    await Promise.race([
+      working,
+      new Promise((_, reject) => {
+        late.onabort = () => {
+          const doing = sessions
+            .map((session) => session.doing)
+            .filter((what) => what !== 'nothing')
+          reject(new Error(`sessions hang: ${doing.join('; ')}`))
+        }
+      }),
+    ])
+  }
+  return current
+}
+
+async function audit({ history }: HistoryRun): Promise<string[]> {
+  await cluster.catchUp()
+  const log = await cluster.primary.query('SELECT k, v, id FROM log', [], 'shop')
+  const reg = await cluster.primary.query('SELECT k, v, id FROM reg', [], 'shop')
+  return history.audit(log as unknown as Register[], reg as unknown as Register[])
+}
+
+/** Of the reads outside transactions, those that replicas answered. */
+function replicaShare(): number {
+  const counters = proxies.flatMap(({ proxy }) => proxy.clusters.map((each) => each.counters))
+  const reads = counters.reduce((sum, each) => sum + each.reads, 0)
+  const onReplicas = counters.flatMap((each) => each.readsReplica)
+  return onReplicas.reduce((sum, count) => sum + (count ?? 0), 0) / reads
+}
+
+function report(
+  { history, refused, ...run }: HistoryRun,
+  since: number,
+  log: readonly string[],
+  faults: readonly string[],
+): void {
+  const seconds = Math.round((performance.now() - since) / 1000)
+  console.log(
+    `history: ${run.operations} operations in ${seconds} s, ${history.reads} reads checked, ` +
+      `${history.count('acknowledged')} writes acknowledged, ${history.count('unknown')} unknown, ` +
+      `${run.handedOver} tokens handed over, ${run.disconnected} disconnected, ` +
+      `${Math.round(100 * replicaShare())} % of proved reads on replicas, ` +
+      `${history.early} early sightings, ${history.violations.length} violations, ${faults.length} faults in the end; ` +
+      `refused: ${JSON.stringify(Object.fromEntries(refused))}; troubles: ${log.length}; seed ${seed}`,
+  )
+  if (history.violations.length > 0) {
+    console.log(log.slice(-20).join('\n'))
+    for (const one of history.violations.slice(0, 20)) console.log(JSON.stringify(one))
+  }
+}
+
+it(
+  'never shows a session less than it wrote, saw or was handed, whatever happens to the nodes',
+  async () => {
+    const since = performance.now()
+    const nemesis = new Nemesis({
+      cluster,
+      relays,
+      random: seededNumbers(seed),
+      mostMs: operations > 0 ? 2_000 : 600,
+    })
+    const isLate = () => performance.now() - since > longestMs
+    const current = await run('session', async (going) => {
+      do await nemesis.pass(() => isLate() || (operations > 0 && going.operations > operations))
+      while (!isLate() && going.operations < operations)
+    })
+    const faults = await audit(current)
+    report(current, since, nemesis.log, faults)
+    expect(current.history.violations.slice(0, 3)).toEqual([])
+    expect(faults.slice(0, 3)).toEqual([])
+    expect(current.operations).toBeGreaterThan(operations)
+    expect(current.disconnected).toBe(0)
+    // Without reads on replicas nothing would be shown.
+    expect(replicaShare()).toBeGreaterThan(0.1)
+  },
+  longestMs + 120_000,
+)
+
+it('finds violations at consistency eventual, where replicas may lag: the check itself works', async () => {
+  const current = await run('eventual', async ({ history }) => {
+    const delay = { recovery_min_apply_delay: '200ms' }
+    const [first] = cluster.replicas
+    await first?.configure(delay)
+    await waitFor('violations', () => history.violations.length > 20)
+    await first?.configure({ recovery_min_apply_delay: '0' })
+  })
+  const kinds = new Set(current.history.violations.map(({ what }) => what.replace(/.*: /, '')))
+  expect(kinds).toContain('older than what its session knew')
+  expect(await audit(current)).toEqual([])
+})
