@@ -18,6 +18,8 @@ export interface BenchOptions {
   /** Contestants that do not take part, by lower-case name. */
   readonly without: ReadonlySet<string>
   readonly pgsplitArguments: readonly string[]
+  /** Another checkout of pgsplit, measured beside this one; null = none. */
+  readonly before: string | null
 }
 
 /** One line of the table. */
@@ -53,6 +55,7 @@ export const usage = `npm run bench -- [options]
   --slow-mb N          megabytes through the slow reader, each way (default 1000)
   --slow-rate N        megabytes per second that it reads (default 100)
   --no-NAME            without one of: ${contestantNames.join(' ')}
+  --before DIR         another checkout of pgsplit, for what a change costs
   --pgsplit-args TEXT  more arguments for pgsplit serve
   --embedded           PostgreSQL from npm, even where /usr/lib/postgresql/15 is
   --write              put the result into test/bench/README.md`
@@ -75,6 +78,7 @@ export function parseBenchOptions(argv: readonly string[]): BenchOptions | 'help
       'no-pgsplit': { type: 'boolean' },
       'no-pgbouncer': { type: 'boolean' },
       'no-pgpool': { type: 'boolean' },
+      before: { type: 'string' },
       'pgsplit-args': { type: 'string', default: '' },
       embedded: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
@@ -96,6 +100,7 @@ export function parseBenchOptions(argv: readonly string[]): BenchOptions | 'help
     slowBytesPerSecond: whole('--slow-rate', values['slow-rate'], 1, 10_000) * 1e6,
     embedded: values.embedded,
     write: values.write,
+    before: values.before ?? null,
     without: new Set(contestantNames.filter((name) => values[`no-${name}`] === true)),
     pgsplitArguments: values['pgsplit-args'].split(/\s+/).filter((word) => word !== ''),
   }

@@ -30,6 +30,8 @@ export interface Arena {
   readonly scratch: Scratch
   /** More arguments for `pgsplit serve`. */
   readonly pgsplitArguments: readonly string[]
+  /** Another checkout of pgsplit; null = none. */
+  readonly before: string | null
 }
 
 export interface Program {

@@ -6,7 +6,7 @@ import type { Arena, Contestant } from './contestant.ts'
 import { startDirect } from './contestants/direct.ts'
 import { startPgBouncer } from './contestants/pgbouncer.ts'
 import { startPgpool } from './contestants/pgpool.ts'
-import { startPgsplit } from './contestants/pgsplit.ts'
+import { startBefore, startPgsplit } from './contestants/pgsplit.ts'
 import { measureIdleClients } from './idle-clients.ts'
 import { fillTables, findPgbench, runPgbench } from './pgbench.ts'
 import * as report from './report.ts'
@@ -21,6 +21,7 @@ import { measureSlowReader } from './slow-reader.ts'
 const starters = [
   { name: 'direct', start: startDirect },
   { name: 'pgsplit', start: startPgsplit },
+  { name: 'before', start: startBefore },
   { name: 'pgbouncer', start: startPgBouncer },
   { name: 'pgpool', start: startPgpool },
 ] as const
@@ -44,7 +45,12 @@ async function bench(options: BenchOptions, pgbench: string): Promise<void> {
   try {
     progress(`filling the tables, scale ${options.scale}`)
     await fillTables(pgbench, cluster, options.scale)
-    const arena = { cluster, scratch, pgsplitArguments: options.pgsplitArguments }
+    const arena = {
+      cluster,
+      scratch,
+      pgsplitArguments: options.pgsplitArguments,
+      before: options.before,
+    }
     contestants.push(...(await startContestants(arena, options)))
 
     // Memory first: under load the heap of a garbage-collected proxy grows, and gives back later.
@@ -86,7 +92,7 @@ async function bench(options: BenchOptions, pgbench: string): Promise<void> {
 async function startContestants(arena: Arena, options: BenchOptions): Promise<Contestant[]> {
   const contestants: Contestant[] = []
   for (const { name, start } of starters) {
-    if (options.without.has(name)) continue
+    if (options.without.has(name) || (name === 'before' && options.before === null)) continue
     const contestant = await start(arena)
     if (contestant === null) say(`${name}: not here, left out`)
     else contestants.push(contestant)

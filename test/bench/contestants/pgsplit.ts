@@ -1,19 +1,28 @@
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import packageJson from '../../../package.json' with { type: 'json' }
 import { freePort } from '../../../src/embedded/free-port.ts'
 import { type Arena, type Contestant, startProgram } from '../contestant.ts'
 
-const cli = fileURLToPath(new URL('../../../src/cli.ts', import.meta.url))
+/** pgsplit in a process of its own, with everything on. */
+export function startPgsplit(arena: Arena): Promise<Contestant | null> {
+  return start(arena, fileURLToPath(new URL('../../../', import.meta.url)), 'pgsplit')
+}
 
-/** pgsplit in a process of its own, with everything on; null while there is no command line. */
-export async function startPgsplit(arena: Arena): Promise<Contestant | null> {
+/** The same from another checkout; null when none was asked for. */
+export async function startBefore(arena: Arena): Promise<Contestant | null> {
+  return arena.before === null ? null : start(arena, arena.before, 'before')
+}
+
+async function start(arena: Arena, root: string, name: string): Promise<Contestant | null> {
+  const cli = join(root, 'src/cli.ts')
   if (!existsSync(cli)) return null
   const { cluster, pgsplitArguments } = arena
   const port = await freePort()
   const program = await startProgram(
     arena,
-    'pgsplit',
+    name,
     [
       process.execPath,
       cli,
@@ -36,8 +45,8 @@ export async function startPgsplit(arena: Arena): Promise<Contestant | null> {
   const more = pgsplitArguments.length === 0 ? '' : `, ${pgsplitArguments.join(' ')}`
   return {
     ...program,
-    name: 'pgsplit',
-    version: `pgsplit ${packageJson.version} on Node.js ${process.versions.node}`,
+    name,
+    version: `${name === 'pgsplit' ? '' : `${name}: `}pgsplit ${packageJson.version} on Node.js ${process.versions.node}`,
     port,
     setup: `defaults, primary and ${cluster.replicas.length} replicas${more}`,
     maxClients: 2000,
