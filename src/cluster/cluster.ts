@@ -31,6 +31,7 @@ import { DefaultsChange } from './defaults-change.ts'
 import { Departures } from './departures.ts'
 import { Members, specOf } from './members.ts'
 import { Membership } from './membership.ts'
+import { positionOpener } from './open-positions.ts'
 import { probeOpener } from './open-probe.ts'
 import { openServer } from './open-server.ts'
 import { Scope } from './scope.ts'
@@ -80,7 +81,8 @@ export class Cluster implements ClusterAccess {
     }
     this.members = new Members(config)
     const { routing } = config
-    const openProbe = probeOpener((index) => this.members.at(index))
+    const nodeOf = (index: number) => this.members.at(index)
+    const openProbe = probeOpener(nodeOf)
     this.monitor = new Monitor({
       nodes: this.members.all.map(specOf),
       isOpen: config.discovery !== null,
@@ -105,7 +107,7 @@ export class Cluster implements ClusterAccess {
       },
     })
     this.#sampler = new PositionSampler({
-      openProbe,
+      openProbe: positionOpener(nodeOf, () => this.nowMs()),
       snapshot: () => this.monitor.snapshot,
       nowMs: () => this.nowMs(),
       news: this.#news,

@@ -16,7 +16,7 @@ export interface PositionSamplerOptions {
   readonly primaryEveryMs?: number
   /** Time between two samples of a replica that somebody waits for, ms. Default 2. */
   readonly hurriedReplicaEveryMs?: number
-  /** The same while it is only read from, ms. Default 20. */
+  /** The same while it is only read from, ms. Default 100. */
   readonly replicaEveryMs?: number
   /** A sample that takes longer is given up, ms. Default 1000. */
   readonly timeoutMs?: number
@@ -46,7 +46,7 @@ export class PositionSampler {
     const shared = { connections: this.#connections, snapshot, nowMs }
     this.replicas = new ReplicaPositions({
       ...shared,
-      everyMs: options.replicaEveryMs ?? 20,
+      everyMs: options.replicaEveryMs ?? 100,
       hurriedEveryMs: options.hurriedReplicaEveryMs ?? 2,
       onSample: () => this.#news.tell(),
     })

@@ -11,10 +11,10 @@ function within(least: number): number {
 }
 
 /** Most turns that a node gets back, or pays back, when it is as free as the others again. */
-const mostTurns = 64
+const mostTurns = 256
 
 /** A node that had so many turns more than its share should lose a session. */
-const turnsTooMany = 24
+const turnsTooMany = 16
 
 /**
  * Fewest requests in flight per weight. Ties rotate smoothly by weight, as nginx does it: every

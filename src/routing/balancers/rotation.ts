@@ -2,7 +2,7 @@ import { MAX_NODES, type NodeView } from '../../topology/node.ts'
 import { firstOf } from './balancer.ts'
 
 /** Most turns that a node is ahead or behind when it took some that nobody gave it. */
-const mostTurns = 64
+const mostTurns = 256
 
 /**
  * Smooth weighted rotation, as nginx does it: every candidate gains its weight, the richest is
