@@ -77,6 +77,8 @@ export class CatalogWatch {
   #sets: CatalogSets | null = null
   #published: CatalogSets | null = null
   #wake: (() => void) | null = null
+  /** Ends the wait for a connection or an answer. */
+  #interrupt: ((error: Error) => void) | null = null
   #failures = 0
 
   constructor(options: CatalogWatchOptions) {
@@ -102,7 +104,7 @@ export class CatalogWatch {
   async stop(): Promise<void> {
     this.#stopping = true
     this.#wake?.()
-    this.#drop()
+    this.leave()
     await this.#running
     this.#running = null
   }
@@ -119,9 +121,13 @@ export class CatalogWatch {
     this.#wake?.()
   }
 
-  /** Closes the connection between two looks; the next one opens it again. */
+  /**
+   * Closes the connection, also one that is being opened or asked; the next look opens another, by
+   * then maybe to another primary.
+   */
   leave(): void {
     this.#drop()
+    this.#interrupt?.(new LeftError('the connection was given up'))
   }
 
   async #run(): Promise<void> {
@@ -131,9 +137,11 @@ export class CatalogWatch {
         await this.#round()
         this.#failures = 0
       } catch (error) {
-        this.#failures++
         this.#drop()
-        if (!this.#stopping) this.#onError(asError(error))
+        if (!(error instanceof LeftError)) {
+          this.#failures++
+          if (!this.#stopping) this.#onError(asError(error))
+        }
       }
       if (this.#stopping) break
       if (this.#pending && this.#failures === 0) {
@@ -210,6 +218,7 @@ export class CatalogWatch {
   async #bounded<T>(promise: Promise<T>, what: string): Promise<T> {
     let handle: unknown
     const deadline = new Promise<never>((_resolve, reject) => {
+      this.#interrupt = reject
       handle = this.#timers.setTimeout(
         () => reject(new Error(`${what} did not come within ${this.#timeoutMs} ms`)),
         this.#timeoutMs,
@@ -218,6 +227,7 @@ export class CatalogWatch {
     try {
       return await Promise.race([promise, deadline])
     } finally {
+      this.#interrupt = null
       this.#timers.clearTimeout(handle)
       // The loser must not end the process as an unhandled rejection.
       promise.catch(() => undefined)
@@ -241,6 +251,9 @@ export class CatalogWatch {
     })
   }
 }
+
+/** No failure: the connection was given up on purpose. */
+class LeftError extends Error {}
 
 function endQuietly(connection: CatalogConnection): void {
   connection.end().catch(() => undefined)

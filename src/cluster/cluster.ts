@@ -31,7 +31,6 @@ import { DefaultsChange } from './defaults-change.ts'
 import { Departures } from './departures.ts'
 import { Members, specOf } from './members.ts'
 import { Membership } from './membership.ts'
-import { positionOpener } from './open-positions.ts'
 import { probeOpener } from './open-probe.ts'
 import { openServer } from './open-server.ts'
 import { Scope } from './scope.ts'
@@ -81,8 +80,7 @@ export class Cluster implements ClusterAccess {
     }
     this.members = new Members(config)
     const { routing } = config
-    const nodeOf = (index: number) => this.members.at(index)
-    const openProbe = probeOpener(nodeOf)
+    const openProbe = probeOpener((index) => this.members.at(index))
     this.monitor = new Monitor({
       nodes: this.members.all.map(specOf),
       isOpen: config.discovery !== null,
@@ -107,7 +105,7 @@ export class Cluster implements ClusterAccess {
       },
     })
     this.#sampler = new PositionSampler({
-      openProbe: positionOpener(nodeOf, () => this.nowMs()),
+      openProbe,
       snapshot: () => this.monitor.snapshot,
       nowMs: () => this.nowMs(),
       news: this.#news,
@@ -332,7 +330,10 @@ export class Cluster implements ClusterAccess {
     }
   }
 
-  /** Another primary was elected: who waits for an answer of the old one would wait for good. */
+  /**
+   * Another primary was elected: who waits for an answer of the old one would wait for good, and an
+   * old one that still lives must not be asked for its catalog.
+   */
   #leaveOldPrimary({ primary }: Snapshot): void {
     if (primary === null || primary.index === this.#lastPrimary) return
     const old = this.#lastPrimary
@@ -340,6 +341,7 @@ export class Cluster implements ClusterAccess {
     if (old === null) return
     const error = new Error(`${primary.id} has taken over as the primary`)
     for (const scope of this.scopes.values()) scope.leave(old, error)
+    for (const catalog of this.#catalogs.values()) catalog.leave()
   }
 
   #prune(): void {

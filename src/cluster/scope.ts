@@ -167,8 +167,11 @@ export class Scope implements SessionScope, ServerConnectionEvents {
   leave(nodeIndex: number, error: Error): void {
     const pool = this.pools.get(nodeIndex)
     if (pool === undefined) return
-    for (const connection of [...pool.connections]) connection.destroy(error)
+    // Waiters first: for each connection that goes another one would be opened for them. What is
+    // being opened now is not used either.
+    pool.recycle()
     pool.failWaiters(error)
+    for (const connection of [...pool.connections]) connection.destroy(error)
   }
 
   /** The node leaves: no connection there is kept beyond its present use. */

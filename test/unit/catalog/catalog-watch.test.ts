@@ -124,6 +124,44 @@ describe('the catalog watch', () => {
     expect(primary.ended).toBe(1)
   })
 
+  it('gives up a connection that hangs when the primary changes, and asks the new one', async () => {
+    const { primary, timers, given, errors, watch } = watching()
+    watch.start()
+    await settled()
+    primary.hang = true
+    timers.fire(POLL)
+    await settled()
+    primary.hang = false
+    primary.volatility = 'v'
+    primary.state = 'two'
+    watch.leave()
+    await settled()
+    expect([primary.opened, primary.ended]).toEqual([1, 1])
+    timers.fire(POLL)
+    await settled()
+    expect([primary.opened, given.length, errors]).toEqual([2, 2, []])
+    await watch.stop()
+  })
+
+  it('does not use a connection that was being opened when the primary changed', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const old = new FakePrimary()
+    const opens = [() => promise.then(old.open)]
+    const { primary, timers, errors, watch } = watching({
+      open: () => (opens.shift() ?? primary.open)(),
+    })
+    watch.start()
+    await settled()
+    watch.leave()
+    resolve()
+    await settled()
+    timers.fire(POLL)
+    await settled()
+    expect([old.opened, old.ended, old.probes]).toEqual([1, 1, 0])
+    expect([primary.opened, primary.probes, errors]).toEqual([1, 1, []])
+    await watch.stop()
+  })
+
   it('tells when the defaults of sessions change, and not when it has to connect anew', async () => {
     let changes = 0
     const { primary, timers, watch } = watching({ onDefaults: () => changes++ })
