@@ -37,7 +37,7 @@ export function takeFrame(
     case frontend.execute:
     case frontend.close:
       if (session.isSkipping) return true
-      if (session.segment === null && !mayStart(session)) return false
+      if (session.segment === null ? !mayStart(session) : isChoked(session)) return false
       return collect(session, type, buffer, start, end)
     case frontend.sync:
       return handleSync(session, buffer, start, end)
@@ -83,6 +83,19 @@ function mayStart(session: ClientSession): boolean {
   if (!session.lease.link.hasBacklog(highWaterBytes)) return true
   session.waitForServer(session.lease)
   return false
+}
+
+/**
+ * More of a segment that is on its way already: its server, or its own client, reads too slowly.
+ * What is collected of it before counts by itself (`maxCollectedBytes`).
+ */
+function isChoked(session: ClientSession): boolean {
+  const connection = session.segment?.connection ?? null
+  if (connection === null) return false
+  if (session.link.hasBacklog(highWaterBytes)) return true
+  if (!connection.link.hasBacklog(highWaterBytes)) return false
+  session.waitForServer(connection)
+  return true
 }
 
 /** May a message of this type be begun with, whose end has not come? */

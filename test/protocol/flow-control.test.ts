@@ -159,6 +159,28 @@ describe('a server that does not read', () => {
     expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
   })
 
+  it('stops a client that pipelines without a Sync', async () => {
+    const client = cluster.connect()
+    await client.query('BEGIN; INSERT INTO items VALUES (1)')
+    const server = cluster.server('primary')
+    client.send(front.parse('', 'INSERT INTO items VALUES ($1)'), front.flush)
+    await client.last('1')
+    server.duplex.pause()
+    const value = 'x'.repeat(20_000)
+    const count = 400
+    for (let i = 0; i < count; i++) client.send(front.bind('', '', [value]), front.execute(''))
+    const [connection] = cluster.connections
+    // A segment is collected up to a megabyte before it goes on, and then what was read by then.
+    for (let i = 0; i < 400; i++) {
+      await turn()
+      expect(connection?.link.pendingBytes).toBeLessThan(4 * boundBytes)
+    }
+    server.duplex.resume()
+    client.send(front.sync)
+    await client.ready()
+    expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
+  })
+
   it('and is lost while its client waits lets the client go on', async () => {
     const client = cluster.connect()
     await client.send(front.query('COPY items FROM STDIN')).last('G')
