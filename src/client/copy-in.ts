@@ -1,3 +1,4 @@
+import { ProtocolError } from '../errors.ts'
 import { frontend } from '../wire/message-types.ts'
 import { flushSegment, reopen } from './extended.ts'
 import { highWaterBytes } from './flow.ts'
@@ -12,6 +13,8 @@ export class CopyIn {
   readonly #session: ClientSession
   /** The server has asked for data and has not been told of its end. */
   isActive = false
+  /** The client has sent something else in between. */
+  isRefused = false
   /** CopyDone and CopyFail messages that were sent before their CopyInResponse came. */
   #earlyEnds = 0
   /** The segment of such a COPY had its Sync in front of the data, where COPY IN swallows it. */
@@ -63,6 +66,25 @@ export class CopyIn {
     this.#earlyEnds++
     const request = this.#session.inFlight.find(copiesIn)
     if (request?.isComplete === true && request.endsWithSync) this.#isSyncSwallowed = true
+  }
+
+  /**
+   * A message that has no place in a COPY. The server says so at its first byte, and ends the
+   * connection: the client hears it from there. False: nothing behind it is taken.
+   */
+  refuse(type: number): false {
+    const { lease } = this.#session
+    if (lease === null || !this.isActive) {
+      // The server has refused the COPY by itself meanwhile, and waits for the rest of a message.
+      const hex = type.toString(16).toUpperCase().padStart(2, '0')
+      throw new ProtocolError(`unexpected message type 0x${hex} during COPY from stdin`)
+    }
+    if (!this.isRefused) {
+      this.isRefused = true
+      lease.dirty ??= 'a message came in the middle of a COPY'
+      lease.send(Buffer.of(type))
+    }
+    return false
   }
 
   /** CopyInResponse has come. */

@@ -39,8 +39,9 @@ function answerLost(
   request: Request,
   connection: ServerConnection,
   error: Error,
+  pinReason: string | null,
 ): void {
-  if (endBySessionTimeout(session, connection)) return
+  if (endByOwnFault(session, connection)) return
   // Rows that are out were seen, wherever they came from.
   if (request.isForwarded) session.cluster.positions.notePrimary(session.facts)
   if (request.isMidFrame) {
@@ -67,11 +68,14 @@ function answerLost(
   }
 }
 
-/** 25P03, 25P04, 57P05: timeouts that end the client's own session, and are said to it. */
-function endBySessionTimeout(session: ClientSession, connection: ServerConnection): boolean {
+/**
+ * 25P03, 25P04, 57P05: timeouts that end the client's own session, and are said to it; and what it
+ * hears when it has broken the protocol itself.
+ */
+function endByOwnFault(session: ClientSession, connection: ServerConnection): boolean {
   const { fatal, lastWord } = connection
   if (session.isGone || fatal === null || lastWord === null) return false
-  if (!/^(25P0[34]|57P05)$/.test(fatal.sqlstate)) return false
+  if (!session.copyIn.isRefused && !/^(25P0[34]|57P05)$/.test(fatal.sqlstate)) return false
   session.say(lastWord)
   session.link.end()
   session.close()
@@ -110,7 +114,7 @@ function lossOf(
 /** The server connection of an open transaction or a pin went while nothing ran on it. */
 export function loseLease(session: ClientSession, connection: ServerConnection): void {
   if (session.lease !== connection) return
-  if (endBySessionTimeout(session, connection)) return
+  if (endByOwnFault(session, connection)) return
   detach(session, connection)
   const { pinReason, transaction } = session
   if (session.isGone || (transaction === null && pinReason === null)) return

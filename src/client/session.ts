@@ -209,7 +209,8 @@ export class ClientSession implements FrameSink, RequestOwner {
   isWhole(type: number, frameBytes: number): boolean {
     if (type === frontend.copyData) return frameBytes <= maxCopyFrameBytes
     // Not only when it is complete: a second StartupMessage looks like a long frame of type 0.
-    if (!requestTypes.has(type)) throw new ProtocolError(`invalid frontend message type ${type}`)
+    if (!requestTypes.has(type) && !this.copyIn.isActive)
+      throw new ProtocolError(`invalid frontend message type ${type}`)
     const { maxRequestBytes } = this.cluster.limits
     if (type === frontend.bind && frameBytes > longBindBytes) return false
     if (frameBytes <= maxRequestBytes) return true

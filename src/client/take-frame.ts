@@ -25,9 +25,8 @@ export function takeFrame(
   start: number,
   end: number,
 ): boolean {
-  if (session.copyIn.isActive && !copyTypes.has(type)) {
-    throw new ProtocolError(`unexpected message type ${type} during COPY FROM STDIN`)
-  }
+  const { copyIn } = session
+  if ((copyIn.isActive || copyIn.isRefused) && !copyTypes.has(type)) return copyIn.refuse(type)
   switch (type) {
     case frontend.query:
       return session.isSkipping || (mayEnd(session) && handleQuery(session, buffer, start, end))

@@ -120,7 +120,7 @@ export class Scope implements SessionScope, ServerConnectionEvents {
 
   onLost(connection: ServerConnection, error: Error, fatal: ErrorFields | null): void {
     this.pools.get(connection.nodeIndex)?.remove(connection)
-    const isTimeout = fatal !== null && /^(57P05|25P03|57014)/.test(fatal.sqlstate)
+    const isOfClient = fatal !== null && /^(57P05|25P0[34]|57014|08P01)/.test(fatal.sqlstate)
     this.#options.log.info(
       {
         event: 'server_lost',
@@ -131,7 +131,7 @@ export class Scope implements SessionScope, ServerConnectionEvents {
       },
       'server connection lost',
     )
-    if (isTimeout) return
+    if (isOfClient) return
     // pg_terminate_backend says 57P01, too: the probe tells whether the node is really going.
     if (fatal !== null && /^57P0[23]$/.test(fatal.sqlstate)) {
       this.#options.cluster.reportFailure(connection.nodeIndex, 'shutdown', fatal.message)

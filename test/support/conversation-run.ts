@@ -18,6 +18,10 @@ export async function hold(talk: Conversation, login: RawLogin): Promise<Transcr
       client.send(...frames)
       for (let left = count; left > 0; left--) note(index, await client.until(until))
     }
+    if (talk.endsItself === true) {
+      for (const [index, client] of clients.entries()) note(index, await client.rest())
+      return heard
+    }
     // Nothing more may come behind this, nor be missing in front of it.
     for (const [index, client] of clients.entries()) note(index, await client.query(endMark))
   } catch (error) {

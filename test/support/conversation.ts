@@ -17,6 +17,8 @@ export interface ConversationOptions {
   readonly masks?: readonly RegExp[]
   /** RowDescriptions of tables made in the conversation: their OIDs vary. */
   readonly hasNewTables?: boolean
+  /** The server closes the connection behind the last turn; what it says until then is heard. */
+  readonly endsItself?: boolean
   /** Parameters of the startup packet. */
   readonly parameters?: Readonly<Record<string, string>>
 }

@@ -129,6 +129,14 @@ export class RawClient {
     while (!this.isClosed) await this.#next(10_000)
   }
 
+  /** All that comes until the server closes the connection. */
+  async rest(timeoutMs = 5_000): Promise<RawMessage[]> {
+    const deadline = performance.now() + timeoutMs
+    while (!this.isClosed && performance.now() < deadline) await this.#next(timeoutMs)
+    if (!this.isClosed) throw new Error(`not closed in ${timeoutMs} ms; heard "${this.types}"`)
+    return this.#messages.splice(0)
+  }
+
   /** Says nothing more, and reads on. */
   halfClose(): void {
     this.#link.end()

@@ -1,5 +1,6 @@
 import type { Conversation } from '../../../support/conversation.ts'
 import { copyTalks } from './copy.ts'
+import { crossingTalks } from './crossings.ts'
 import { extendedTalks } from './extended.ts'
 import { pipelineTalks } from './pipelines.ts'
 import { preparedTalks } from './prepared.ts'
@@ -17,4 +18,5 @@ export const allTalks: readonly Conversation[] = [
   ...transactionTalks,
   ...sessionTalks,
   ...preparedTalks,
+  ...crossingTalks,
 ]
