@@ -54,7 +54,9 @@ export class SessionPositions {
         const { timeline } = this.#snapshot()
         if (lsn !== null && timeline !== null) {
           facts.reader = -1
-          raise(facts, { timeline, lsn })
+          // It may follow a promotion that is not known here yet.
+          const own = replicas.timelineOf(reader) ?? 0
+          raise(facts, { timeline: Math.max(timeline, own), lsn })
         }
       }
     }

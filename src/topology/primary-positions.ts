@@ -178,6 +178,6 @@ export class PrimaryPositions {
 }
 
 /** The first eight hexadecimal digits of a WAL file's name (documentation, "WAL Internals"). */
-function timelineOfFile(name: string): number | null {
+export function timelineOfFile(name: string): number | null {
   return /^[0-9A-F]{24}$/.test(name) ? Number.parseInt(name.slice(0, 8), 16) : null
 }

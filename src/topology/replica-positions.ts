@@ -2,7 +2,7 @@ import { type Lsn, parseLsn } from './lsn.ts'
 import type { NodeSpec } from './node.ts'
 import { Pace } from './pace.ts'
 import type { PositionConnections } from './position-connections.ts'
-import type { PrimarySample } from './primary-positions.ts'
+import { type PrimarySample, timelineOfFile } from './primary-positions.ts'
 import type { Snapshot } from './snapshot.ts'
 
 export interface ReplicaPositionsOptions {
@@ -30,7 +30,10 @@ interface Follower {
   /** Reads up to this epoch were of a server that may have been restarted since. */
   barrier: number
   lsn: Lsn
+  /** That the cluster was known to be on when the position was asked for. */
   timeline: number | null
+  /** That the server itself was on then; null = it doesn't tell. */
+  ownTimeline: number | null
   askedAtMs: number
   caughtUpAtMs: number
 }
@@ -40,10 +43,16 @@ const wishHoldsMs = 2_000
 /** Samples of the primary that are kept to tell how old a replica's state is. */
 const keptSamples = 128
 
-/** One that was promoted meanwhile has more than it replayed. */
-const replaySql = `SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
-  THEN pg_catalog.pg_last_wal_replay_lsn()
-  ELSE pg_catalog.pg_current_wal_insert_lsn() END::text`
+/**
+ * One that was promoted, before that is known here, has more than it replayed; so may one that
+ * follows it. Both tell the later timeline; NULL where the role may not see the WAL receiver.
+ */
+const replaySql = `WITH r AS MATERIALIZED (SELECT pg_catalog.pg_is_in_recovery() AS standby)
+SELECT (CASE WHEN standby THEN pg_catalog.pg_last_wal_replay_lsn()
+    ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text,
+  CASE WHEN standby THEN (SELECT received_tli::text FROM pg_catalog.pg_stat_wal_receiver)
+    ELSE pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()) END
+FROM r`
 
 /**
  * How far the replicas have replayed, asked for as often as somebody needs it.
@@ -118,6 +127,11 @@ export class ReplicaPositions {
     return follower.lsn
   }
 
+  /** The timeline that the server was on at its last position; null = it doesn't tell. */
+  timelineOf(nodeIndex: number): number | null {
+    return this.#followers[nodeIndex]?.ownTimeline ?? null
+  }
+
   /** The server was lost after that epoch: what was read there will never get a position. */
   isLost(nodeIndex: number, epoch: number): boolean {
     const follower = this.#followers[nodeIndex]
@@ -127,8 +141,10 @@ export class ReplicaPositions {
   /** Best known replay position on the present timeline, 0 = none. */
   replayed(nodeIndex: number): Lsn {
     const follower = this.#followers[nodeIndex]
-    if (follower === undefined || follower.timeline !== this.#options.snapshot().timeline) return 0n
-    return follower.lsn
+    const { timeline } = this.#options.snapshot()
+    if (follower === undefined || follower.timeline !== timeline) return 0n
+    const isAhead = timeline !== null && (follower.ownTimeline ?? 0) > timeline
+    return isAhead ? 0n : follower.lsn
   }
 
   /** Somebody's reads wait for replicas to reach `lsn`. */
@@ -197,6 +213,7 @@ export class ReplicaPositions {
       barrier: this.#firstEpoch - 1,
       lsn: 0n,
       timeline: null,
+      ownTimeline: null,
       askedAtMs: Number.NEGATIVE_INFINITY,
       caughtUpAtMs: Number.NEGATIVE_INFINITY,
     }
@@ -229,8 +246,10 @@ export class ReplicaPositions {
       follower.askedAtMs = this.#options.nowMs()
       const { timeline } = this.#options.snapshot()
       try {
-        const [text] = await this.#options.connections.ask(follower.spec, replaySql)
-        if (follower.barrier < epoch) this.#learn(follower, epoch, timeline, parseLsn(text ?? ''))
+        const [text, own] = await this.#options.connections.ask(follower.spec, replaySql)
+        if (follower.barrier >= epoch) continue
+        follower.ownTimeline = timelineOf(own ?? '')
+        this.#learn(follower, epoch, timeline, parseLsn(text ?? ''))
       } catch {
         // `lost` was called: sessions go to the primary.
         break
@@ -269,6 +288,12 @@ export class ReplicaPositions {
     const isHurried = follower.isHurried || this.#isWishedFor(follower)
     return follower.askedAtMs + (isHurried ? hurriedEveryMs : everyMs)
   }
+}
+
+/** A timeline, or the name of a file of the log, of which it is the first eight hexadecimal digits. */
+function timelineOf(text: string): number | null {
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text)
+  return timelineOfFile(text)
 }
 
 function isSameServer(a: NodeSpec, b: NodeSpec): boolean {

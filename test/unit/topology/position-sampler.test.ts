@@ -134,6 +134,26 @@ it('gives no position for what was read from a server that may have been restart
   sampler.stop()
 })
 
+it('tells when a replica is beyond the timeline that is known: its position is none of that', async () => {
+  const { sampler, snapshot, next } = setUp()
+  const { replicas } = sampler
+  await replicas.follow(snapshot)
+  for (const [own, timeline, replayed] of [
+    ['1', 1, 0x10n],
+    ['2', 2, 0n],
+    // It was promoted itself.
+    [file, 2, 0n],
+    [null, null, 0x10n],
+  ] as const) {
+    const epoch = replicas.note(1)
+    ;(await next(1)).answer(['0/10', own])
+    await waitFor('an answer', () => replicas.since(1, epoch) !== null)
+    expect(replicas.timelineOf(1)).toBe(timeline)
+    expect(replicas.replayed(1)).toBe(replayed)
+  }
+  sampler.stop()
+})
+
 it('asks replicas for their position as long as somebody waits for one', async () => {
   const { sampler, snapshot, asked, next } = setUp()
   const { replicas } = sampler
