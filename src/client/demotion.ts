@@ -1,3 +1,4 @@
+import type { StatementClass } from '../sql/statement-class.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
@@ -19,10 +20,16 @@ export function isDemotion(session: ClientSession, request: Request, fields: Err
   const isFirst = session.transaction === null || request.begin !== null
   const isWhole = request.isComplete && !request.isFlushed && request.queryAt < 0
   if (!isFirst || !isWhole || session.inFlight.length !== 1) return false
+  if ([request.cls, ...request.executed].some(mayHaveCommitted)) return false
   if (request.size > cluster.limits.retryMaxBytes || !request.effects.every(isUndone)) return false
   cluster.reportFailure(connection.nodeIndex, 'read-only-primary', fields.message)
   connection.dirty ??= 'its node takes no writes any more'
   return true
+}
+
+/** Procedures and DO blocks may have committed before they failed. */
+function mayHaveCommitted({ keyword }: StatementClass): boolean {
+  return keyword === 'call' || keyword === 'do'
 }
 
 /** Undone by the error: nothing that ends a transaction, or makes it read-only, was in the text. */

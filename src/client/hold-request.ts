@@ -1,3 +1,4 @@
+import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 import { waitForRoute } from './wait-for-route.ts'
@@ -21,4 +22,22 @@ export function mayHold(session: ClientSession, request: Request): boolean {
   })
   if (isHeld) counters.held++
   return isHeld
+}
+
+/**
+ * The client has said its last word while its request is held. It will hear no answer, and may ask
+ * somebody else for the same: the request is not run. False: none is held.
+ */
+export function dropHeld(session: ClientSession): boolean {
+  const { waiting, forgetWaiter } = session
+  if (session.holdUntilMs === null || waiting === null || forgetWaiter === null) return false
+  forgetWaiter()
+  session.forgetWaiter = null
+  session.waiting = null
+  refuse(session, waiting, {
+    sqlstate: '57P03',
+    message: 'the client has left while its request waited for a primary',
+    hint: 'Nothing of it was done.',
+  })
+  return true
 }

@@ -27,9 +27,10 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
     rerun(session, request)
     return
   }
+  const { pinReason } = session
   session.pins.clear()
   session.facts.pinned = null
-  answerLost(session, request, connection, error)
+  answerLost(session, request, connection, error, pinReason)
   session.statements.share()
   session.pump()
 }
@@ -50,9 +51,10 @@ function answerLost(
     session.close()
     return
   }
-  const facts = session.isBroken
-    ? takeTrouble(session)
-    : lossOf(session, request, connection, error)
+  const facts =
+    session.isBroken && !commits(request)
+      ? takeTrouble(session)
+      : lossOf(session, request, connection, error, pinReason)
   const ends = request.effects.some(({ kind }) => kind === 'commit' || kind === 'rollback')
   const wasInBlock = session.transaction !== null || session.isBroken
   if (session.transaction !== null) session.state = session.transaction.before.state
@@ -88,27 +90,35 @@ function lossOf(
   request: Request,
   connection: ServerConnection,
   error: Error,
+  pinReason: string | null,
 ): ErrorFacts {
   const { verdict } = request.cls
-  const isCommit = request.effects.some(({ kind }) => kind === 'commit')
+  // A client that sends ahead may have sent the COMMIT of what this request began or went on with.
+  const isCommit = [request, ...session.inFlight].some(commits)
   const isRead = verdict === 'replica' || verdict === 'either'
   const why = connection.fatal?.message ?? error.message
-  const mayHaveWritten = !session.cluster.isReplica(connection.nodeIndex)
+  // A node that was the primary when this was sent may be known as a replica by now.
+  const mayHaveWritten = !request.onReplica || !session.cluster.isReplica(connection.nodeIndex)
+  const state = pinReason === null ? '' : `; what pinned the session (${pinReason}) is lost with it`
   const isAlone = !isRead && session.transaction === null && request.begin === null
   // Without BEGIN, PostgreSQL commits on its own before it answers.
   if (mayHaveWritten && (isCommit || isAlone)) {
     session.cluster.positions.notePrimary(session.facts)
     return {
       sqlstate: '08007',
-      message: `connection to node ${connection.nodeId} was lost (${why}): transaction resolution unknown`,
+      message: `connection to node ${connection.nodeId} was lost (${why}): transaction resolution unknown${state}`,
       hint: 'Read back whether the statement took effect before you run it again.',
     }
   }
   return {
     sqlstate: '08006',
-    message: `connection to node ${connection.nodeId} was lost: ${why}`,
+    message: `connection to node ${connection.nodeId} was lost: ${why}${state}`,
     hint: 'Nothing of an open transaction was kept; run it again.',
   }
+}
+
+function commits({ effects }: Request): boolean {
+  return effects.some(({ kind }) => kind === 'commit')
 }
 
 /** The server connection of an open transaction or a pin went while nothing ran on it. */
@@ -118,7 +128,11 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
   detach(session, connection)
   const { pinReason, transaction } = session
   if (session.isGone || (transaction === null && pinReason === null)) return
-  const what = transaction === null ? `what pinned it (${pinReason})` : 'the open transaction'
+  const lost = [
+    ...(transaction === null ? [] : ['the open transaction']),
+    ...(pinReason === null ? [] : [`what pinned it (${pinReason})`]),
+  ]
+  const what = lost.join(' and ')
   session.pendingError = {
     sqlstate: '08006',
     message: `connection to node ${connection.nodeId} was lost, and ${what} with it`,

@@ -7,6 +7,8 @@ import type { ErrorFields } from '../wire/error-fields.ts'
 import { customNames, onlySets } from './effects.ts'
 import { mayHold } from './hold-request.ts'
 import { abandon, dropLease } from './leave-connection.ts'
+import { takeTrouble } from './local-answer.ts'
+import { loseLease } from './lost-request.ts'
 import { refuse } from './refuse-request.ts'
 import { type Request, requestBit } from './request.ts'
 import { maxAttempts, rerun } from './rerun-request.ts'
@@ -113,6 +115,14 @@ function send(session: ClientSession, request: Request, connection: ServerConnec
 }
 
 function settingRefused(session: ClientSession, request: Request, error: ErrorFields): void {
+  const { lease } = session
+  const isInBlock = session.transaction !== null && session.deferred === null
+  if (error.severity === 'FATAL' && lease !== null && (isInBlock || session.pinReason !== null)) {
+    // What went with it is nowhere else: elsewhere the request would run outside its transaction.
+    loseLease(session, lease)
+    refuse(session, request, takeTrouble(session))
+    return
+  }
   dropLease(session)
   if (error.severity === 'FATAL') {
     noConnection(session, request, new PgSplitError({ sqlstate: '08006', message: error.message }))

@@ -5,6 +5,7 @@ import { frontend } from '../wire/message-types.ts'
 import { resets } from './effects.ts'
 import { collect, finishSegment, flushSegment } from './extended.ts'
 import { highWaterBytes } from './flow.ts'
+import { dropHeld } from './hold-request.ts'
 import type { ClientSession } from './session.ts'
 import { handleFunctionCall, handleQuery } from './simple.ts'
 
@@ -115,7 +116,7 @@ function mayEnd(session: ClientSession): boolean {
 /** All is answered that will be: what is open behind a Flush or in a COPY is undone. */
 function mayLeave(session: ClientSession): boolean {
   const [request] = session.inFlight
-  if (session.waiting !== null) return false
+  if (session.waiting !== null) return dropHeld(session)
   if (request === undefined || session.copyIn.isActive) return true
   return session.inFlight.length === 1 && request === session.segment && request.isAnswered
 }
