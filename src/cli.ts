@@ -25,6 +25,10 @@ const code = await run(
       process.on('SIGTERM', heard).on('SIGINT', heard)
       return () => process.off('SIGTERM', heard).off('SIGINT', heard)
     },
+    onReloadSignal: (heard) => {
+      process.on('SIGHUP', heard)
+      return () => process.off('SIGHUP', heard)
+    },
   },
   parts,
 )

@@ -2,12 +2,14 @@ import net from 'node:net'
 import { AuthRateLimit } from './auth/auth-rate-limit.ts'
 import { MockVerifiers } from './auth/mock-verifier.ts'
 import { LoginGate } from './client/login-gate.ts'
+import type { ProxyControl, ReloadReport } from './cluster/admin-actions.ts'
 import { openAdmin } from './cluster/admin-door.ts'
 import { Cluster } from './cluster/cluster.ts'
 import { FrontDoor } from './cluster/front-door.ts'
 import { Roles } from './cluster/roles.ts'
 import { CancelKeys } from './cluster/start-session.ts'
 import type { Config, ListenAddress } from './config/config.ts'
+import { configChanges } from './config/config-changes.ts'
 import { ConfigError } from './errors.ts'
 import type { Logger } from './log.ts'
 import { Link } from './net/link.ts'
@@ -22,6 +24,13 @@ export interface RunningProxy {
   snapshot(): Snapshot
   /** What each node of the first cluster does; the counters only grow. */
   nodes(): readonly NodeStatus[]
+  /**
+   * Reads the configuration again, without dropping a client. Throws ConfigError when it can't be
+   * used, and nothing has changed; both are logged.
+   */
+  reload(reason: 'operator' | 'signal'): ReloadReport
+  /** Resolves when it has stopped, whoever wanted that: SHUTDOWN in the admin database does it, too. */
+  readonly stopped: Promise<void>
   /** Stops accepting; with `drain`, requests in flight get `limits.drainTimeout` to finish. */
   stop(options: { readonly drain: boolean }): Promise<void>
 }
@@ -38,11 +47,24 @@ function nodeStatus(cluster: Cluster): NodeStatus[] {
   }))
 }
 
+function mockVerifiersOf({ auth }: Config, former: MockVerifiers | null = null): MockVerifiers {
+  const secret = auth.mockSecret?.reveal()
+  if (secret !== undefined) return new MockVerifiers(Buffer.from(secret))
+  return former ?? new MockVerifiers()
+}
+
 /**
  * Starts everything that `config` names. Resolves when all listeners accept and every cluster has
- * probed its nodes once. Rejects with ConfigError for an address that can't be had.
+ * probed its nodes once. Rejects with ConfigError for an address that can't be had. `readConfig`
+ * reads the configuration again, for reloads; it throws ConfigError.
  */
-export async function startProxy(config: Config, logger: Logger): Promise<RunningProxy> {
+export async function startProxy(
+  config: Config,
+  logger: Logger,
+  readConfig: () => Config = () => {
+    throw new ConfigError('', 'there is no file to read it from; start pgsplit anew')
+  },
+): Promise<RunningProxy> {
   const clusters = config.clusters.map((part) => new Cluster(part, config.limits, logger))
   const door = new FrontDoor({
     config,
@@ -51,12 +73,27 @@ export async function startProxy(config: Config, logger: Logger): Promise<Runnin
     roles: new Map(clusters.map((cluster) => [cluster, new Roles(cluster)])),
     tls: new ClientTls(config.tls),
     rateLimit: new AuthRateLimit(),
-    mockVerifiers: new MockVerifiers(),
+    mockVerifiers: mockVerifiersOf(config),
     gate: new LoginGate(config.limits.maxUnauthenticated),
     cancelKeys: new CancelKeys(),
-    openAdmin,
+    openAdmin: (at, login, onClose) => openAdmin(at, login, control, onClose),
   })
   const servers: net.Server[] = []
+  const stopped = Promise.withResolvers<void>()
+  let stopping: Promise<void> | null = null
+  const control: ProxyControl = {
+    reload: (reason) => reload(door, logger, readConfig, reason),
+    stop: ({ drain }) => {
+      if (stopping !== null && drain) return stopping
+      for (const server of servers) server.close()
+      stopping = (async () => {
+        await door.close(drain ? door.options.config.limits.drainTimeoutMs : 0)
+        await Promise.all(clusters.map((cluster) => cluster.stop()))
+        stopped.resolve()
+      })()
+      return stopping
+    },
+  }
   try {
     await Promise.all(clusters.map((cluster) => cluster.start()))
     for (const address of config.listen) servers.push(await listen(address, door, config))
@@ -65,7 +102,6 @@ export async function startProxy(config: Config, logger: Logger): Promise<Runnin
     await Promise.all(clusters.map((cluster) => cluster.stop()))
     throw error
   }
-  let stopping: Promise<void> | null = null
   return {
     addresses: servers.map((server) => {
       const { address, port } = server.address() as net.AddressInfo
@@ -74,15 +110,42 @@ export async function startProxy(config: Config, logger: Logger): Promise<Runnin
     clusters,
     snapshot: () => (clusters[0] as Cluster).snapshot,
     nodes: () => nodeStatus(clusters[0] as Cluster),
-    stop: ({ drain }) => {
-      if (stopping !== null && drain) return stopping
-      for (const server of servers) server.close()
-      stopping = (async () => {
-        await door.close(drain ? config.limits.drainTimeoutMs : 0)
-        await Promise.all(clusters.map((cluster) => cluster.stop()))
-      })()
-      return stopping
-    },
+    stopped: stopped.promise,
+    reload: control.reload,
+    stop: control.stop,
+  }
+}
+
+/** All that can fail comes first; then the new configuration is in force everywhere. */
+function reload(
+  door: FrontDoor,
+  logger: Logger,
+  readConfig: () => Config,
+  reason: 'operator' | 'signal',
+): ReloadReport {
+  const { clusters, config: now, mockVerifiers } = door.options
+  try {
+    const { config, changed, needsRestart } = configChanges(now, readConfig())
+    const tls = new ClientTls(config.tls)
+    const steps = config.clusters.map((part, i) => clusters[i]?.prepare(part, config.limits))
+    for (const step of steps) step?.()
+    door.reconfigure({
+      config,
+      tls,
+      roles: new Map(clusters.map((cluster) => [cluster, new Roles(cluster)])),
+      mockVerifiers: mockVerifiersOf(config, mockVerifiers),
+    })
+    logger.level = config.log.level
+    for (const cluster of clusters) cluster.logLevel = config.log.level
+    logger.info(
+      { event: 'reloaded', reason, changed, needsRestart },
+      'the configuration is in force',
+    )
+    return { changed, needsRestart }
+  } catch (error) {
+    const text = 'the configuration was not reloaded, nothing has changed'
+    logger.error({ event: 'reload_failed', reason, error }, text)
+    throw error
   }
 }
 

@@ -1,16 +1,18 @@
 import { PgSplitError } from '../errors.ts'
+import type { AdminActions } from './admin-actions.ts'
 import type { AdminSource } from './admin-source.ts'
 import { selectProbe, sessionCommand, showSetting } from './driver-probes.ts'
-import type { AdminResult } from './result.ts'
+import { type AdminAction, parseAction } from './parse-action.ts'
+import { type AdminResult, tagOnly } from './result.ts'
 import { showCommands } from './show-commands.ts'
 
 /** PgBouncer's commands that people try here, and where the same thing is in pgsplit. */
 const elsewhere: ReadonlyMap<string, string> = new Map([
-  ['reload', 'restart pgsplit to read its configuration again'],
-  ['shutdown', 'send SIGTERM to pgsplit: it drains and ends'],
-  ['pause', 'send SIGTERM to pgsplit: it drains and ends'],
-  ['resume', 'pgsplit is never paused'],
-  ['reconnect', 'server connections are renewed by their lifetime'],
+  ['reconnect', 'server connections are renewed by their lifetime, and by PAUSE and RESUME'],
+  ['suspend', 'PAUSE holds requests back'],
+  ['disable', 'BAN or DRAIN takes a node out, PAUSE holds requests back'],
+  ['enable', 'UNBAN and UNDRAIN bring a node back'],
+  ['wait_close', 'PAUSE answers when nothing runs any more'],
 ])
 
 const sqlKeywords: ReadonlySet<string> = new Set(
@@ -23,11 +25,15 @@ const help = 'SHOW HELP lists the commands of the admin database'
 
 /**
  * Finds what one admin statement (`splitAdminText` gives its tokens) answers. Its rows are not
- * collected yet.
+ * collected yet, and nothing is done yet. Without `actions` there is only something to look at.
  *
  * @throws PgSplitError 42601 for an unknown command, 0A000 for SQL and for what is not offered
  */
-export function planAdminCommand(tokens: readonly string[], source: AdminSource): AdminResult {
+export function planAdminCommand(
+  tokens: readonly string[],
+  source: AdminSource,
+  actions: AdminActions | null,
+): AdminResult {
   const text = tokens.join(' ')
   const keyword = tokens[0] ?? ''
   if (keyword === 'show') return planShow(text.slice('show '.length), source)
@@ -35,6 +41,11 @@ export function planAdminCommand(tokens: readonly string[], source: AdminSource)
   const answer = sessionCommand(tokens) ?? selectProbe(text, source)
   if (answer !== null) return answer
 
+  const action = parseAction(tokens)
+  if (action !== null) {
+    if (actions === null) throw notOffered(`${keyword.toUpperCase()} is not offered here`, help)
+    return planAction(action, actions)
+  }
   const instead = elsewhere.get(keyword)
   if (instead !== undefined) {
     throw notOffered(
@@ -53,6 +64,38 @@ export function planAdminCommand(tokens: readonly string[], source: AdminSource)
     message: `unknown admin command ${quoted(text)}`,
     hint: help,
   })
+}
+
+function planAction(action: AdminAction, actions: AdminActions): AdminResult {
+  const act = async (signal: AbortSignal): Promise<readonly string[]> => {
+    switch (action.kind) {
+      case 'pause':
+        await actions.pause(action.cluster, signal)
+        return []
+      case 'resume':
+        actions.resume(action.cluster)
+        return []
+      case 'drain':
+      case 'undrain':
+      case 'unban':
+        actions[action.kind](action.node)
+        return []
+      case 'ban':
+        actions.ban(action.node, action.duration)
+        return []
+      case 'reload':
+        return actions.reload()
+      case 'shutdown':
+        actions.shutdown(action.mode)
+        return []
+      case 'kill':
+        actions.kill(action.client)
+        return []
+      default:
+        return action satisfies never
+    }
+  }
+  return { ...tagOnly(action.kind.toUpperCase()), act }
 }
 
 function planShow(name: string, source: AdminSource): AdminResult {

@@ -170,8 +170,8 @@ export interface AdminSource {
   databases(): readonly DatabaseRow[]
   users(): readonly UserRow[]
   memory(): readonly MemoryRow[]
-  /** `active`, or `draining` after SIGTERM. */
-  state(): 'active' | 'draining'
+  /** `paused`: a cluster is; `draining`: after SIGTERM or SHUTDOWN. */
+  state(): 'active' | 'paused' | 'draining'
   /** Version of pgsplit: `0.1.0`. */
   version(): string
 }

@@ -1,6 +1,7 @@
 import { PgSplitError, ProtocolError } from '../errors.ts'
 import * as messages from '../wire/backend-messages.ts'
 import { Cursor } from '../wire/cursor.ts'
+import type { AdminActions } from './admin-actions.ts'
 import { planAdminCommand } from './admin-command.ts'
 import type { AdminSource } from './admin-source.ts'
 import { splitAdminText } from './admin-text.ts'
@@ -20,11 +21,13 @@ const portalKind = 0x50 // P
  */
 export class ExtendedQuery {
   readonly #source: AdminSource
+  readonly #actions: AdminActions | null
   readonly #statements = new Map<string, Statement>()
   readonly #portals = new Map<string, Portal>()
 
-  constructor(source: AdminSource) {
+  constructor(source: AdminSource, actions: AdminActions | null) {
     this.#source = source
+    this.#actions = actions
   }
 
   parse(body: Cursor, out: Buffer[]): void {
@@ -41,7 +44,8 @@ export class ExtendedQuery {
     }
     assertFree(this.#statements, name, '42P05', 'prepared statement')
     assertRoom(this.#statements, name, maxStatements, 'prepared statements')
-    this.#statements.set(name, tokens ? planAdminCommand(tokens, this.#source) : null)
+    const statement = tokens ? planAdminCommand(tokens, this.#source, this.#actions) : null
+    this.#statements.set(name, statement)
     out.push(messages.parseComplete)
   }
 

@@ -14,6 +14,8 @@ export interface Portal {
   readonly formats: readonly Format[]
   /** null until the first Execute; what is left of the rows after that. */
   rows: readonly (readonly Cell[])[] | null
+  /** A command is done by its first Execute only. */
+  isDone?: boolean
 }
 
 /**

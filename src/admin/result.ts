@@ -16,6 +16,11 @@ export interface AdminResult {
   readonly tag: string
   /** Called once per execution, so that a prepared SHOW sees the state of that moment. */
   readonly rows: () => readonly (readonly Cell[])[]
+  /**
+   * What it does, before its rows are asked for; the lines that it gives are sent as notices.
+   * Rejects with what the client is told. Absent: it only shows.
+   */
+  readonly act?: (signal: AbortSignal) => Promise<readonly string[]>
   /** Transaction status after it; absent = unchanged. */
   readonly status?: 'I' | 'T'
 }

@@ -1,5 +1,6 @@
 import type { AdminSource } from './admin-source.ts'
 import * as columns from './columns.ts'
+import { actionHelp } from './parse-action.ts'
 import { type AdminResult, tableOf } from './result.ts'
 
 interface ShowCommand {
@@ -60,7 +61,7 @@ export const showCommands: ReadonlyMap<string, ShowCommand> = new Map(
       run: (source) => tableOf(listColumns, () => listRows(source)),
     },
     state: {
-      help: 'active or draining',
+      help: 'active, paused or draining',
       run: (source) => tableOf(stateColumns, () => stateRows(source)),
     },
     mem: {
@@ -102,10 +103,11 @@ function withType<Row extends object>(
 }
 
 function helpRows() {
-  return [...showCommands].map(([name, { help }]) => ({
+  const shows = [...showCommands].map(([name, { help }]) => ({
     command: `SHOW ${name.toUpperCase()}`,
     shows: help,
   }))
+  return [...shows, ...actionHelp.map(([command, help]) => ({ command, shows: help }))]
 }
 
 /** PgBouncer's names where it has the list; `free_…` lists are what it keeps for reuse: 0 here. */
@@ -132,7 +134,7 @@ function stateRows(source: AdminSource) {
   return [
     { key: 'active', value: state === 'active' ? 'yes' : 'no' },
     { key: 'draining', value: state === 'draining' ? 'yes' : 'no' },
-    { key: 'paused', value: 'no' },
+    { key: 'paused', value: state === 'paused' ? 'yes' : 'no' },
     { key: 'suspended', value: 'no' },
   ]
 }

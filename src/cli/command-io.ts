@@ -8,6 +8,8 @@ export interface CommandIo {
   readonly complain: (line: string) => void
   /** Calls back for each SIGTERM or SIGINT; gives the way to stop listening. */
   readonly onStopSignal: (heard: () => void) => () => void
+  /** The same for SIGHUP. */
+  readonly onReloadSignal: (heard: () => void) => () => void
 }
 
 /** A failure that has already been told; the process ends with this code and says nothing more. */

@@ -2,9 +2,9 @@ import type { Parts } from './run.ts'
 
 /** Each part is loaded when its command runs, so that `--version` need not load a proxy. */
 export const parts: Parts = {
-  start: async (config, logger) => {
+  start: async (config, logger, readConfig) => {
     const { startProxy } = await import('../proxy.ts')
-    return startProxy(config, logger)
+    return startProxy(config, logger, readConfig)
   },
   openJudge: async (primary, cluster, database) => {
     const { openLiveJudge } = await import('./live-judge.ts')

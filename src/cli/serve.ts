@@ -9,25 +9,52 @@ import { withConfigOptions } from './config-options.ts'
 /** What serve needs of a running proxy. */
 export interface Running {
   readonly addresses: readonly { readonly host: string; readonly port: number }[]
+  /** Resolves when it has stopped, whoever wanted that. */
+  readonly stopped: Promise<void>
+  /** Reads the configuration again; logs and throws what is wrong with it, and changes nothing then. */
+  reload(reason: 'signal'): unknown
   /** With `drain`, requests in flight get `limits.drainTimeout` to finish. */
   stop(options: { readonly drain: boolean }): Promise<void>
 }
 
-export type Start = (config: Config, logger: Logger) => Promise<Running>
+export type Start = (config: Config, logger: Logger, readConfig: () => Config) => Promise<Running>
 
-/** `pgsplit serve`: runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
+/**
+ * `pgsplit serve`: runs until SIGTERM, SIGINT or SHUTDOWN, then drains; a second signal ends it at
+ * once. SIGHUP reads the configuration again.
+ */
 export function serveCommand(io: CommandIo, start: Start): Command {
   return withConfigOptions(new Command('serve'))
     .description('run the proxy until SIGTERM or Ctrl-C')
     .action(async (flags: ConfigFlags) => {
-      const config = configFromFlags(flags, { env: io.env })
+      const readConfig = (): Config => configFromFlags(flags, { env: io.env })
+      const config = readConfig()
       const logger = createLogger(config.log)
       const signals = stopSignals(io)
-      const proxy = await Promise.race([start(config, logger), signals.first])
+      let running: Running | null = null
+      let isHungUp = false
+      const hear = (): void => {
+        isHungUp = running === null
+        try {
+          running?.reload('signal')
+        } catch {
+          // It is in the log, and pgsplit goes on as it was.
+        }
+      }
+      signals.onReload(hear)
+      const proxy = await Promise.race([start(config, logger, readConfig), signals.first])
       if (proxy === undefined) return
+      running = proxy
+      // What came while it was starting counts, too.
+      if (isHungUp) hear()
       const where = proxy.addresses.map(formatListenAddress).join(', ')
       logger.info({ event: 'listening' }, `pgsplit listens on ${where}`)
-      await signals.first
+      await Promise.race([signals.first, proxy.stopped])
+      if (signals.count() === 0) {
+        signals.forget()
+        logger.info({ event: 'stopped', reason: 'operator' }, 'stopped')
+        return
+      }
       logger.info({ event: 'stopping', reason: 'signal' }, 'stopping; requests may finish')
       const atOnce = signals.second.then(() => proxy.stop({ drain: false }))
       await Promise.race([proxy.stop({ drain: true }), atOnce])
@@ -41,10 +68,18 @@ function stopSignals(io: CommandIo) {
   const first = Promise.withResolvers<undefined>()
   const second = Promise.withResolvers<undefined>()
   let heard = 0
-  const forget = io.onStopSignal(() => {
+  const offStop = io.onStopSignal(() => {
     heard += 1
     const one = heard === 1 ? first : second
     one.resolve(undefined)
   })
-  return { first: first.promise, second: second.promise, count: () => heard, forget }
+  let offReload = (): void => {}
+  const onReload = (listener: () => void): void => {
+    offReload = io.onReloadSignal(listener)
+  }
+  const forget = (): void => {
+    offStop()
+    offReload()
+  }
+  return { first: first.promise, second: second.promise, count: () => heard, onReload, forget }
 }

@@ -33,7 +33,9 @@ export interface SessionLimits {
   readonly maxFrameBytes: number
   /** How long a request waits for a primary when there is none, ms; 0 = not at all. */
   readonly holdMs: number
-  /** So many requests may wait for a primary at once. */
+  /** How long a request waits while the cluster is paused, ms. */
+  readonly pauseMs: number
+  /** So many requests may wait for a primary, or for the end of a pause, at once. */
   readonly maxHeld: number
   /** Longest request that is kept to be run again elsewhere, bytes. */
   readonly retryMaxBytes: number
@@ -58,6 +60,8 @@ export interface ClusterAccess {
   readonly systemIdentifier: string | null
   /** Calls back once, when the topology or a known position has changed. The result takes that back. */
   onNews(callback: () => void): () => void
+  /** The operator holds back what would begin now (PAUSE). */
+  readonly isPaused: boolean
   isReplica(nodeIndex: number): boolean
   /** One request more is to be run again: is there room for it in the retry budget? */
   mayRetry(): boolean
@@ -88,7 +92,7 @@ export interface ClusterCounters {
   reads: number
   writes: number
   retries: number
-  /** Requests that wait for a primary now. */
+  /** Requests that wait for a primary, or for the end of a pause, now. */
   held: number
   misroutes: number
   received: number

@@ -5,12 +5,14 @@ import { waitForRoute } from './wait-for-route.ts'
 
 /**
  * There is no node for the request, or none that takes it: it waits for the next primary, up to
- * `failover.holdWrites`, as long as there is room among those that wait. Nothing of it was sent, or
- * nothing of it was done. True: it waits, and is routed again when the topology changes.
+ * `failover.holdWrites` (in a pause: `failover.pauseTimeout`), as long as there is room among those
+ * that wait. Nothing of it was sent, or nothing of it was done. True: it waits, and is routed again
+ * when the topology changes or the pause ends.
  */
 export function mayHold(session: ClientSession, request: Request): boolean {
   const { cluster } = session
-  const { holdMs, maxHeld } = cluster.limits
+  const { pauseMs, maxHeld } = cluster.limits
+  const holdMs = cluster.isPaused ? pauseMs : cluster.limits.holdMs
   if (holdMs === 0 || session.isGone) return false
   const nowMs = cluster.nowMs()
   if (session.holdUntilMs === null) session.holdUntilMs = nowMs + holdMs

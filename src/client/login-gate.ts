@@ -3,7 +3,7 @@
  * means it is through in milliseconds, so connections that only sit there can't lock others out.
  */
 export class LoginGate {
-  readonly max: number
+  max: number
   /** In order of arrival. */
   #waiting = new Set<() => void>()
 
@@ -17,12 +17,11 @@ export class LoginGate {
 
   /** Counts a client until the returned function is called; `evict` is called to make room. */
   enter(evict: () => void): () => void {
-    if (this.#waiting.size >= this.max) {
+    while (this.#waiting.size >= this.max) {
       const [oldest] = this.#waiting
-      if (oldest !== undefined) {
-        this.#waiting.delete(oldest)
-        oldest()
-      }
+      if (oldest === undefined) break
+      this.#waiting.delete(oldest)
+      oldest()
     }
     // A function of its own: the same `evict` may be handed in twice.
     const entry = (): void => evict()

@@ -106,6 +106,17 @@ function tellsStandby(effect: Effect): boolean {
 
 /** In a transaction or pinned: the node is given. */
 function runOnLease(session: ClientSession, request: Request, lease: ServerConnection): void {
+  if (session.cluster.isPaused && isBetween(session, lease)) {
+    if (mayHold(session, request)) return
+    refuse(session, request, {
+      sqlstate: '57P03',
+      message: 'the cluster is paused by the operator',
+      hint: 'RESUME in the admin database lets it go on.',
+    })
+    return
+  }
+  session.holdUntilMs = null
+  session.routeDeadlineMs = null
   request.onReplica = session.cluster.isReplica(lease.nodeIndex)
   request.refusal = refusalOf(session, request, lease)
   if (request.refusal !== null && mayMove(session, request, lease)) {
@@ -119,6 +130,12 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
   else sendOn(session, request, lease)
 }
 
+/** A pinned session that is in no transaction: what it asks now only begins. */
+function isBetween(session: ClientSession, lease: ServerConnection): boolean {
+  const isIdle = session.transaction === null && lease.status === txStatus.idle
+  return isIdle && session.inFlight.length === 0
+}
+
 /** Refused by a standby with 25006 exactly as a primary refuses it in a READ ONLY transaction. */
 function isPlainWrite(request: Request): boolean {
   return /^(insert|update|delete|merge|truncate|create|drop|alter|grant|revoke)$/.test(
@@ -128,6 +145,11 @@ function isPlainWrite(request: Request): boolean {
 
 export function route(session: ClientSession, request: Request): void {
   const { cluster, facts } = session
+  // It waited for the end of a pause on its own connection.
+  if (session.lease !== null && request.connection === null) {
+    runOnLease(session, request, session.lease)
+    return
+  }
   facts.pendingBegin = session.deferred?.modes ?? null
   // After a Flush the rest of the segment must run on the same node, whatever it will be.
   const cls = isOpen(request) && session.deferred === null ? openSegmentClass : request.cls

@@ -1,3 +1,4 @@
+import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
 import { route } from './route-request.ts'
 import type { ClientSession } from './session.ts'
@@ -24,7 +25,13 @@ export function waitForRoute(
     session.waiting = null
     session.forgetWaiter = null
     if (session.isGone) return
-    route(session, request)
+    const { pendingError } = session
+    if (pendingError === null) route(session, request)
+    else {
+      // What it was to run on went while it waited.
+      session.pendingError = null
+      refuse(session, request, pendingError)
+    }
     session.pump()
   }
   const forgetNews = cluster.onNews(again)
@@ -37,6 +44,7 @@ export function waitForRoute(
   }
   session.forgetWaiter = () => {
     forget()
+    session.waiting = null
     session.routeDeadlineMs = null
   }
   return true

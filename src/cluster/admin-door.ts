@@ -9,11 +9,15 @@ import {
   readyForQuery,
 } from '../wire/backend-messages.ts'
 import { Framer } from '../wire/framer.ts'
-import { txStatus } from '../wire/message-types.ts'
+import { frontend, txStatus } from '../wire/message-types.ts'
+import { adminActions, type ProxyControl } from './admin-actions.ts'
 import { adminSource } from './admin-view.ts'
 import type { FrontDoor } from './front-door.ts'
 
 const maxFrameBytes = 64 * 1024
+
+/** Frames that come in while a command takes its time, until no more is read. */
+const maxHeld = 16
 
 const reported: readonly (readonly [string, string])[] = [
   ['server_version', claimedServerVersion],
@@ -26,19 +30,63 @@ const reported: readonly (readonly [string, string])[] = [
   ['is_superuser', 'on'],
 ]
 
+interface Frame {
+  readonly type: number
+  readonly body: Buffer
+}
+
 /** Lets an administrator talk to the admin database over its link. */
-export function openAdmin(door: FrontDoor, login: ClientLogin): void {
+export function openAdmin(
+  door: FrontDoor,
+  login: ClientLogin,
+  control: ProxyControl,
+  onClose: () => void,
+): void {
   const { link } = login
-  const session = new AdminSession(adminSource(door))
+  const session = new AdminSession(adminSource(door), adminActions(door, control))
+  const { processId, key } = door.adminKeys.add(login.protocolMinor, () => session.cancel())
+  /** What came in while a command takes its time; null: none does. */
+  let held: Frame[] | null = null
+  const say = (answer: Buffer | null): void => {
+    if (answer !== null) link.write(answer)
+    if (answer === null || session.ended) link.end()
+  }
+  const take = (type: number, body: Buffer): void => {
+    if (link.isClosed) return
+    const answer = session.handle(type, body)
+    if (!(answer instanceof Promise)) {
+      say(answer)
+      return
+    }
+    const waiting: Frame[] = []
+    held = waiting
+    void answer.then((late) => {
+      held = null
+      if (link.isClosed) return
+      say(late)
+      while (held === null) {
+        const next = waiting.shift()
+        if (next === undefined) break
+        take(next.type, next.body)
+      }
+      // Another one of them takes its time: the rest waits behind it.
+      if (held === null) link.resume()
+      else (held as Frame[]).push(...waiting)
+    })
+  }
   const framer = new Framer(
     {
       isWhole: () => true,
       onPart: () => {},
       onFrame: (type, buffer, start, end) => {
-        if (link.isClosed) return
-        const answer = session.handle(type, buffer.subarray(start + 5, end))
-        if (answer !== null) link.write(answer)
-        if (answer === null || session.ended) link.end()
+        const body = buffer.subarray(start + 5, end)
+        if (held === null) take(type, body)
+        else {
+          // Who leaves, or asks much more, doesn't wait for it.
+          if (type === frontend.terminate) session.cancel()
+          held.push({ type, body: Buffer.from(body) })
+          if (held.length >= maxHeld) link.pause()
+        }
       },
     },
     maxFrameBytes,
@@ -52,9 +100,13 @@ export function openAdmin(door: FrontDoor, login: ClientLogin): void {
       link.end()
     }
   }
-  link.onClose = () => {}
+  link.onClose = () => {
+    door.adminKeys.remove(processId)
+    session.cancel()
+    onClose()
+  }
   for (const [name, value] of reported) link.write(parameterStatus(name, value))
-  link.write(backendKeyData(0, Buffer.alloc(login.protocolMinor >= 2 ? 32 : 4)))
+  link.write(backendKeyData(processId, key))
   link.write(readyForQuery(txStatus.idle))
   if (login.leftover.length > 0) link.onChunk(login.leftover)
   link.resume()

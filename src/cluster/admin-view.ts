@@ -19,7 +19,7 @@ import type { Scope } from './scope.ts'
 
 /** Copies what the admin database shows out of the live objects, at the moment it is asked. */
 export function adminSource(door: FrontDoor): AdminSource {
-  const { clusters, config } = door.options
+  const { clusters } = door.options
   const scopes = (): Scope[] => clusters.flatMap((cluster) => [...cluster.scopes.values()])
   return {
     nodes: () => clusters.flatMap(nodeRows),
@@ -30,7 +30,7 @@ export function adminSource(door: FrontDoor): AdminSource {
     clients: () => [...door.sessions].map(clientRow),
     servers: () => scopes().flatMap(serverRows),
     stats: () => clusters.flatMap(statsRows),
-    config: (): readonly ConfigRow[] => configRows(config),
+    config: (): readonly ConfigRow[] => configRows(door.options.config),
     databases: () => clusters.flatMap(databaseRows),
     users: (): readonly UserRow[] =>
       [...new Set(scopes().map(({ user }) => user))].map((name) => ({
@@ -49,7 +49,10 @@ export function adminSource(door: FrontDoor): AdminSource {
         { name: 'array_buffers', bytes: arrayBuffers },
       ]
     },
-    state: () => (door.isDraining ? 'draining' : 'active'),
+    state: () => {
+      if (door.isDraining) return 'draining'
+      return clusters.some(({ isPaused }) => isPaused) ? 'paused' : 'active'
+    },
     version: packageVersion,
   }
 }
@@ -246,7 +249,7 @@ function databaseRows(cluster: Cluster): DatabaseRow[] {
       current_connections: [...cluster.scopes.values()]
         .filter((scope) => scope.database === name)
         .reduce((sum, scope) => sum + scope.sessions.size, 0),
-      paused: 0,
+      paused: cluster.isPaused ? 1 : 0,
       disabled: 0,
       node: node.name,
     })),

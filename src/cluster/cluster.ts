@@ -12,7 +12,6 @@ import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { ServerTls } from '../net/tls-options.ts'
 import { connectNode } from '../node-client.ts'
-import type { PoolOptions } from '../pool/pooled.ts'
 import { createBalancer } from '../routing/balancers/create-balancer.ts'
 import { LoadTable } from '../routing/load.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
@@ -26,41 +25,53 @@ import { Monitor } from '../topology/monitor.ts'
 import { News } from '../topology/news.ts'
 import { PositionSampler } from '../topology/position-sampler.ts'
 import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
+import { monitorTuningOf, poolOptionsOf, sessionLimitsOf } from './cluster-options.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
 import { DefaultsChange } from './defaults-change.ts'
 import { Departures } from './departures.ts'
 import { Members, specOf } from './members.ts'
 import { Membership } from './membership.ts'
+import { prepareNodes } from './node-changes.ts'
+import { positionOpener } from './open-positions.ts'
 import { probeOpener } from './open-probe.ts'
 import { openServer } from './open-server.ts'
+import { Pause } from './pause.ts'
 import { Scope } from './scope.ts'
 import { SilentNodes } from './silent-nodes.ts'
 
 /** How often pools look for idle and old connections, ms. */
 const pruneEveryMs = 1_000
 
+const pausedRoute: Route = Object.freeze({
+  node: null,
+  target: 'primary',
+  reason: 'the cluster is paused by the operator',
+})
+
 /**
  * One cluster at work: its monitor, router, catalogs and pools. Sessions see it as `ClusterAccess`.
  */
 export class Cluster implements ClusterAccess {
-  readonly config: ClusterConfig
+  config: ClusterConfig
   readonly name: string
   readonly load = new LoadTable()
-  readonly limits: SessionLimits
+  limits: SessionLimits
   readonly counters: ClusterCounters = newCounters()
   readonly monitor: Monitor
   readonly members: Members
   readonly positions: SessionPositions
   readonly scopes = new Map<string, Scope>()
   readonly #catalogs = new Map<string, DatabaseCatalog>()
-  readonly #router: Router
+  #router: Router
   readonly #membership: Membership | null
   readonly #departures: Departures
   readonly #sampler: PositionSampler
   readonly #defaults: DefaultsChange
   readonly #news = new News()
-  readonly #retries: RetryBudget
-  readonly #silent: SilentNodes
+  #retries: RetryBudget
+  #silent: SilentNodes
+  readonly #pause: Pause
+  #drainTimeoutMs: number
   #lastPrimary: number | null = null
   readonly #log: Logger
   readonly #pruner: NodeJS.Timeout
@@ -69,31 +80,22 @@ export class Cluster implements ClusterAccess {
     this.config = config
     this.name = config.name
     this.#log = log.child({ cluster: config.name })
-    this.limits = {
-      maxRequestBytes: limits.maxBufferedRequestBytes,
-      maxFrameBytes: limits.maxFrameBytes,
-      retryMaxBytes: limits.retryMaxBytes,
-      holdMs: config.failover.holdWritesMs,
-      maxHeld: config.failover.maxHeld,
-      preparedStatements: config.pool.preparedStatements,
-      poolMode: config.pool.mode,
-    }
+    this.limits = sessionLimitsOf(config, limits)
+    this.#drainTimeoutMs = limits.drainTimeoutMs
+    this.#pause = new Pause({
+      cluster: config.name,
+      scopes: this.scopes,
+      timeoutMs: () => this.limits.pauseMs,
+      onEnd: () => this.#news.tell(),
+    })
     this.members = new Members(config)
-    const { routing } = config
-    const openProbe = probeOpener((index) => this.members.at(index))
+    const nodeOf = (index: number) => this.members.at(index)
+    const openProbe = probeOpener(nodeOf)
     this.monitor = new Monitor({
       nodes: this.members.all.map(specOf),
       isOpen: config.discovery !== null,
       openProbe,
-      probeIntervalMs: config.monitor.probeIntervalMs,
-      probeTimeoutMs: config.monitor.probeTimeoutMs,
-      rise: config.monitor.rise,
-      fall: config.monitor.fall,
-      maxFails: routing.maxFails,
-      failTimeoutMs: routing.failTimeoutMs,
-      maxLagMs: routing.maxLagMs,
-      maxLagResumeMs: routing.maxLagResumeMs,
-      slowStartMs: routing.slowStartMs,
+      ...monitorTuningOf(config),
       onEvent: (event) => {
         const { kind, ...facts } = event
         const isBad = /down|fenced|banned|lagging|failed|degraded|lost/.test(
@@ -105,7 +107,7 @@ export class Cluster implements ClusterAccess {
       },
     })
     this.#sampler = new PositionSampler({
-      openProbe,
+      openProbe: positionOpener(nodeOf, () => this.nowMs()),
       snapshot: () => this.monitor.snapshot,
       nowMs: () => this.nowMs(),
       news: this.#news,
@@ -115,15 +117,7 @@ export class Cluster implements ClusterAccess {
       this.#leaveOldPrimary(snapshot)
       this.#news.tell()
     })
-    this.#router = new Router({
-      balancer: createBalancer(routing.balancer),
-      load: this.load,
-      zone: routing.zone ?? null,
-      fallbackToPrimary: routing.fallbackToPrimary,
-      positions: this.#sampler.replicas,
-      maxLagMs: routing.maxLagMs,
-      nowMs: () => this.nowMs(),
-    })
+    this.#router = this.#newRouter()
     this.#defaults = new DefaultsChange({
       scopes: this.scopes,
       sampler: this.#sampler,
@@ -137,7 +131,7 @@ export class Cluster implements ClusterAccess {
       scopes: this.scopes,
       load: this.load,
       counters: this.counters,
-      drainTimeoutMs: limits.drainTimeoutMs,
+      drainTimeoutMs: () => this.#drainTimeoutMs,
       nowMs: () => this.nowMs(),
     })
     this.monitor.onSnapshot((snapshot) => this.#departures.note(snapshot))
@@ -148,20 +142,88 @@ export class Cluster implements ClusterAccess {
         ? null
         : new Membership({ config, discovery, members, monitor, log: this.#log })
     this.positions = new SessionPositions(this.#sampler, () => this.monitor.snapshot)
-    this.#retries = new RetryBudget(routing.retryShare)
-    this.#silent = new SilentNodes({
+    this.#retries = new RetryBudget(config.routing.retryShare)
+    this.#silent = this.#watchSilence()
+    this.#pruner = setInterval(() => this.#prune(), pruneEveryMs)
+    this.#pruner.unref()
+  }
+
+  #newRouter(): Router {
+    const { routing } = this.config
+    return new Router({
+      balancer: createBalancer(routing.balancer),
+      load: this.load,
+      zone: routing.zone ?? null,
+      fallbackToPrimary: routing.fallbackToPrimary,
+      positions: this.#sampler.replicas,
+      maxLagMs: routing.maxLagMs,
+      nowMs: () => this.nowMs(),
+    })
+  }
+
+  #watchSilence(): SilentNodes {
+    return new SilentNodes({
       load: this.load,
       counters: this.counters,
       snapshot: () => this.monitor.snapshot,
       nowMs: () => this.nowMs(),
-      readTimeoutMs: routing.readTimeoutMs,
+      readTimeoutMs: this.config.routing.readTimeoutMs,
       onSilent: (nodeIndex) => {
         for (const scope of this.scopes.values()) scope.leaveSilent(nodeIndex)
         this.reportFailure(nodeIndex, 'timeout', 'owes answers and gives no sign of life')
       },
     })
-    this.#pruner = setInterval(() => this.#prune(), pruneEveryMs)
-    this.#pruner.unref()
+  }
+
+  /**
+   * Goes on with another configuration. Throws ConfigError when it can't, and nothing has changed;
+   * what it returns puts the change in force and never fails.
+   */
+  prepare(config: ClusterConfig, limits: LimitsConfig): () => void {
+    const changeNodes = prepareNodes(this, config)
+    return () => {
+      this.config = config
+      this.limits = sessionLimitsOf(config, limits)
+      this.#drainTimeoutMs = limits.drainTimeoutMs
+      this.#router = this.#newRouter()
+      this.#retries = new RetryBudget(config.routing.retryShare)
+      this.#silent.stop()
+      this.#silent = this.#watchSilence()
+      for (const scope of this.scopes.values()) scope.reconfigure(poolOptionsOf(config))
+      changeNodes()
+      this.monitor.retune(monitorTuningOf(config))
+    }
+  }
+
+  set logLevel(level: string) {
+    this.#log.level = level
+  }
+
+  get isPaused(): boolean {
+    return this.#pause.isOn
+  }
+
+  /** See `Pause.begin`. */
+  async pause(signal: AbortSignal): Promise<void> {
+    this.#log.info({ event: 'pausing', reason: 'operator' }, 'requests are held back')
+    try {
+      await this.#pause.begin(signal)
+    } catch (error) {
+      this.#log.warn({ event: 'pause_failed', reason: 'operator', error }, 'PAUSE was taken back')
+      throw error
+    }
+    this.#log.info({ event: 'paused', reason: 'operator' }, 'nothing runs any more')
+  }
+
+  resume(): void {
+    if (!this.#pause.isOn) return
+    this.#pause.end()
+    this.#log.info({ event: 'resumed', reason: 'operator' }, 'requests go on')
+  }
+
+  /** Resolves when the cluster is not paused. Rejects with 57P03 when that takes too long. */
+  untilResumed(): Promise<void> {
+    return this.#pause.over()
   }
 
   node(index: number): NodeConfig {
@@ -184,6 +246,7 @@ export class Cluster implements ClusterAccess {
   }
 
   async stop(): Promise<void> {
+    this.#pause.end()
     clearInterval(this.#pruner)
     this.#silent.stop()
     this.#defaults.stop()
@@ -196,6 +259,7 @@ export class Cluster implements ClusterAccess {
   }
 
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route {
+    if (this.#pause.isOn) return pausedRoute
     if (facts.dirtySince >= 0 || facts.reader >= 0) this.positions.settle(facts)
     const route = this.#router.route(cls, facts, this.monitor.snapshot, exclude)
     if (route.isBehind === true) this.positions.chase(facts, route)
@@ -276,7 +340,7 @@ export class Cluster implements ClusterAccess {
         user,
         database,
         catalog: this.#catalog(database),
-        poolOptions: this.#poolOptions(),
+        poolOptions: poolOptionsOf(this.config),
         open: (nodeIndex, using, events) =>
           openServer(this, nodeIndex, serverUser, database, using, events),
         log: this.#log,
@@ -309,17 +373,6 @@ export class Cluster implements ClusterAccess {
       this.#catalogs.set(database, catalog)
     }
     return catalog
-  }
-
-  #poolOptions(): PoolOptions {
-    const { pool } = this.config
-    return {
-      size: pool.size,
-      sharedDepth: 8,
-      checkoutTimeoutMs: pool.checkoutTimeoutMs,
-      idleTimeoutMs: pool.idleTimeoutMs,
-      maxLifetimeMs: pool.maxLifetimeMs,
-    }
   }
 
   /** A host that is gone without a word never resets its connections. */

@@ -1,5 +1,6 @@
 import type { ConfigRow } from '../admin/admin-source.ts'
 import type { Config } from '../config/config.ts'
+import { needsRestart } from '../config/config-changes.ts'
 
 /** The configuration as SHOW CONFIG lists it: `clusters.main.pool.size`. Secrets stay hidden. */
 export function configRows(config: Config): ConfigRow[] {
@@ -15,7 +16,7 @@ function walk(path: string, value: unknown, rows: ConfigRow[]): void {
       key: path,
       value: value === null ? null : String(value),
       default: null,
-      changeable: 'no',
+      changeable: needsRestart(path) ? 'no' : 'yes',
     })
     return
   }

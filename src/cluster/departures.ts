@@ -15,7 +15,7 @@ export interface DeparturesOptions {
   readonly load: LoadTable
   readonly counters: ClusterCounters
   /** How long what runs at a node that leaves may go on, ms. */
-  readonly drainTimeoutMs: number
+  readonly drainTimeoutMs: () => number
   readonly nowMs: () => number
 }
 
@@ -51,7 +51,7 @@ export class Departures {
   #reap(member: ClusterMember, sinceMs: number): void {
     const { scopes, load, drainTimeoutMs, nowMs } = this.#options
     const { index } = member
-    const isOverdue = nowMs() - sinceMs > drainTimeoutMs
+    const isOverdue = nowMs() - sinceMs > drainTimeoutMs()
     const error = new PgSplitError({
       sqlstate: '57P01',
       message: `node ${member.node.name} has left the cluster`,

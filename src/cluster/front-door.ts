@@ -1,5 +1,5 @@
 import type { AuthRateLimit } from '../auth/auth-rate-limit.ts'
-import { credential, noCredential } from '../auth/credential.ts'
+import { type Credential, credential, noCredential } from '../auth/credential.ts'
 import type { MockVerifiers } from '../auth/mock-verifier.ts'
 import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
 import type { Authenticator } from '../client/login.ts'
@@ -12,6 +12,7 @@ import type { Logger } from '../log.ts'
 import type { Link } from '../net/link.ts'
 import type { ClientTls } from '../net/tls-options.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
+import { AdminKeys } from './admin-keys.ts'
 import type { Cluster } from './cluster.ts'
 import type { Roles } from './roles.ts'
 import { type CancelKeys, startSession } from './start-session.ts'
@@ -27,12 +28,13 @@ export interface FrontDoorOptions {
   readonly mockVerifiers: MockVerifiers
   readonly gate: LoginGate
   readonly cancelKeys: CancelKeys
-  readonly openAdmin: (door: FrontDoor, login: ClientLogin) => void
+  readonly openAdmin: (door: FrontDoor, login: ClientLogin, onClose: () => void) => void
 }
 
 /** Takes clients in: log-in, which cluster, how many, and the session that follows. */
 export class FrontDoor {
-  readonly options: FrontDoorOptions
+  options: FrontDoorOptions
+  readonly adminKeys = new AdminKeys()
   readonly sessions = new Set<ClientSession>()
   isDraining = false
   #clients = 0
@@ -67,7 +69,10 @@ export class FrontDoor {
       tls: options.tls.mode === 'disable' ? null : options.tls,
       gate: options.gate,
       authTimeoutMs: options.config.limits.authTimeoutMs,
-      onCancel: (processId, key) => options.cancelKeys.find(processId, key)?.cancel(),
+      onCancel: (processId, key) => {
+        options.cancelKeys.find(processId, key)?.cancel()
+        this.adminKeys.cancel(processId, key)
+      },
     })
     if (outcome.kind === 'refused') {
       options.logger.info(
@@ -158,7 +163,7 @@ export class FrontDoor {
         })
       }
       this.#adminLinks.add(login.link)
-      this.options.openAdmin(this, login)
+      this.options.openAdmin(this, login, () => this.#adminLinks.delete(login.link))
       return
     }
     const cluster = this.clusterOf(login.database)
@@ -191,15 +196,13 @@ export class FrontDoor {
     cancelKeys: CancelKeys,
     logger: Logger,
   ): Promise<void> {
+    // A server is needed already for the first answer.
+    if (cluster.isPaused) await cluster.untilResumed()
     const listed = cluster.config.auth.users.find(({ name }) => name === login.user)
     const serverUser = listed?.serverUser ?? login.user
-    const own = listed?.serverPassword?.reveal() ?? listed?.password?.reveal()
     const using =
-      own !== undefined
-        ? credential({ kind: 'password', password: own })
-        : serverUser === login.user
-          ? login.credential
-          : noCredential
+      listedCredential(cluster, login.user) ??
+      (serverUser === login.user ? login.credential : noCredential)
     const scope = cluster.scope(login.user, login.database, serverUser, using)
     if (login.replication !== 'none') {
       await openTunnel(cluster, scope, serverUser, login)
@@ -225,11 +228,23 @@ export class FrontDoor {
     )
   }
 
+  /** Goes on with another configuration: who logs in from now on finds it. */
+  reconfigure(part: Pick<FrontDoorOptions, 'config' | 'tls' | 'roles' | 'mockVerifiers'>): void {
+    const former = this.options.roles
+    this.options = { ...this.options, ...part }
+    this.options.gate.max = part.config.limits.maxUnauthenticated
+    for (const roles of former.values()) void roles.stop()
+    for (const cluster of this.options.clusters) {
+      for (const scope of cluster.scopes.values()) {
+        scope.credential = listedCredential(cluster, scope.user) ?? scope.credential
+      }
+    }
+  }
+
   /** Ends all sessions: idle ones at once, busy ones when they are done or after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
     this.isDraining = true
     const endsAt = performance.now() + timeoutMs
-    for (const link of this.#adminLinks) link.end()
     for (;;) {
       for (const session of [...this.sessions]) {
         if (session.isIdle || performance.now() >= endsAt) session.shutDown()
@@ -243,8 +258,16 @@ export class FrontDoor {
         }
       })
     }
+    for (const link of this.#adminLinks) link.end()
     for (const role of this.options.roles.values()) await role.stop()
   }
+}
+
+/** What the configuration has for a user to log in with at the servers; null = nothing. */
+function listedCredential(cluster: Cluster, user: string): Credential | null {
+  const listed = cluster.config.auth.users.find(({ name }) => name === user)
+  const own = listed?.serverPassword?.reveal() ?? listed?.password?.reveal()
+  return own === undefined ? null : credential({ kind: 'password', password: own })
 }
 
 function sqlstateOf(error: Error): string {

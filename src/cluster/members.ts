@@ -5,8 +5,8 @@ import { MAX_NODES, type NodeSpec } from '../topology/node.ts'
 /** One node of a cluster as everything but the topology knows it. */
 export interface ClusterMember {
   readonly index: number
-  readonly node: NodeConfig
-  readonly tls: ServerTls
+  node: NodeConfig
+  tls: ServerTls
   /** Where it comes from, for `SHOW NODES`: `config`, `patroni: leader, running`. */
   source: string
   /** When it began to leave, monotonic ms; null = it stays. */
@@ -52,11 +52,16 @@ export class Members {
   /** Gives a discovered node an index; null when all are in use. */
   join(node: NodeConfig, source: string): ClusterMember | null {
     const tls = this.#discoveredTls
-    if (tls === null || this.#members.size >= MAX_NODES) return null
+    return tls === null ? null : this.enter(node, named(tls, node), source)
+  }
+
+  /** Gives a node an index; null when all are in use. */
+  enter(node: NodeConfig, tls: ServerTls, source: string): ClusterMember | null {
+    if (this.#members.size >= MAX_NODES) return null
     // Round and round, so that an index rests as long as possible before it is used again.
     do this.#lastIndex = (this.#lastIndex + 1) % MAX_NODES
     while (this.#members.has(this.#lastIndex))
-    return this.#enter(this.#lastIndex, node, named(tls, node), source)
+    return this.#enter(this.#lastIndex, node, tls, source)
   }
 
   remove(index: number): void {

@@ -43,10 +43,12 @@ export class Scope implements SessionScope, ServerConnectionEvents {
   usesCurrval = false
   credential: Credential = noCredential
   readonly #options: ScopeOptions
+  #poolOptions: PoolOptions
   #stallTimer: NodeJS.Timeout | null = null
 
   constructor(options: ScopeOptions) {
     this.#options = options
+    this.#poolOptions = options.poolOptions
     this.user = options.user
     this.database = options.database
     this.classifier = options.catalog.classifier
@@ -65,7 +67,7 @@ export class Scope implements SessionScope, ServerConnectionEvents {
   pool(nodeIndex: number): NodePool<ServerConnection> {
     let pool = this.pools.get(nodeIndex)
     if (pool === undefined) {
-      pool = new NodePool<ServerConnection>(this.#options.poolOptions, {
+      pool = new NodePool<ServerConnection>(this.#poolOptions, {
         open: () => this.#options.open(nodeIndex, this.credential, this),
         timeoutError: (counts, waitedMs) => this.#noFree(nodeIndex, counts, waitedMs),
         isFull: (error) => error instanceof PgSplitError && error.sqlstate === '53300',
@@ -199,6 +201,12 @@ export class Scope implements SessionScope, ServerConnectionEvents {
   forget(nodeIndex: number): void {
     this.pools.get(nodeIndex)?.close(new Error('the node has left the cluster'))
     this.pools.delete(nodeIndex)
+  }
+
+  /** Other sizes and time-outs. */
+  reconfigure(options: PoolOptions): void {
+    this.#poolOptions = options
+    for (const pool of this.pools.values()) pool.reconfigure(options)
   }
 
   prune(): void {

@@ -14,6 +14,7 @@ export interface Config {
   readonly tls: ClientTlsOptions
   readonly limits: LimitsConfig
   readonly admin: AdminConfig
+  readonly auth: FrontAuthConfig
   readonly log: LogConfig
 }
 
@@ -99,6 +100,7 @@ export interface RoutingConfig {
 
 interface FailoverConfig {
   readonly holdWritesMs: number
+  readonly pauseTimeoutMs: number
   readonly maxHeld: number
 }
 
@@ -146,6 +148,11 @@ export interface LimitsConfig {
   readonly maxBufferedRequestBytes: number
   readonly retryMaxBytes: number
   readonly drainTimeoutMs: number
+}
+
+export interface FrontAuthConfig {
+  /** undefined: made up when pgsplit starts. */
+  readonly mockSecret: Secret | undefined
 }
 
 export interface AdminConfig {

@@ -7,6 +7,7 @@ import { assertVerifier } from './resolve-auth.ts'
 import { resolveCluster } from './resolve-cluster.ts'
 import { resolveClientTls } from './resolve-tls.ts'
 import { type ConfigInput, configSchema } from './schema.ts'
+import type { Secret } from './secret.ts'
 
 /** What parsing may look at beside the value; defaults: no variables, the working directory. */
 export interface ParseOptions {
@@ -65,6 +66,7 @@ function resolve(input: ConfigInput, directory: string): Config {
       drainTimeoutMs: limits.drainTimeout,
     },
     admin: resolveAdmin(input.admin, clusters),
+    auth: { mockSecret: resolveMockSecret(input.auth.mockSecret) },
     log,
   }
 }
@@ -86,6 +88,17 @@ function assertNoOverlap(clusters: readonly ClusterConfig[], adminDatabase: stri
       owners.set(database, cluster.name)
     }
   }
+}
+
+/** Shorter ones could be found by trying: salts that it made are public. */
+const minSecretLength = 16
+
+function resolveMockSecret(secret: Secret | undefined): Secret | undefined {
+  if (secret === undefined || secret.reveal().length >= minSecretLength) return secret
+  throw new ConfigError(
+    'auth.mockSecret',
+    `is too short; give ${minSecretLength} characters or more`,
+  )
 }
 
 function resolveAdmin(

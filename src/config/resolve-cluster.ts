@@ -61,6 +61,7 @@ export function resolveCluster(
     routing: resolveRouting(input.routing, `${path}.routing`),
     failover: {
       holdWritesMs: input.failover.holdWrites,
+      pauseTimeoutMs: input.failover.pauseTimeout,
       maxHeld: input.failover.maxHeld,
     },
     pool: {

@@ -158,15 +158,21 @@ const failover = section(
         'How long writes and transactions wait for a primary while there is none; 0 refuses them at once.',
       limit: 'They fail with SQLSTATE 57P03; nothing of them was done.',
     }).prefault('10s'),
+    pauseTimeout: duration({
+      description:
+        'How long `PAUSE` in the admin database waits for what runs, and how long requests wait for `RESUME`.',
+      limit:
+        'A PAUSE that waited so long is taken back; a request that did fails with SQLSTATE 57P03, and nothing of it was done.',
+    }).prefault('60s'),
     maxHeld: integer(
       {
-        description: 'Requests that may wait for a primary at once.',
+        description: 'Requests that may wait for a primary, or for `RESUME`, at once.',
         limit: 'Further ones fail at once with SQLSTATE 57P03.',
       },
       { min: 0, max: 1_000_000 },
     ).prefault(10_000),
   },
-  'What happens while there is no primary.',
+  'What happens while there is no primary, or while the cluster is paused.',
 )
 
 const pool = section(

@@ -124,6 +124,17 @@ const admin = section(
   'The admin database.',
 )
 
+const auth = section(
+  {
+    mockSecret: secretText('at least 16 characters', {
+      description:
+        'What salts of users that do not exist are made from, so that nobody learns who exists. Instances behind one address need the same, best from a variable of the environment.',
+      otherwise: 'made up at each start',
+    }).optional(),
+  },
+  'Log-in at all clusters.',
+)
+
 const log = section(
   {
     level: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
@@ -158,6 +169,7 @@ export const configSchema = section(
     tls: clientTls.prefault({}),
     limits: limits.prefault({}),
     admin: admin.prefault({}),
+    auth: auth.prefault({}),
     log: log.prefault({}),
   },
   'Configuration of pgsplit.',

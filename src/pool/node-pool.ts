@@ -23,7 +23,7 @@ export interface NodePoolHooks<C extends Pooled> {
  * (pipelined requests of several) or idle. Waiters are served first come, first served.
  */
 export class NodePool<C extends Pooled> {
-  readonly options: PoolOptions
+  options: PoolOptions
   #hooks: NodePoolHooks<C>
   #connections = new Set<C>()
   #leased = new Set<C>()
@@ -179,7 +179,8 @@ export class NodePool<C extends Pooled> {
     const isOld =
       (this.options.maxLifetimeMs > 0 && age > this.options.maxLifetimeMs) ||
       connection.createdAtMs < this.#recycledAtMs
-    if (this.#isClosed || isOld || !connection.isClean) {
+    const isTooMany = this.#connections.size > this.options.size
+    if (this.#isClosed || isOld || isTooMany || !connection.isClean) {
       this.#connections.delete(connection)
       connection.close()
       this.#openMore()
@@ -293,6 +294,15 @@ export class NodePool<C extends Pooled> {
       const isOld = maxLifetimeMs > 0 && now - connection.createdAtMs > maxLifetimeMs
       if (isIdleTooLong || isOld) this.#drop(connection)
     }
+  }
+
+  /** Other sizes and time-outs. What is in use beyond a smaller size is closed when it comes back. */
+  reconfigure(options: PoolOptions): void {
+    this.options = options
+    for (const connection of [...this.#idle]) {
+      if (this.#connections.size > options.size) this.#drop(connection)
+    }
+    this.#openMore()
   }
 
   /** Closes every idle connection, and those in use when they come back, by making them old. */

@@ -3,13 +3,19 @@
  * or below `resumeMs`. Unknown lag is out: what is not proved fresh is not fresh.
  */
 export class LagGate {
-  readonly #maxLagMs: number
-  readonly #resumeMs: number
+  #maxLagMs: number
+  #resumeMs: number
   #fresh = false
   #wasFresh = false
 
   /** @param resumeMs at most `maxLagMs`; larger values are cut to it */
   constructor(maxLagMs: number, resumeMs: number) {
+    this.#maxLagMs = maxLagMs
+    this.#resumeMs = Math.min(resumeMs, maxLagMs)
+  }
+
+  /** Other thresholds, from the next measurement on. */
+  retune(maxLagMs: number, resumeMs: number): void {
     this.#maxLagMs = maxLagMs
     this.#resumeMs = Math.min(resumeMs, maxLagMs)
   }

@@ -5,13 +5,8 @@ import type { MonitorEvent } from './monitor-event.ts'
 import { MAX_NODES, type NodeSpec } from './node.ts'
 import type { OpenProbe } from './probe-connection.ts'
 
-export interface MonitorOptions {
-  /** 1 to 31 nodes, `index` equal to the position in the list. */
-  readonly nodes: readonly NodeSpec[]
-  /** More nodes may join later (`Monitor.add`), so that the list may be empty. Default false. */
-  readonly isOpen?: boolean
-  /** Dials and logs in for probes; `pgProbeOpener` is the one over `pg`. */
-  readonly openProbe: OpenProbe
+/** What may be changed while the monitor runs. */
+export interface MonitorTuning {
   /** ms between rounds, default 1000. Without a primary the rounds come five times as often. */
   readonly probeIntervalMs?: number
   /** ms for dial, login and answer, default 1000; then the probe counts as failed. */
@@ -30,6 +25,15 @@ export interface MonitorOptions {
   readonly maxLagResumeMs?: number
   /** ms over which a node that came back grows to its full share, default 5000; 0 = at once. */
   readonly slowStartMs?: number
+}
+
+export interface MonitorOptions extends MonitorTuning {
+  /** 1 to 31 nodes, `index` equal to the position in the list. */
+  readonly nodes: readonly NodeSpec[]
+  /** More nodes may join later (`Monitor.add`), so that the list may be empty. Default false. */
+  readonly isOpen?: boolean
+  /** Dials and logs in for probes; `pgProbeOpener` is the one over `pg`. */
+  readonly openProbe: OpenProbe
   /** Default: the process's own. */
   readonly clock?: Clock
   /** Lifecycle events for the log. What it throws is ignored. */
@@ -49,7 +53,7 @@ export interface MonitorSettings extends HealthOptions {
 
 const MIN_FAST_INTERVAL_MS = 20
 
-export function monitorSettings(options: MonitorOptions): MonitorSettings {
+export function monitorSettings(options: Partial<MonitorOptions>): MonitorSettings {
   const probeIntervalMs = options.probeIntervalMs ?? 1000
   const maxLagMs = options.maxLagMs ?? 10_000
   return {

@@ -3,6 +3,7 @@ import {
   assertNodes,
   type MonitorOptions,
   type MonitorSettings,
+  type MonitorTuning,
   monitorSettings,
 } from './monitor-options.ts'
 import type { NodeSpec } from './node.ts'
@@ -118,6 +119,14 @@ export class Monitor {
     this.#topology.remove(watched.track)
   }
 
+  /** Other intervals and limits, from the next probe on. */
+  retune(tuning: MonitorTuning): void {
+    const { clock, onEvent } = this.#settings
+    Object.assign(this.#settings, monitorSettings({ ...tuning, clock, onEvent }))
+    this.#topology.retune()
+    if (this.#state === 'running') void this.#round()
+  }
+
   /** Another weight or zone for a node. */
   respec(nodeIndex: number, weight: number, zone: string | null): void {
     if (this.#watched.get(nodeIndex)?.track.respec(weight, zone) === true) this.#topology.settle()
@@ -180,7 +189,8 @@ export class Monitor {
   }
 
   #watch(track: NodeTrack): Watched {
-    const { clock, probeTimeoutMs } = this.#settings
+    const settings = this.#settings
+    const { clock } = settings
     const onLost = (): void => {
       if (this.#state === 'running') void this.#probe(watched)
     }
@@ -189,7 +199,9 @@ export class Monitor {
       prober: new Prober({
         node: track.spec,
         open: this.#openProbe,
-        timeoutMs: probeTimeoutMs,
+        get timeoutMs() {
+          return settings.probeTimeoutMs
+        },
         clock,
         onLost,
       }),

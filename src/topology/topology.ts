@@ -64,6 +64,13 @@ export class Topology {
     return this.#hadPrimary && !this.#primaryUp
   }
 
+  /** The settings have changed: all is judged by them from here on. */
+  retune(): void {
+    const { maxLagMs, maxLagResumeMs } = this.#settings
+    for (const { gate } of this.#tracks) gate.retune(maxLagMs, maxLagResumeMs)
+    this.settle()
+  }
+
   /** A node joins. `replaces`: the same server at its former address. */
   join(spec: NodeSpec, replaces: NodeTrack | null): NodeTrack {
     if (this.#track(spec.index) !== undefined) throw new Error(`index ${spec.index} is taken`)

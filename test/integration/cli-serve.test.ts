@@ -1,4 +1,7 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CliProcess } from '../support/cli-process.ts'
@@ -31,8 +34,10 @@ function start(args: readonly string[], input = ''): CliProcess {
 }
 
 /** Starts serve on a free port; gives the connection string of a client. */
-async function serve(): Promise<{ child: CliProcess; url: string }> {
-  const child = start(['serve', ...nodeFlags(), '--listen', '127.0.0.1:0'])
+async function serve(
+  flags: readonly string[] = [...nodeFlags(), '--listen', '127.0.0.1:0'],
+): Promise<{ child: CliProcess; url: string }> {
+  const child = start(['serve', ...flags])
   await waitFor('serve to listen', () => child.log.includes('"event":"listening"'))
   const port = /pgsplit listens on 127\.0\.0\.1:(\d+)/.exec(child.log)?.[1] ?? ''
   const url = new URL(cluster.primary.urlFor('postgres'))
@@ -85,6 +90,44 @@ describe('pgsplit serve as a process', () => {
     expect(err).toContain('"reason":"second_signal"')
     expect(await slow).toBeInstanceOf(Error)
     await client.end().catch(() => {})
+  })
+
+  it('reads its file again at SIGHUP, keeps it when it is wrong, and ends at SHUTDOWN', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'pgsplit-serve-'))
+    const file = join(directory, 'pgsplit.yaml')
+    const write = (more: Readonly<Record<string, unknown>>) => {
+      const [primary = '', replica = ''] = [cluster.primary, ...cluster.replicas].map((node) =>
+        node.urlFor('postgres'),
+      )
+      const clusters = { main: { primary, replicas: [replica] } }
+      // YAML takes JSON, too.
+      return writeFile(file, JSON.stringify({ listen: '127.0.0.1:0', clusters, ...more }))
+    }
+    await write({})
+    const { child, url } = await serve(['--config', file])
+    const client = new pg.Client(url)
+    client.on('error', () => {})
+    await client.connect()
+    const pid = (await client.query('SELECT pg_backend_pid() AS pid')).rows
+    await write({ limits: { maxClients: 5 } })
+    child.kill('SIGHUP')
+    await waitFor('the reload', () => child.log.includes('"event":"reloaded"'))
+    expect(child.log).toContain('limits.maxClients')
+    await write({ limits: { maxClients: 'many' } })
+    child.kill('SIGHUP')
+    await waitFor('the refusal', () => child.log.includes('"event":"reload_failed"'))
+    expect(child.log).toMatch(/limits\.maxClients: .*pgsplit\.yaml/)
+    expect((await client.query('SELECT pg_backend_pid() AS pid')).rows).toEqual(pid)
+    await client.end()
+    const admin = new pg.Client(url.replace(/\/postgres$/, '/pgsplit'))
+    admin.on('error', () => {})
+    await admin.connect()
+    await admin.query('SHUTDOWN')
+    const { code, err } = await child.ended
+    expect(code).toBe(0)
+    expect(err).toContain('"event":"stopped","reason":"operator"')
+    await admin.end().catch(() => {})
+    await rm(directory, { recursive: true })
   })
 
   it('tells an occupied port in one line', async () => {

@@ -13,6 +13,7 @@ type Section = Readonly<Record<string, unknown>>
 export interface ProxyOverrides {
   readonly monitor?: Section
   readonly routing?: Section
+  readonly failover?: Section
   readonly pool?: Section
   readonly auth?: Section
   readonly limits?: Section
@@ -30,7 +31,7 @@ export interface Login {
 }
 
 /** What a configuration file for this cluster would contain; the nodes are `primary`, `r1`, `r2`. */
-function proxySettings(
+export function proxySettings(
   cluster: EmbeddedCluster,
   overrides: ProxyOverrides = {},
   port = 0,
@@ -149,17 +150,18 @@ export async function startTestProxy(
   return startProxyWith(cluster, proxySettings(cluster, overrides))
 }
 
-/** The same with any settings, as a configuration file would have them. */
+/** The same with any settings, as a configuration file would have them; a reload asks `again`. */
 export async function startProxyWith<C extends TestedCluster>(
   cluster: C,
   settings: Readonly<Record<string, unknown>>,
+  again: () => Readonly<Record<string, unknown>> = () => settings,
 ): Promise<TestProxy<C>> {
   const log: string[] = []
   const logger = createLogger(
     { level: 'info', format: 'json' },
     { write: (line) => void log.push(line) },
   )
-  const proxy = await startProxy(parseConfig(settings), logger)
+  const proxy = await startProxy(parseConfig(settings), logger, () => parseConfig(again()))
   const test = new TestProxy(proxy, cluster, log)
   for (const { id, role } of proxy.snapshot().nodes) {
     if (role === 'replica') await test.waitForNode(id, ({ readable, fresh }) => readable && fresh)

@@ -96,6 +96,7 @@ export class ScriptedCluster implements ClusterAccess {
       preparedStatements: 100,
       poolMode: 'transaction',
       holdMs: 0,
+      pauseMs: 0,
       maxHeld: 100,
       ...options.limits,
     }
@@ -134,6 +135,9 @@ export class ScriptedCluster implements ClusterAccess {
     this.positions.settle(facts)
     return this.#router.route(cls, facts, this.snapshot, exclude)
   }
+
+  /** Set it to hold back what would begin; `news` lets it look again. */
+  isPaused = false
 
   mayRetry(): boolean {
     return true

@@ -1,3 +1,4 @@
+import type { AdminActions } from '../../../src/admin/admin-actions.ts'
 import { AdminSession } from '../../../src/admin/admin-session.ts'
 import type { AdminSource } from '../../../src/admin/admin-source.ts'
 import { Cursor } from '../../../src/wire/cursor.ts'
@@ -12,7 +13,8 @@ export interface Answer {
 }
 
 /** Splits bytes into messages and throws unless they are whole ones. */
-export function decodeAnswers(bytes: Buffer): Answer[] {
+export function decodeAnswers(bytes: Buffer | Promise<Buffer>): Answer[] {
+  if (bytes instanceof Promise) throw new Error('the answer takes its time')
   const answers: Answer[] = []
   let at = 0
   while (at < bytes.length) {
@@ -30,15 +32,20 @@ export class Conversation {
   readonly session: AdminSession
   answers: Answer[] = []
 
-  constructor(source: AdminSource = sampleSource()) {
-    this.session = new AdminSession(source)
+  /** Resolves when the last command that took its time is answered. */
+  settled: Promise<void> = Promise.resolve()
+
+  constructor(source: AdminSource = sampleSource(), actions: AdminActions | null = null) {
+    this.session = new AdminSession(source, actions)
   }
 
   send(type: string, write: (body: Writer) => unknown = () => undefined): this {
     const body = new Writer()
     write(body)
     const answer = this.session.handle(type.charCodeAt(0), body.take())
-    if (answer !== null) this.answers.push(...decodeAnswers(answer))
+    if (answer instanceof Promise) {
+      this.settled = answer.then((late) => void this.answers.push(...decodeAnswers(late)))
+    } else if (answer !== null) this.answers.push(...decodeAnswers(answer))
     return this
   }
 

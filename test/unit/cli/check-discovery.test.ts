@@ -29,6 +29,7 @@ async function check(
     print: (line) => printed.push(line),
     complain: (line) => printed.push(`! ${line}`),
     onStopSignal: () => () => {},
+    onReloadSignal: () => () => {},
   }
   const discover = async ({ discovery }: ClusterConfig) => ({
     kind: 'patroni',

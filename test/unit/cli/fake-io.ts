@@ -12,6 +12,7 @@ export class FakeProcess {
   readonly err: string[] = []
   readonly stdin = new PassThrough()
   readonly #listeners = new Set<() => void>()
+  readonly #reloaders = new Set<() => void>()
   #parts: Parts
 
   constructor(parts: Partial<Parts> = {}) {
@@ -28,6 +29,10 @@ export class FakeProcess {
         this.#listeners.add(heard)
         return () => this.#listeners.delete(heard)
       },
+      onReloadSignal: (heard) => {
+        this.#reloaders.add(heard)
+        return () => this.#reloaders.delete(heard)
+      },
     }
     return run(argv, io, this.#parts)
   }
@@ -35,6 +40,11 @@ export class FakeProcess {
   /** What SIGTERM or Ctrl-C does. */
   interrupt(): void {
     for (const heard of this.#listeners) heard()
+  }
+
+  /** What SIGHUP does. */
+  hangUp(): void {
+    for (const heard of this.#reloaders) heard()
   }
 
   get listenerCount(): number {

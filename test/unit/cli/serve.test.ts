@@ -1,20 +1,25 @@
 import { describe, expect, it } from 'vitest'
 import type { Running } from '../../../src/cli/serve.ts'
+import { ConfigError } from '../../../src/errors.ts'
 import { FakeProcess } from './fake-io.ts'
 
 const flags = ['serve', '--primary', 'postgres://m@h', '--log-level', 'silent']
 
 function fakeProxy() {
   const drained = Promise.withResolvers<void>()
+  const stopped = Promise.withResolvers<void>()
+  const reloads: string[] = []
   const stops: boolean[] = []
   const running: Running = {
     addresses: [{ host: '127.0.0.1', port: 1 }],
+    stopped: stopped.promise,
+    reload: () => reloads.push('reload'),
     stop: ({ drain }) => {
       stops.push(drain)
       return drain ? drained.promise : Promise.resolve()
     },
   }
-  return { running, stops, drained }
+  return { running, stops, drained, stopped, reloads }
 }
 
 describe('serve', () => {
@@ -69,6 +74,50 @@ describe('serve', () => {
     await expect.poll(() => process.listenerCount).toBe(1)
     process.interrupt()
     expect(await ended).toBe(0)
+  })
+
+  it('reads the configuration again at SIGHUP, and goes on whatever comes of it', async () => {
+    const { running, reloads, drained } = fakeProxy()
+    const reload = (): void => {
+      reloads.push('reload')
+      if (reloads.length > 1) throw new ConfigError('listen', 'is wrong')
+    }
+    const process = new FakeProcess({ start: async () => ({ ...running, reload }) })
+    const ended = process.run(flags)
+    // What comes while it starts is done when it has started.
+    await expect.poll(() => process.listenerCount).toBe(1)
+    process.hangUp()
+    await expect.poll(() => reloads.length).toBe(1)
+    process.hangUp()
+    expect(reloads).toHaveLength(2)
+    drained.resolve()
+    process.interrupt()
+    expect(await ended).toBe(0)
+    expect(process.err).toEqual([])
+  })
+
+  it('hands the proxy the way to read its configuration again', async () => {
+    const { running, stopped } = fakeProxy()
+    const process = new FakeProcess({
+      start: async (config, _logger, readConfig) => {
+        expect(readConfig()).toEqual(config)
+        return running
+      },
+    })
+    const ended = process.run(flags)
+    stopped.resolve()
+    expect(await ended).toBe(0)
+  })
+
+  it('ends with 0 when the proxy was stopped from within', async () => {
+    const { running, stops, stopped } = fakeProxy()
+    const process = new FakeProcess({ start: async () => running })
+    const ended = process.run(flags)
+    await expect.poll(() => process.listenerCount).toBe(1)
+    stopped.resolve()
+    expect(await ended).toBe(0)
+    expect(stops).toEqual([])
+    expect(process.listenerCount).toBe(0)
   })
 
   it('tells an occupied port with its way out', async () => {

@@ -1,0 +1,44 @@
+import type { SessionLimits } from '../client/cluster-access.ts'
+import type { ClusterConfig, LimitsConfig } from '../config/config.ts'
+import type { PoolOptions } from '../pool/pooled.ts'
+import type { MonitorTuning } from '../topology/monitor-options.ts'
+
+/** The configuration as sessions see it. */
+export function sessionLimitsOf(config: ClusterConfig, limits: LimitsConfig): SessionLimits {
+  return {
+    maxRequestBytes: limits.maxBufferedRequestBytes,
+    maxFrameBytes: limits.maxFrameBytes,
+    retryMaxBytes: limits.retryMaxBytes,
+    holdMs: config.failover.holdWritesMs,
+    pauseMs: config.failover.pauseTimeoutMs,
+    maxHeld: config.failover.maxHeld,
+    preparedStatements: config.pool.preparedStatements,
+    poolMode: config.pool.mode,
+  }
+}
+
+/** The configuration as the monitor sees it, but for the nodes. */
+export function monitorTuningOf({ monitor, routing }: ClusterConfig): MonitorTuning {
+  return {
+    probeIntervalMs: monitor.probeIntervalMs,
+    probeTimeoutMs: monitor.probeTimeoutMs,
+    rise: monitor.rise,
+    fall: monitor.fall,
+    maxFails: routing.maxFails,
+    failTimeoutMs: routing.failTimeoutMs,
+    maxLagMs: routing.maxLagMs,
+    maxLagResumeMs: routing.maxLagResumeMs,
+    slowStartMs: routing.slowStartMs,
+  }
+}
+
+/** The configuration as every pool sees it. */
+export function poolOptionsOf({ pool }: ClusterConfig): PoolOptions {
+  return {
+    size: pool.size,
+    sharedDepth: 8,
+    checkoutTimeoutMs: pool.checkoutTimeoutMs,
+    idleTimeoutMs: pool.idleTimeoutMs,
+    maxLifetimeMs: pool.maxLifetimeMs,
+  }
+}
