@@ -12,7 +12,7 @@ export interface PositionSamplerOptions {
   readonly nowMs: () => number
   /** Least time between two samples of the primary while a reader waits for one, ms. Default 1. */
   readonly hurriedPrimaryEveryMs?: number
-  /** The same while no reader waits, ms. Default 20. */
+  /** The same while no reader waits, ms. Default 4: most sessions come back later than that. */
   readonly primaryEveryMs?: number
   /** Time between two samples of a replica that somebody waits for, ms. Default 2. */
   readonly hurriedReplicaEveryMs?: number
@@ -52,7 +52,7 @@ export class PositionSampler {
     })
     this.primary = new PrimaryPositions({
       ...shared,
-      everyMs: options.primaryEveryMs ?? 20,
+      everyMs: options.primaryEveryMs ?? 4,
       hurriedEveryMs: options.hurriedPrimaryEveryMs ?? 1,
       onSample: (sample) => {
         this.replicas.notePrimary(sample)

@@ -25,6 +25,9 @@ interface Follower {
   isRunning: boolean
   isWanted: boolean
   isHurried: boolean
+  /** Somebody has read there since the last question, and when one was asked for the sake of that. */
+  isRead: boolean
+  readAtMs: number
   asked: number
   answered: number
   /** Reads up to this epoch were of a server that may have been restarted since. */
@@ -40,6 +43,8 @@ interface Follower {
 
 /** How long after the last wish replicas are still asked for it, ms. */
 const wishHoldsMs = 2_000
+/** A replica that nobody has read from for so long is not asked for the sake of writers, ms. */
+const readLatelyMs = 500
 /** Samples of the primary that are kept to tell how old a replica's state is. */
 const keptSamples = 128
 
@@ -103,6 +108,7 @@ export class ReplicaPositions {
     const follower = this.#followers[nodeIndex]
     if (follower === undefined || !follower.isFollowed) return -1
     follower.isWanted = true
+    follower.isRead = true
     if (!follower.isRunning) void this.#run(follower)
     return follower.asked
   }
@@ -110,13 +116,7 @@ export class ReplicaPositions {
   /** Somebody waits for the next positions: they are asked for soon, of all replicas. */
   hurry(): void {
     for (const follower of this.#followers) {
-      if (follower === undefined || !follower.isFollowed) continue
-      follower.isWanted = true
-      if (!follower.isHurried) {
-        follower.isHurried = true
-        follower.pace.wake()
-      }
-      if (!follower.isRunning) void this.#run(follower)
+      if (follower?.isFollowed === true) this.#hurryOne(follower)
     }
   }
 
@@ -163,8 +163,16 @@ export class ReplicaPositions {
     return this.#followers[nodeIndex]?.caughtUpAtMs ?? Number.NEGATIVE_INFINITY
   }
 
-  /** Takes in a sample of the primary, for `caughtUpAtMs`. */
+  /**
+   * Takes in a sample of the primary, for `caughtUpAtMs`. Those who wrote before it will read from
+   * replicas soon, where anybody does: their positions are asked for once.
+   */
   notePrimary(sample: PrimarySample): void {
+    const since = this.#options.nowMs() - readLatelyMs
+    for (const follower of this.#followers) {
+      if (follower === undefined || !follower.isFollowed || follower.readAtMs < since) continue
+      this.#hurryOne(follower)
+    }
     const last = this.#samples.at(-1)
     if (last !== undefined && last.timeline !== sample.timeline) this.#samples = []
     this.#samples.push(sample)
@@ -208,6 +216,8 @@ export class ReplicaPositions {
       isRunning: false,
       isWanted: false,
       isHurried: false,
+      isRead: false,
+      readAtMs: Number.NEGATIVE_INFINITY,
       asked: this.#firstEpoch,
       answered: this.#firstEpoch - 1,
       barrier: this.#firstEpoch - 1,
@@ -219,6 +229,15 @@ export class ReplicaPositions {
     }
     this.#followers[spec.index] = follower
     return follower
+  }
+
+  #hurryOne(follower: Follower): void {
+    follower.isWanted = true
+    if (!follower.isHurried) {
+      follower.isHurried = true
+      follower.pace.wake()
+    }
+    if (!follower.isRunning) void this.#run(follower)
   }
 
   async #open(follower: Follower): Promise<void> {
@@ -244,6 +263,8 @@ export class ReplicaPositions {
       follower.isHurried = false
       const epoch = ++follower.asked
       follower.askedAtMs = this.#options.nowMs()
+      if (follower.isRead) follower.readAtMs = follower.askedAtMs
+      follower.isRead = false
       const { timeline } = this.#options.snapshot()
       try {
         const [text, own] = await this.#options.connections.ask(follower.spec, replaySql)

@@ -154,6 +154,25 @@ it('tells when a replica is beyond the timeline that is known: its position is n
   sampler.stop()
 })
 
+it('asks a replica that is read from for what writers will need there, and no other', async () => {
+  const { sampler, snapshot, asked, next } = setUp()
+  const { primary, replicas } = sampler
+  await replicas.follow(snapshot)
+  const write = async (): Promise<void> => {
+    const epoch = primary.note()
+    ;(await next(0)).answer(['0/10', '0/10', 'false', file])
+    await waitFor('a sample', () => primary.since(epoch) !== null)
+  }
+  await write()
+  expect(asked).toEqual([])
+  const epoch = replicas.note(1)
+  ;(await next(1)).answer(['0/f', '2'])
+  await waitFor('a position', () => replicas.since(1, epoch) !== null)
+  await write()
+  ;(await next(1)).answer(['0/10', '2'])
+  sampler.stop()
+})
+
 it('asks replicas for their position as long as somebody waits for one', async () => {
   const { sampler, snapshot, asked, next } = setUp()
   const { replicas } = sampler
