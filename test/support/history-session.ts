@@ -150,7 +150,8 @@ export class HistorySession {
     const found = this.#run.history.read(others, { seen: before, sentAtMs, what }, into)
     if (found.length === 0) return
     const route = await client.query('SHOW pgsplit.last_route').catch(() => null)
-    for (const one of found) one.route = String(route?.rows[0]?.['pgsplit.last_route'] ?? '?')
+    const where = String(route?.rows[0]?.['pgsplit.last_route'] ?? '?')
+    for (const one of found) this.#run.history.settle(one, where)
   }
 
   async #readOnly(client: pg.Client): Promise<void> {

@@ -51,12 +51,21 @@ export class History {
    * Reads that miss a commit which somebody had seen on a replica while the primary, waiting for its
    * replicas, did not show it yet: PostgreSQL itself does that (documentation, "synchronous_commit").
    */
-  early = 0
+  readonly early: Violation[] = []
   reads = 0
   readonly #writes = new Map<number, Write>()
   /** The write that made a version, by register and version. */
   readonly #makers = new Map<number, number>()
   #lastId = 0
+
+  /** Where the statement ran that missed something. Only a primary may show less than was seen. */
+  settle(one: Violation, route: string): void {
+    one.route = route
+    const at = this.early.indexOf(one)
+    if (at < 0 || !/: (proved read-only|READ ONLY transaction)$|on a replica$/.test(route)) return
+    this.early.splice(at, 1)
+    this.violations.push(one)
+  }
 
   /** A write is sent: its id. */
   begin(k: number, after: Seen): number {
@@ -98,13 +107,13 @@ export class History {
     const found: Violation[] = []
     const miss = (row: Register, mustSee: number, how: string): void => {
       const maker = this.#writes.get(this.#makers.get(row.k * 1e7 + row.v + 1) ?? -1)
-      if (maker !== undefined && maker.acknowledgedAtMs >= sentAtMs) {
-        this.early++
-        return
-      }
+      const isEarly = maker !== undefined && maker.acknowledgedAtMs >= sentAtMs
       const { k: register, v: saw } = row
       const atMs = performance.now()
-      found.push({ register, saw, mustSee, atMs, what: `${what}: ${how}`, route: '' })
+      const one = { register, saw, mustSee, atMs, what: `${what}: ${how}`, route: '' }
+      found.push(one)
+      if (isEarly) this.early.push(one)
+      else this.violations.push(one)
     }
     this.reads++
     for (const row of rows) {
@@ -122,7 +131,6 @@ export class History {
       merge(into, after)
     }
     for (const { k, v } of rows) into[k] = Math.max(into[k] ?? 0, v)
-    this.violations.push(...found)
     return found
   }
 
