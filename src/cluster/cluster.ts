@@ -167,10 +167,17 @@ export class Cluster implements ClusterAccess {
       counters: this.counters,
       snapshot: () => this.monitor.snapshot,
       nowMs: () => this.nowMs(),
+      waiting: (nodeIndex) => {
+        let waiting = 0
+        for (const scope of this.scopes.values()) waiting += scope.waitingAt(nodeIndex)
+        return waiting
+      },
+      ask: (nodeIndex) => void this.monitor.probeNow(nodeIndex),
       readTimeoutMs: this.config.routing.readTimeoutMs,
       onSilent: (nodeIndex) => {
         for (const scope of this.scopes.values()) scope.leaveSilent(nodeIndex)
-        this.reportFailure(nodeIndex, 'timeout', 'owes answers and gives no sign of life')
+        // Not 'timeout', which would leave it in: it gets nothing until a probe is answered.
+        this.reportFailure(nodeIndex, 'reset', 'owes answers and gives no sign of life')
       },
     })
   }

@@ -1,7 +1,6 @@
 import { type Credential, noCredential } from '../auth/credential.ts'
 import type { SessionScope } from '../client/cluster-access.ts'
 import { StatementRegistry } from '../client/prepared-statement.ts'
-import { Request } from '../client/request.ts'
 import { moveWaiting } from '../client/rerun-request.ts'
 import type { ClientSession } from '../client/session.ts'
 import { PgSplitError } from '../errors.ts'
@@ -152,17 +151,24 @@ export class Scope implements SessionScope, ServerConnectionEvents {
     )
   }
 
-  /** The node has stopped answering: reads that wait for it run elsewhere. */
+  /**
+   * The replica has stopped answering: reads that wait for it run elsewhere; what can't, as its
+   * transaction or a part of its answer is there, is told so.
+   */
   leaveSilent(nodeIndex: number): void {
     const pool = this.pools.get(nodeIndex)
     if (pool === undefined) return
     const error = new Error('the node has stopped answering')
-    for (const connection of [...pool.connections]) {
-      const head = connection.queue.peek()
-      const isRead = head instanceof Request && head.isRerunnable && !head.isForwarded
-      if (isRead || connection.isSyncing) connection.destroy(error)
-    }
+    // Waiters first: for each connection that goes another one would be opened for them.
     pool.failWaiters(error)
+    for (const connection of [...pool.connections]) {
+      if (connection.queue.size > 0) connection.destroy(error)
+    }
+  }
+
+  /** How many requests wait for a connection to the node. */
+  waitingAt(nodeIndex: number): number {
+    return this.pools.get(nodeIndex)?.counts().waiting ?? 0
   }
 
   /** The node is the primary no more: nothing of it is used on. */

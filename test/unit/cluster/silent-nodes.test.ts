@@ -11,6 +11,8 @@ function setUp() {
   const load = new LoadTable()
   const counters = newCounters()
   const left: number[] = []
+  const asked: number[] = []
+  const waiting: number[] = []
   const now = { ms: 10_000 }
   const probed = { atMs: 9_000 }
   const nodes = new SilentNodes({
@@ -20,6 +22,8 @@ function setUp() {
       snapshotOf([0, 1, 2].map((index) => view(index, { observedAtMs: probed.atMs }))),
     nowMs: () => now.ms,
     readTimeoutMs: 800,
+    waiting: (index) => waiting[index] ?? 0,
+    ask: (index) => asked.push(index),
     onSilent: (index) => left.push(index),
   })
   silent = nodes
@@ -29,7 +33,7 @@ function setUp() {
       nodes.look()
     }
   }
-  return { load, counters, left, probed, now, pass }
+  return { load, counters, left, asked, waiting, probed, now, pass, look: () => nodes.look() }
 }
 
 it('leaves a replica that owes an answer before the time is up, and only that', () => {
@@ -57,6 +61,45 @@ it('takes any answer, and any probe, for a sign of life', () => {
   expect(left).toEqual([])
   pass(800)
   expect(left).toEqual([1])
+})
+
+it('asks a replica that is late once before it leaves it', () => {
+  const { load, left, asked, pass } = setUp()
+  load.start(2)
+  pass(300)
+  expect(asked).toEqual([])
+  pass(200)
+  expect([asked, left]).toEqual([[2], []])
+  pass(200)
+  expect([asked, left]).toEqual([[2], [2]])
+})
+
+it('keeps a replica that is slow with a long query and answers when it is asked', () => {
+  const { load, left, asked, probed, now, pass } = setUp()
+  load.start(1)
+  for (let i = 1; i <= 20; i++) {
+    pass(400)
+    if (asked.length > 0) probed.atMs = now.ms
+  }
+  expect(asked.length).toBeGreaterThan(5)
+  expect(left).toEqual([])
+})
+
+it('leaves a replica that owes nothing but connections', () => {
+  const { left, waiting, pass } = setUp()
+  waiting[1] = 3
+  pass(800)
+  expect(left).toEqual([1])
+})
+
+it('accuses nobody when pgsplit itself has stood still', () => {
+  const { load, left, now, pass, look } = setUp()
+  load.start(1)
+  pass(300)
+  now.ms += 2_000
+  look()
+  pass(300)
+  expect(left).toEqual([])
 })
 
 it('says nothing of a replica that owes nothing, however long', () => {
