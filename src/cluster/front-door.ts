@@ -39,6 +39,8 @@ export class FrontDoor {
   isDraining = false
   #clients = 0
   readonly #adminLinks = new Set<Link>()
+  /** Of a configuration before the last reload. */
+  readonly #formerRoles = new Set<Roles>()
   #onEmpty: (() => void) | null = null
 
   constructor(options: FrontDoorOptions) {
@@ -233,12 +235,21 @@ export class FrontDoor {
     const former = this.options.roles
     this.options = { ...this.options, ...part }
     this.options.gate.max = part.config.limits.maxUnauthenticated
-    for (const roles of former.values()) void roles.stop()
+    // Who is logging in now may still ask them.
+    for (const roles of former.values()) {
+      this.#formerRoles.add(roles)
+      setTimeout(() => this.#forgetRoles(roles), part.config.limits.authTimeoutMs).unref()
+    }
     for (const cluster of this.options.clusters) {
       for (const scope of cluster.scopes.values()) {
         scope.credential = listedCredential(cluster, scope.user) ?? scope.credential
       }
     }
+  }
+
+  #forgetRoles(roles: Roles): Promise<void> {
+    this.#formerRoles.delete(roles)
+    return roles.stop()
   }
 
   /** Ends all sessions: idle ones at once, busy ones when they are done or after `timeoutMs`. */
@@ -260,6 +271,7 @@ export class FrontDoor {
     }
     for (const link of this.#adminLinks) link.end()
     for (const role of this.options.roles.values()) await role.stop()
+    for (const role of [...this.#formerRoles]) await this.#forgetRoles(role)
   }
 }
 

@@ -150,7 +150,7 @@ export interface LimitsConfig {
   readonly drainTimeoutMs: number
 }
 
-export interface FrontAuthConfig {
+interface FrontAuthConfig {
   /** undefined: made up when pgsplit starts. */
   readonly mockSecret: Secret | undefined
 }

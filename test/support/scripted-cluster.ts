@@ -132,11 +132,12 @@ export class ScriptedCluster implements ClusterAccess {
   route(
     ...[cls, facts, exclude]: Parameters<ClusterAccess['route']>
   ): ReturnType<ClusterAccess['route']> {
+    if (this.isPaused) return { node: null, target: 'primary', reason: 'paused' }
     this.positions.settle(facts)
     return this.#router.route(cls, facts, this.snapshot, exclude)
   }
 
-  /** Set it to hold back what would begin; `news` lets it look again. */
+  /** Set it to hold back what would begin; news lets it look again. */
   isPaused = false
 
   mayRetry(): boolean {

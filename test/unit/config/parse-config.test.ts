@@ -2,6 +2,7 @@
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { MockVerifiers } from '../../../src/auth/mock-verifier.ts'
 import { configFromFlags } from '../../../src/config/config-from-flags.ts'
 import { parseConfig } from '../../../src/config/parse-config.ts'
 import { referenceRows } from '../../../src/config/reference.ts'
@@ -333,3 +334,24 @@ function place(path: readonly string[], value: unknown): unknown {
   section[path.at(-1) ?? ''] = value
   return config
 }
+
+describe('auth.mockSecret', () => {
+  const clusters = { main: { primary: 'postgres://m@h' } }
+  const parse = (mockSecret: string) => {
+    return parseConfig({ clusters, auth: { mockSecret } }, { env: { SALT: '0123456789abcdef' } })
+  }
+
+  it('comes from the environment, so that instances share it', () => {
+    const [one, other] = [parse('${SALT}'), parse('${SALT}')]
+    const saltOf = ({ auth }: typeof one) => {
+      return new MockVerifiers(Buffer.from(auth.mockSecret?.reveal() ?? '')).for('nobody').salt
+    }
+    expect(saltOf(one)).toEqual(saltOf(other))
+    expect(JSON.stringify(one)).not.toContain('0123456789abcdef')
+    expect(parseConfig({ clusters }).auth.mockSecret).toBeUndefined()
+  })
+
+  it('is not too short, and not repeated in the error', () => {
+    expect(() => parse('short')).toThrow(/^auth\.mockSecret: is too short; give 16/)
+  })
+})

@@ -364,3 +364,30 @@ describe('the pool of a node', () => {
     expect(bench.pool.isLeased(own as FakeConnection)).toBe(true)
   })
 })
+
+describe('a pool whose size is changed', () => {
+  it('closes what is idle beyond it at once, and what is in use when it comes back', async () => {
+    const bench = new Bench()
+    const uses = [0, 1, 2].map(() => want(bench, 'lease', states[0] as object))
+    for (const _ of uses) await bench.open()
+    give(bench, uses[0] as Use)
+    bench.pool.reconfigure({ ...options, size: 1 })
+    expect(bench.made.map(({ isClosed }) => isClosed)).toEqual([true, false, false])
+    give(bench, uses[1] as Use)
+    expect(bench.made.map(({ isClosed }) => isClosed)).toEqual([true, true, false])
+    give(bench, uses[2] as Use)
+    expect(bench.pool.counts()).toMatchObject({ idle: 1, leased: 0 })
+  })
+
+  it('opens more for who waits when it grows', async () => {
+    const bench = new Bench({ size: 1 })
+    const first = want(bench, 'lease', states[0] as object)
+    await bench.open()
+    const second = want(bench, 'lease', states[0] as object)
+    expect(bench.opening).toHaveLength(0)
+    bench.pool.reconfigure({ ...options, size: 2 })
+    await bench.open()
+    expect(first.connection).not.toBeNull()
+    expect(second.connection).not.toBeNull()
+  })
+})

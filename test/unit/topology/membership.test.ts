@@ -158,3 +158,21 @@ describe('a cluster whose nodes come and go', () => {
     expect(view(1)).toMatchObject({ effectiveWeight: 0, spec: { weight: 0, zone: 'b' } })
   })
 })
+
+describe('a monitor whose limits are changed while it runs', () => {
+  it('probes and judges by the new ones', async () => {
+    const { monitor, node, clock, view } = setUp(2, ['primary', 'replica'])
+    await monitor.start()
+    expect(view(1)).toMatchObject({ readable: true, fresh: true })
+    const before = node(1).questions
+    monitor.retune({ probeIntervalMs: 100, maxLagMs: 50, fall: 1 })
+    await settle()
+    await clock.advance(500)
+    expect(node(1).questions - before).toBeGreaterThanOrEqual(5)
+    node(1).answer = 'hang'
+    monitor.retune({ probeIntervalMs: 100, probeTimeoutMs: 70, fall: 1 })
+    await settle()
+    await clock.advance(200)
+    expect(view(1)).toMatchObject({ health: 'down' })
+  })
+})
