@@ -202,16 +202,19 @@ function noConnection(session: ClientSession, request: Request, error: Error): v
     !(error instanceof PgSplitError) ||
     session.cluster.isReplica(request.nodeIndex) ||
     /^(08|57P|53)/.test(error.sqlstate)
-  if (isRead && isNodeTrouble && (request.exclude & requestBit(request.nodeIndex)) === 0) {
-    request.exclude |= requestBit(request.nodeIndex)
+  const { nodeIndex } = request
+  const exclude = request.exclude | (isRead && isNodeTrouble ? requestBit(nodeIndex) : 0)
+  const next = session.cluster.route(request.cls, session.facts, exclude).node
+  const isElsewhere = next !== null && next.index !== nodeIndex
+  if (isElsewhere && exclude !== request.exclude) {
+    request.exclude = exclude
     rerun(session, request)
     return
   }
   // Nothing was sent: the request may wait for another primary.
   const isUnreachable = !(error instanceof PgSplitError) || /^(08|57P)/.test(error.sqlstate)
   if (isUnreachable) {
-    const next = session.cluster.route(request.cls, session.facts, request.exclude).node
-    if (next !== null && next.index !== request.nodeIndex) {
+    if (isElsewhere) {
       route(session, request)
       return
     }

@@ -23,7 +23,11 @@ beforeAll(async () => {
     'shop',
   )
   await cluster.catchUp()
-  proxy = await startTestProxy(cluster, { pool: { size: 8 } })
+  proxy = await startTestProxy(cluster, {
+    pool: { size: 8 },
+    // Nobody is promoted here.
+    failover: { holdWrites: '500ms' },
+  })
 })
 afterEach(async () => {
   await load?.stop()

@@ -206,3 +206,46 @@ describe('a connection that goes', () => {
     expect(told(busy)).toMatch(/what pinned the session \(listens on news\) is lost with it/)
   })
 })
+
+describe('with all replicas out', () => {
+  beforeEach(() => {
+    const nodes = whole.nodes.map((node) =>
+      node.role === 'replica' ? { ...node, readable: false } : node,
+    )
+    cluster.snapshot = { ...whole, nodes }
+  })
+
+  it('reads queue at the connections that the primary may have', async () => {
+    const clients = Array.from({ length: 60 }, () => cluster.connect())
+    for (let i = 0; i < 5; i++) {
+      const answers = await Promise.all(clients.map((client) => client.query('SELECT node()')))
+      for (const answer of answers) expect(answer).toContain('D primary')
+    }
+    expect(cluster.serversOf('primary').length).toBeLessThanOrEqual(5)
+    expect(cluster.serversOf('r1')).toEqual([])
+  })
+
+  it('a read that got no connection in time waits for none a second time', async () => {
+    cluster.close()
+    cluster = new ScriptedCluster({ replicas: 0, pool: { size: 1, checkoutTimeoutMs: 50 } })
+    const holder = cluster.connect()
+    await holder.query(`BEGIN; ${insert}`)
+    const client = cluster.connect()
+    expect(await client.query('SELECT node()')).toBe('E 53300 · Z I')
+    expect(cluster.counters.retries).toBe(0)
+    await holder.query('COMMIT')
+  })
+})
+
+describe('a retry budget that is used up', () => {
+  it('leaves a failed read its error, and the client its connection', async () => {
+    vi.spyOn(cluster, 'mayRetry').mockReturnValue(false)
+    let fails = 2
+    cluster.on('SELECT node()', () => (fails-- > 0 ? { die: true } : null))
+    const client = cluster.connect()
+    expect(await client.query('SELECT node()')).toBe('E 08006 · Z I')
+    expect(await client.query('SELECT node()')).toBe('E 08006 · Z I')
+    expect(cluster.counters.retries).toBe(0)
+    expect(await client.query('SELECT node()')).toContain('C SELECT 1')
+  })
+})
