@@ -18,7 +18,8 @@ export function sendOn(
 ): void {
   const isFirst = request.connection === null
   let isPrepared = false
-  if (session.statements.isOwn) bringOwnNames(session, connection)
+  // Not in the middle of a segment, which a failure may have the server skip.
+  if (isFirst && session.statements.isOwn) bringOwnNames(session, connection)
   if (session.transaction !== null) noteInTransaction(session, session.transaction, request)
   if (isFirst) {
     session.holdUntilMs = null

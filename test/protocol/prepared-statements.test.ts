@@ -12,6 +12,16 @@ const execute = (name: string): Buffer =>
   Buffer.concat([front.bind(name), front.execute(), front.sync])
 
 describe('a named statement', () => {
+  it('that names others changes nothing in the middle of a segment that has failed', async () => {
+    const client = cluster.connect()
+    client.send(front.bind('nowhere'), front.run('INSERT INTO items VALUES (1)'), front.flush)
+    await client.last('E 26000')
+    client.send(front.parse('a', 'DEALLOCATE ALL'), front.sync)
+    expect(await client.ready()).toBe('Z I')
+    expect(await client.query('ROLLBACK')).toMatch(/C ROLLBACK · Z I$/)
+    expect(await client.query('SELECT node()')).toContain('C SELECT 1 · Z I')
+  })
+
   it('works on every server connection, prepared there once', async () => {
     const client = cluster.connect()
     await client.send(front.parse('s', 'SELECT node()'), front.sync).ready()
