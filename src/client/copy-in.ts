@@ -69,20 +69,21 @@ export class CopyIn {
   }
 
   /**
-   * A message that has no place in a COPY. The server says so at its first byte, and ends the
+   * A message that has no place in a COPY. The server says so at its first byte and ends the
    * connection: the client hears it from there. False: nothing behind it is taken.
    */
   refuse(type: number): false {
     const { lease } = this.#session
     if (lease === null || !this.isActive) {
-      // The server has refused the COPY by itself meanwhile, and waits for the rest of a message.
+      // The server has refused the COPY by itself meanwhile.
       const hex = type.toString(16).toUpperCase().padStart(2, '0')
       throw new ProtocolError(`unexpected message type 0x${hex} during COPY from stdin`)
     }
     if (!this.isRefused) {
       this.isRefused = true
       lease.dirty ??= 'a message came in the middle of a COPY'
-      lease.send(Buffer.of(type))
+      // Without a body: where the COPY has just failed there, it must not be carried out.
+      lease.send(Buffer.of(type, 0, 0, 0, 4))
     }
     return false
   }

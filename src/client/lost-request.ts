@@ -133,9 +133,10 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
     ...(pinReason === null ? [] : [`what pinned it (${pinReason})`]),
   ]
   const what = lost.join(' and ')
+  const why = connection.fatal === null ? '' : ` (${connection.fatal.message})`
   session.pendingError = {
     sqlstate: '08006',
-    message: `connection to node ${connection.nodeId} was lost, and ${what} with it`,
+    message: `connection to node ${connection.nodeId} was lost${why}, and ${what} with it`,
     hint: 'Run it again from the start.',
   }
   if (pinReason !== null) session.pins.clear()
