@@ -57,10 +57,14 @@ export class AnswerScript {
     this.push(op, statement)
   }
 
-  /** Has this entry of `Request.kinds` been answered? */
+  /**
+   * Has this entry of `Request.kinds` been answered? The statements of a Query at the end count as
+   * entries behind it.
+   */
   isDone(unit: number): boolean {
-    const at = this.#units[unit]
-    return at !== undefined && this.at > at
+    const last = this.#units.length - 1
+    const at = this.#units[Math.min(unit, last)]
+    return at !== undefined && this.at > at + Math.max(0, unit - last)
   }
 
   /** Has our own Parse or Close of the unnamed statement been answered, if there is one? */

@@ -7,8 +7,8 @@ import { bareSyncClass, openSegmentClass } from './fixed-class.ts'
 import { classOf, foreignName, intern, judge } from './judge-parse.ts'
 import { stepInSegment, undoNames } from './name-steps.ts'
 import { type NamedText, namesStatements, needsOwnNames, resolveNames } from './named-text.ts'
+import { need } from './needs.ts'
 import { takeOwnNames } from './own-names.ts'
-import type { PreparedStatement } from './prepared-statement.ts'
 import { type Request, takenName } from './request.ts'
 import {
   appendToSegment,
@@ -61,7 +61,7 @@ function collectParse(
   const bodyStart = cursor.at
   const textEnd = cursor.skipString()
   const count = cursor.uint16()
-  cursor.bytes(count * 4)
+  cursor.skip(count * 4)
   cursor.assertEnd()
   const { buffer, end } = cursor
   session.queries++
@@ -103,7 +103,7 @@ function collectParse(
   const rangeStart = segment.size
   writer.begin(frontend.parse).string(statement.serverName).bytes(statement.body).end()
   appendWriter(segment)
-  segment.parses.push({
+  segment.addParse({
     start: rangeStart,
     end: segment.size,
     statement,
@@ -196,14 +196,6 @@ function collectTaken(session: ClientSession, segment: Request, name: string, bo
   segment.kinds.push(frontend.parse)
 }
 
-function need(segment: Request, statement: PreparedStatement): void {
-  for (const range of segment.parses) if (range.statement === statement) return
-  // SQL PREPARE inside the segment.
-  if (segment.steps?.some((step) => step.statement === statement) === true) return
-  for (const known of segment.needs) if (known.statement === statement) return
-  segment.needs.push({ statement, unit: segment.kinds.length, start: segment.size })
-}
-
 function useUnnamed(session: ClientSession, segment: Request): StatementClass {
   if (segment.unnamedSerial === 0) {
     if (segment.earlierUnnamed === null && session.unnamedNames !== null) {
@@ -256,7 +248,7 @@ function collectBind(
   const name = cursor.string()
   const restStart = cursor.at
   const formats = cursor.uint16()
-  cursor.bytes(formats * 2)
+  cursor.skip(formats * 2)
   const values = cursor.uint16()
   const { buffer, end } = cursor
   segment.binds++

@@ -19,6 +19,7 @@ import { settleCausalToken } from './causal-token.ts'
 import { discardAll, forgetStatements, refreshFacts } from './effects.ts'
 import { bareSyncClass } from './fixed-class.ts'
 import { dropLease } from './leave-connection.ts'
+import { explainedClass } from './named-text.ts'
 import { applyOwnSetting, isOwnSetting, showOwnSetting } from './own-settings.ts'
 import type { Request } from './request.ts'
 import { describePortal, inventedClose } from './segment-parts.ts'
@@ -187,7 +188,7 @@ function answerOf(
   if (effect.kind === 'explain-route') {
     return {
       columns: ['node', 'class', 'reason'],
-      rows: [session.explain(effect.inner)],
+      rows: [session.explain(explainedClass(session, effect.inner))],
       tag: 'EXPLAIN',
     }
   }

@@ -1,5 +1,6 @@
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { NamedText, NameStep } from './named-text.ts'
+import { isKnown } from './needs.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 
@@ -14,10 +15,7 @@ export function stepInSegment(
     segment.steps ??= []
     if (statement !== null) {
       if (kind === 'prepare') {
-        const isKnown =
-          segment.needs.some((need) => need.statement === statement) ||
-          segment.steps.some((earlier) => earlier.statement === statement)
-        if (!isKnown) segment.absent = [...(segment.absent ?? []), statement]
+        if (!isKnown(segment, statement)) segment.absent = [...(segment.absent ?? []), statement]
         statements.restore(name, statement)
       } else statements.forget(name, statement)
     }

@@ -1,3 +1,4 @@
+import { PgSplitError } from '../errors.ts'
 import { makeClass } from '../sql/classify-text.ts'
 import type { Effect, NameSpot, StatementClass, StatementPart } from '../sql/statement-class.ts'
 import { frontend } from '../wire/message-types.ts'
@@ -48,6 +49,8 @@ export interface NamedText {
   readonly takenName: string | null
   /** EXECUTE without arguments: what errors point at is in that statement's text. */
   readonly pointsInto: PreparedStatement | null
+  /** The class of the statement that the text executes and does nothing else; null: it does more. */
+  readonly body: StatementClass | null
 }
 
 /** Does the text name prepared statements, or look at their names? */
@@ -234,7 +237,24 @@ export function resolveNames(
     steps,
     takenName: taken,
     pointsInto: isOne ? resolver.pointsInto : null,
+    body,
   }
+}
+
+/** The class of what `EXPLAIN (ROUTE)` explains. Throws PgSplitError for a name that is unknown. */
+export function explainedClass(session: ClientSession, inner: StatementClass): StatementClass {
+  const effect = inner.effects.find(({ kind }) => kind === 'execute')
+  if (effect?.kind !== 'execute') return inner
+  const statement = session.statements.get(effect.name)
+  if (statement !== undefined) {
+    return effect.args === null
+      ? classOf(session, statement)
+      : makeClass([effect.args], 'execute', inner.hint)
+  }
+  throw new PgSplitError({
+    sqlstate: '26000',
+    message: `prepared statement "${effect.name}" does not exist`,
+  })
 }
 
 /** A Query message of these bytes. */

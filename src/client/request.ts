@@ -63,6 +63,9 @@ export interface RequestOwner {
 /** A statement that is kept on server connections only to be in the way of a Parse. */
 export const takenName = 'pgsplit_taken'
 
+/** Most requests have nothing of some kinds: they share this, and make no array. */
+const none: readonly never[] = []
+
 /** Bit of a node in `Request.exclude`. */
 export function requestBit(nodeIndex: number): number {
   return 1 << nodeIndex
@@ -95,8 +98,8 @@ export class Request implements ReplyReceiver {
   /** Message types in `bytes` and Close messages that only the session answers, in order. */
   kinds: number[] = []
   /** Named statements of earlier requests that the segment uses, in the order of first use. */
-  needs: NeededStatement[] = []
-  parses: ParseRange[] = []
+  needs: readonly NeededStatement[] = none
+  parses: readonly ParseRange[] = none
   /** The unnamed statement of an earlier segment that this one uses. */
   earlierUnnamed: UnnamedStatement | null = null
   /** Where it is first used: index in `kinds`, and offset in `bytes`. */
@@ -182,10 +185,10 @@ export class Request implements ReplyReceiver {
   statuses: Map<string, string> | null = null
   answerBytes = 0
   #parsesDone = 0
-  #held: Buffer[] = []
+  #held: Buffer[] | null = null
   /** The new statement that is being described, and its description so far. */
   #shape: PreparedStatement | null = null
-  #shapeParts: Buffer[] = []
+  #shapeParts: Buffer[] | null = null
   #rangeBuffer: Buffer | null = null
   #rangeStart = 0
   #rangeEnd = 0
@@ -200,6 +203,14 @@ export class Request implements ReplyReceiver {
     this.kind = kind
     this.cls = cls
     this.bytes = bytes
+  }
+
+  addNeed(need: NeededStatement): void {
+    this.needs = added(this.needs, need)
+  }
+
+  addParse(range: ParseRange): void {
+    this.parses = added(this.parses, range)
   }
 
   /** ReadyForQuery answers a Sync, not a Query or FunctionCall. */
@@ -263,7 +274,7 @@ export class Request implements ReplyReceiver {
     if (isStaleness(this.error)) this.staleness = Buffer.from(frame)
     if (!this.isForwarded && this.owner.heal(this, this.error)) {
       this.isHealing = true
-      this.#held.length = 0
+      this.#held = null
       this.#rangeBuffer = null
       return
     }
@@ -356,7 +367,7 @@ export class Request implements ReplyReceiver {
       this.answerBytes += this.#rangeEnd - this.#rangeStart
       this.owner.forward(this, buffer, this.#rangeStart, this.#rangeEnd)
     } else {
-      this.#held.push(Buffer.from(buffer.subarray(this.#rangeStart, this.#rangeEnd)))
+      this.#hold(Buffer.from(buffer.subarray(this.#rangeStart, this.#rangeEnd)))
     }
   }
 
@@ -376,7 +387,7 @@ export class Request implements ReplyReceiver {
   }
 
   onLost(error: Error): void {
-    if (!this.isForwarded) this.#held.length = 0
+    if (!this.isForwarded) this.#held = null
     this.#rangeBuffer = null
     this.owner.onRequestLost(this, error)
   }
@@ -416,7 +427,7 @@ export class Request implements ReplyReceiver {
     this.hasEarlierUnnamed = false
     this.answerBytes = 0
     this.#parsesDone = 0
-    this.#held.length = 0
+    this.#held = null
     this.#rangeBuffer = null
   }
 
@@ -429,11 +440,17 @@ export class Request implements ReplyReceiver {
   #release(): void {
     if (this.isForwarded) return
     this.isForwarded = true
+    if (this.#held === null) return
     for (const held of this.#held) {
       this.answerBytes += held.length
       this.owner.forward(this, held, 0, held.length)
     }
-    this.#held.length = 0
+    this.#held = null
+  }
+
+  #hold(message: Buffer): void {
+    if (this.#held === null) this.#held = [message]
+    else this.#held.push(message)
   }
 
   #extend(buffer: Buffer, start: number, end: number): void {
@@ -463,11 +480,14 @@ export class Request implements ReplyReceiver {
   /** What a statement that has just been prepared gives. */
   #noteShape(type: number, body: Buffer, isLast: boolean): void {
     if (type !== backend.rowDescription && type !== backend.noData) return
-    if (!isLast || this.#shapeParts.length > 0) this.#shapeParts.push(Buffer.from(body))
+    if (!isLast || this.#shapeParts !== null) {
+      this.#shapeParts ??= []
+      this.#shapeParts.push(Buffer.from(body))
+    }
     if (!isLast || this.#shape === null) return
     const parts = this.#shapeParts
-    this.#shape.shape ??= resultShape(parts.length === 0 ? body : Buffer.concat(parts))
-    this.#shapeParts = []
+    this.#shape.shape ??= resultShape(parts === null ? body : Buffer.concat(parts))
+    this.#shapeParts = null
   }
 
   /** Says what the server was not asked, up to the next message that it was asked. */
@@ -483,8 +503,15 @@ export class Request implements ReplyReceiver {
   #say(message: Buffer): void {
     this.#passOn()
     if (this.isForwarded) this.owner.forward(this, message, 0, message.length)
-    else this.#held.push(message)
+    else this.#hold(message)
   }
+}
+
+/** The first entry makes an array of one; the others go to it. */
+function added<T>(list: readonly T[], entry: T): readonly T[] {
+  if (list.length === 0) return [entry]
+  ;(list as T[]).push(entry)
+  return list
 }
 
 function latin1(name: string): string {

@@ -35,8 +35,9 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
       break
     case 'misrouted':
       cluster.counters.misroutes++
+      // Nothing but its body can have tried to write; other errors may be of an EXECUTE's arguments.
       session.scope.classifier.learnPrimary(
-        request.cls,
+        (fields.sqlstate === '25006' ? request.names?.body : null) ?? request.cls,
         `a replica refused it (${fields.sqlstate}: ${fields.message})`,
       )
       request.exclude = 0x7fffffff

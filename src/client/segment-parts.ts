@@ -15,20 +15,27 @@ export const writer = new Writer(512)
 
 /** Appends raw bytes to what the segment sends. */
 export function appendToSegment(segment: Request, bytes: Buffer, start: number, end: number): void {
-  const size = segment.size + (end - start)
-  if (size > segment.bytes.length) {
-    const grown = Buffer.allocUnsafe(Math.max(size, segment.bytes.length * 2))
-    segment.bytes.copy(grown, 0, 0, segment.size)
+  const at = makeRoom(segment, end - start)
+  bytes.copy(segment.bytes, at, start, end)
+}
+
+/** Where the next `size` bytes of the segment go, which count as there from here on. */
+function makeRoom(segment: Request, size: number): number {
+  const at = segment.size
+  const needed = at + size
+  if (needed > segment.bytes.length) {
+    const grown = Buffer.allocUnsafe(Math.max(needed, segment.bytes.length * 2))
+    segment.bytes.copy(grown, 0, 0, at)
     segment.bytes = grown
   }
-  bytes.copy(segment.bytes, segment.size, start, end)
-  segment.size = size
+  segment.size = needed
+  return at
 }
 
 /** Appends what `writer` holds. */
 export function appendWriter(segment: Request): void {
-  const bytes = writer.take()
-  appendToSegment(segment, bytes, 0, bytes.length)
+  const at = makeRoom(segment, writer.length)
+  writer.takeInto(segment.bytes, at)
 }
 
 /** The strongest class of the segment decides where it goes. */

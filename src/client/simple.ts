@@ -1,9 +1,17 @@
 import type { StatementClass } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
+import { frontend } from '../wire/message-types.ts'
 import { failSegment } from './extended.ts'
 import { functionCallClass } from './fixed-class.ts'
 import { answerLocally, takeTrouble } from './local-answer.ts'
-import { namesStatements, needsOwnNames, queryBytes, resolveNames } from './named-text.ts'
+import {
+  type NamedText,
+  namesStatements,
+  needsOwnNames,
+  queryBytes,
+  resolveNames,
+} from './named-text.ts'
+import { isKnown, need } from './needs.ts'
 import { takeOwnNames } from './own-names.ts'
 import { Request } from './request.ts'
 import { appendToSegment, mergeClass } from './segment-parts.ts'
@@ -73,7 +81,7 @@ function runNamed(session: ClientSession, outer: StatementClass, text: Buffer): 
 function endSegment(
   session: ClientSession,
   segment: Request,
-  cls: StatementClass,
+  outer: StatementClass,
   buffer: Buffer,
   start: number,
   end: number,
@@ -85,11 +93,18 @@ function endSegment(
     session.isSkipping = true
     return true
   }
+  const isNamed = buffer[start] === frontend.query && namesStatements(outer)
+  const names = isNamed ? namesInSegment(session, segment, outer, buffer, start, end) : null
+  const cls = names?.cls ?? outer
   mergeClass(segment, cls)
   segment.queryAt = segment.kinds.length
   segment.queryClass = cls
   segment.kinds.push(buffer[start] as number)
-  appendToSegment(segment, buffer, start, end)
+  if (names === null) appendToSegment(segment, buffer, start, end)
+  else {
+    const bytes = queryBytes(names.text)
+    appendToSegment(segment, bytes, 0, bytes.length)
+  }
   if (cls.effects.length > 0) {
     segment.effects = [...segment.effects, ...cls.effects]
     segment.wantsTag = true
@@ -99,6 +114,31 @@ function endSegment(
   session.segment = null
   session.run(segment)
   return true
+}
+
+/** What the text of a Query inside a segment does with names of prepared statements. */
+function namesInSegment(
+  session: ClientSession,
+  segment: Request,
+  outer: StatementClass,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): NamedText {
+  if (needsOwnNames(session, outer)) takeOwnNames(session)
+  const names = resolveNames(session, outer, Buffer.from(buffer.subarray(start + 5, end - 1)))
+  segment.names = names
+  segment.takenName ??= names.takenName
+  for (const statement of names.needs) need(segment, statement)
+  for (const statement of names.absent) {
+    if (!isKnown(segment, statement)) segment.absent = [...(segment.absent ?? []), statement]
+  }
+  const from = segment.kinds.length
+  for (const step of names.steps) {
+    segment.steps ??= []
+    segment.steps.push({ ...step, part: from + step.part })
+  }
+  return names
 }
 
 function refuseText(session: ClientSession): boolean {

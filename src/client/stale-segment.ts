@@ -50,8 +50,10 @@ export function swapInSegment(
   old: PreparedStatement,
   fresh: PreparedStatement,
 ): void {
-  const parses = [...request.parses]
-  const needs = [...request.needs]
+  const { parses, needs } = request
+  const newParses = [...parses]
+  const newNeeds = [...needs]
+  const unnamedStart = request.earlierUnnamedStart
   for (const { type, start, end } of framesOf(request)) {
     const at = writer.length
     const cursor = new Cursor(request.bytes, start + 5, end)
@@ -76,15 +78,18 @@ export function swapInSegment(
     for (const [i, need] of needs.entries()) {
       if (need.start !== start) continue
       const statement = need.statement === old ? fresh : need.statement
-      request.needs[i] = { statement, unit: need.unit, start: at }
+      newNeeds[i] = { statement, unit: need.unit, start: at }
     }
+    if (start === unnamedStart) request.earlierUnnamedStart = at
     const index = parses.findIndex((range) => range.start === start)
-    const range = request.parses[index]
+    const range = parses[index]
     if (range !== undefined) {
       const statement = range.statement === old ? fresh : range.statement
-      request.parses[index] = { ...range, start: at, end: writer.length, statement }
+      newParses[index] = { ...range, start: at, end: writer.length, statement }
     }
   }
   request.bytes = writer.take()
   request.size = request.bytes.length
+  request.parses = newParses
+  request.needs = newNeeds
 }

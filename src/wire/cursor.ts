@@ -66,6 +66,10 @@ export class Cursor {
     return this.buffer.subarray(start, start + size)
   }
 
+  skip(size: number): void {
+    this.#need(size)
+  }
+
   /** Throws unless the whole body was read. */
   assertEnd(): void {
     if (this.at !== this.end) throw new ProtocolError('message is longer than its fields say')

@@ -79,6 +79,12 @@ export class Writer {
     return this.#at
   }
 
+  /** Copies what was written to `target[at, …)`, which has room for it; the writer is empty again. */
+  takeInto(target: Buffer, at: number): void {
+    this.#buffer.copy(target, at, 0, this.#at)
+    this.#at = 0
+  }
+
   /** What was written, as a copy that the caller owns; the writer is empty again. */
   take(): Buffer {
     const bytes = Buffer.from(this.#buffer.subarray(0, this.#at))

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type EmbeddedCluster, sql, startCluster } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
-import { bind, execute, sync } from '../support/raw-client.ts'
+import { bind, close, execute, message, parse, sync } from '../support/raw-client.ts'
 
 let cluster: EmbeddedCluster
 let proxy: TestProxy
@@ -85,5 +85,41 @@ describe('a statement of SQL PREPARE', () => {
       expect(answer.map(({ type }) => type).join('')).toBe('EZ')
     }
     other.end()
+  })
+
+  it('is known to a Query that ends a segment', async () => {
+    const client = await proxy.raw()
+    await client.query('PREPARE early AS SELECT 1')
+    const one = [parse('', 'SELECT 0'), bind('', ''), execute()]
+    client.send(...one, message('Q', 'EXECUTE early; PREPARE late AS SELECT 2; EXECUTE late'))
+    expect(await client.answer()).toBe('12DCTDCCTDCZ')
+    client.send(sync)
+    expect(await client.answer()).toBe('Z')
+    expect((await client.query('EXECUTE late')).map(({ type }) => type).join('')).toBe('TDCZ')
+    client.send(...one, message('Q', 'DEALLOCATE early; PREPARE later AS SELECT 3; SELECT 1/0'))
+    expect(await client.answer()).toBe('12DCCCEZ')
+    client.send(sync)
+    expect(await client.answer()).toBe('Z')
+    expect((await client.query('EXECUTE early')).map(({ type }) => type).join('')).toBe('EZ')
+    expect((await client.query('EXECUTE later')).map(({ type }) => type).join('')).toBe('TDCZ')
+    client.send(...one, message('Q', 'SELECT 1/0; DEALLOCATE late'), close('S', 'x'), sync)
+    expect(await client.answer()).toBe('12DCEZ')
+    expect(await client.answer()).toBe('3Z')
+    client.end()
+  })
+
+  it('is explained by EXPLAIN (ROUTE)', async () => {
+    await proxy.with(async (client) => {
+      await client.query('PREPARE reads (int) AS SELECT id FROM item WHERE id = $1')
+      await client.query('PREPARE writes AS DELETE FROM item WHERE id = 0')
+      const classOf = async (text: string): Promise<unknown> =>
+        (await client.query(`EXPLAIN (ROUTE) ${text}`)).rows[0].class
+      // While the catalog is read anew nothing is proved.
+      await expect.poll(() => classOf('EXECUTE reads(1)'), { timeout: 10_000 }).toBe('replica')
+      expect(await classOf('EXECUTE writes')).toBe('primary')
+      await expect(classOf('EXECUTE nothing')).rejects.toThrow(
+        'prepared statement "nothing" does not exist',
+      )
+    })
   })
 })

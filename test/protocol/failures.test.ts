@@ -66,6 +66,19 @@ describe('a read that fails before its first row', () => {
     expect(cluster.counters.misroutes).toBe(1)
   })
 
+  it('learns it of the body when an EXECUTE with arguments was refused', async () => {
+    cluster.on(/^EXECUTE/, (_, { node }) =>
+      node.isReplica ? { error: { sqlstate: '25006', message: 'read-only' } } : { tag: 'SELECT 1' },
+    )
+    cluster.on(/^PREPARE/, () => ({ tag: 'PREPARE' }))
+    const client = cluster.connect()
+    expect(await client.query('PREPARE reads (int) AS SELECT node()')).toContain('C PREPARE')
+    for (let i = 0; i < 4; i++) {
+      expect(await client.query(`EXECUTE reads(${i})`)).toBe('C SELECT 1 · Z I')
+    }
+    expect(cluster.counters.misroutes).toBe(1)
+  })
+
   it('gives up when every node fails, with one clear error', async () => {
     cluster.on('SELECT node()', () => ({ die: true }))
     const client = cluster.connect()

@@ -17,6 +17,7 @@ function namedText(original: Buffer, edits: readonly Edit[]): NamedText {
     steps: [],
     takenName: null,
     pointsInto: null,
+    body: null,
   }
 }
 
