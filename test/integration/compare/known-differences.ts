@@ -6,9 +6,9 @@ export const knownDifferences: Readonly<Record<string, string>> = {
   'segment in a block: a failed block ended': unnamed,
   'segment, then its leftovers: a failed block ended': unnamed,
   'segment, then its leftovers: BEGIN alone, described':
-    'The portal of a deferred BEGIN is not on the server that runs the rest.',
+    'BEGIN is answered before a server has it, so its spent portal is nowhere: to execute it again is an error with both, of another SQLSTATE.',
   'DDL under a prepared statement':
-    'Of a statement that no server connection had, pgsplit itself says that its result type has changed: without the line of PostgreSQL’s source.',
+    'Of a statement that no server connection had, pgsplit itself says that its result type has changed: without the line of PostgreSQL’s source, which varies with the version.',
   sequences:
-    'The first session of an application that asks for currval() behind its transaction may hear 55000; sessions are pinned at nextval() from then on.',
+    'Where somebody else has written on the connection between nextval() and currval(), the value may be his: the first session that asks hears 55000 rather than a wrong number, and sessions are pinned at nextval() from then on.',
 }
