@@ -1,18 +1,20 @@
-import type { ServerConnection } from '../server/server-connection.ts'
-import { isCustomName, SessionState, unshownName } from '../server/session-state.ts'
-import { isTrackableName } from '../server/state-sync.ts'
-import { effectPin, settingPin } from '../sql/effect-pin.ts'
+import { SessionState } from '../server/session-state.ts'
+import { effectPin } from '../sql/effect-pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
-import { giveBackKept } from './leave-connection.ts'
+import { discardAll, forgetStatements } from './discard-all.ts'
 import { noteSeen } from './note-seen.ts'
-import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
-
 import { searchPathPin } from './pins.ts'
-
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
-import { settingValue } from './setting-value.ts'
+import {
+  applySet,
+  completeDateStyle,
+  customNames,
+  forgetSetting,
+  refreshFacts,
+  resetAll,
+} from './setting-effects.ts'
 import { type Settings, Transaction } from './transaction.ts'
 
 /**
@@ -35,31 +37,6 @@ export function applyEffects(session: ClientSession, request: Request, status: n
   if (status !== txStatus.idle) session.transaction ??= new Transaction(session)
   refreshFacts(session)
   noteSeen(session, request, status)
-}
-
-/** Does it bring settings back to the server's defaults? */
-export function resets({ effects }: Request): boolean {
-  return effects.some(
-    (effect) =>
-      effect.kind === 'reset' ||
-      effect.kind === 'reset-all' ||
-      (effect.kind === 'set' && effect.value === null && !effect.opaque) ||
-      (effect.kind === 'discard' && effect.what === 'all'),
-  )
-}
-
-/**
- * Custom parameters that these effects make known to the server's session, whether they stay set or
- * not: of SET LOCAL and of what is rolled back an empty value remains.
- */
-export function customNames(effects: readonly Effect[]): string[] {
-  const names: string[] = []
-  for (const effect of effects) {
-    if (effect.kind !== 'set' && effect.kind !== 'reset') continue
-    if (isCustomName(effect.name) && !isOwnSetting(effect.name)) names.push(effect.name)
-    else if (effect.name === '') names.push(unshownName)
-  }
-  return names
 }
 
 /**
@@ -268,147 +245,4 @@ function rollBackTo(session: ClientSession, name: string): void {
 function rollBack(session: ClientSession, { state, actual }: Settings): void {
   session.state = state.knowing(session.state.customs)
   session.actual = actual
-}
-
-/** `SET DateStyle TO German` keeps the order of day and month: what the server reports has both. */
-function completeDateStyle(session: ClientSession, request: Request): void {
-  const value = request.connection?.parameters.get('DateStyle')
-  if (value === undefined || session.state.get('datestyle') === undefined) return
-  session.state = session.state.with('datestyle', value)
-  if (session.actual !== null) session.actual = session.actual.with('datestyle', value)
-}
-
-function applySet(
-  session: ClientSession,
-  name: string,
-  sqlText: string | null,
-  isOpaque: boolean,
-  config?: string,
-): void {
-  if (isOwnSetting(name)) {
-    if (sqlText === null) applyOwnSetting(session, name, null)
-    else applyOwnSetting(session, name, settingValue(name, sqlText))
-    return
-  }
-  if (name.startsWith('transaction_')) return
-  if (sqlText === null && !isOpaque) {
-    forgetSetting(session, name)
-    return
-  }
-  // With standard_conforming_strings = off a backslash begins an escape, which is the server's to read.
-  const isEscaped =
-    config === undefined && session.lexMode !== 'standard' && sqlText?.includes('\\') === true
-  const value =
-    sqlText === null || isOpaque || isEscaped
-      ? null
-      : byteText(config ?? settingValue(name, sqlText))
-  if (name !== '*' && !isTrackableName(name)) session.pins.add(settingPin(name))
-  else if (value === null) session.pins.ask(name)
-  else trackSetting(session, name, value)
-}
-
-/** The parameter has this value now, on the leased connection and for the client. */
-export function trackSetting(session: ClientSession, name: string, value: string): void {
-  // A new session user has its own role (PostgreSQL: SET SESSION AUTHORIZATION).
-  const base = name === 'session_authorization' ? session.state.without('role') : session.state
-  session.state = base.with(name, value)
-  if (session.actual !== null) session.actual = session.actual.with(name, value)
-  if (session.pinReason !== null) session.pins.askAgain(name)
-}
-
-/**
- * The value's bytes as the client sent them, one character each: states are replayed byte for byte,
- * under the client's own encoding. null for text that was not valid UTF-8 and so can't be told.
- */
-function byteText(value: string | null): string | null {
-  if (value === null || value.includes('\ufffd')) return null
-  return Buffer.from(value).toString('latin1')
-}
-
-/** The parameter goes back to what the client's startup packet, or the server, says. */
-export function forgetSetting(session: ClientSession, name: string): void {
-  if (isOwnSetting(name)) {
-    applyOwnSetting(session, name, null)
-    return
-  }
-  if (session.pinReason !== null) session.pins.askAgain(name)
-  // The session user's own role comes back with him.
-  if (name === 'session_authorization') forgetSetting(session, 'role')
-  const initial = session.startup.get(name)
-  if (initial !== undefined || session.actual !== null) {
-    session.actual = (session.actual ?? session.state).without(name)
-  }
-  session.state =
-    initial === undefined ? session.state.without(name) : session.state.with(name, initial)
-}
-
-function resetOwnSettings(session: ClientSession): void {
-  const { poolMode, ...facts } = session.ownDefaults
-  session.poolMode = poolMode
-  if (poolMode === 'transaction') giveBackKept(session)
-  Object.assign(session.facts, facts)
-}
-
-/** RESET ALL leaves the role and the session user alone (PostgreSQL: GUC_NO_RESET_ALL). */
-function resetAll(session: ClientSession): void {
-  resetOwnSettings(session)
-  const role = session.state.get('role')
-  const user = session.state.get('session_authorization')
-  let state = session.startup.knowing(session.state.customs)
-  let actual = SessionState.empty
-  if (role !== undefined) actual = actual.with('role', role)
-  if (user !== undefined) actual = actual.with('session_authorization', user)
-  session.actual = actual
-  if (role !== undefined) state = state.with('role', role)
-  if (user !== undefined) state = state.with('session_authorization', user)
-  session.state = state
-}
-
-export function discardAll(session: ClientSession): void {
-  resetOwnSettings(session)
-  session.state = session.startup.knowing(session.state.customs)
-  session.pins.clear()
-  session.sequenceConnection = null
-  session.facts.pinned = null
-  forgetStatements(session, null)
-  session.portals.clear()
-  session.unnamed = null
-  session.unnamedClass = null
-}
-
-/** Drops one name, or all; true when there was something to drop. */
-export function forgetStatements(session: ClientSession, name: string | null): boolean {
-  let isKnown = false
-  for (const [known, statement] of session.statements) {
-    if (name !== null && known !== name) continue
-    session.statements.forget(known, statement)
-    isKnown = true
-  }
-  return isKnown
-}
-
-/** Settings that routing asks about. */
-export function refreshFacts(session: ClientSession): void {
-  if (session.factsState === session.state) return
-  session.factsState = session.state
-  const { facts, state } = session
-  facts.defaultReadOnly = isOn(state.get('default_transaction_read_only'))
-  facts.defaultDeferrable = isOn(state.get('default_transaction_deferrable'))
-  facts.defaultIsolationSerializable =
-    state.get('default_transaction_isolation')?.toLowerCase() === 'serializable'
-  // What is created without a schema is temporary then, and no text shows it.
-  if (state.get('search_path')?.includes('pg_temp')) {
-    session.pins.add(searchPathPin)
-    facts.pinned = session.pinReason
-  } else if (session.pinReason !== null) session.pins.drop(searchPathPin)
-}
-
-/** Notes what settings the leased connection has now. */
-export function noteState({ actual, state }: ClientSession, connection: ServerConnection): void {
-  connection.state = (actual ?? state).knowing(state.customs).knowing(connection.state.customs)
-}
-
-/** As PostgreSQL's parse_bool: on, true, yes, 1 and their unique beginnings. */
-function isOn(value: string | undefined): boolean {
-  return value !== undefined && /^(on|t|tr|tru|true|y|ye|yes|1)$/i.test(value)
 }

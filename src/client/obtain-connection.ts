@@ -4,7 +4,7 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import type { SessionState } from '../server/session-state.ts'
 import { noticeResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
-import { customNames, onlySets } from './effects.ts'
+import { onlySets } from './effects.ts'
 import { mayHold } from './hold-request.ts'
 import { abandon, dropLease } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
@@ -16,6 +16,7 @@ import { goOn, keeps, route } from './route-request.ts'
 import { sendOn } from './send-request.ts'
 import { sequenceConnection } from './sequences.ts'
 import type { ClientSession } from './session.ts'
+import { customNames } from './setting-effects.ts'
 
 /** Gets a connection to the node: kept, at once from the pool, or after a wait that is timed out. */
 export function checkout(

@@ -4,12 +4,12 @@ import { isTrackableName } from '../server/state-sync.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { backend } from '../wire/message-types.ts'
-import { forgetSetting, noteState, refreshFacts, trackSetting } from './effects.ts'
 import { settle } from './leave-connection.ts'
 import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
 import { questionText } from './pin-question.ts'
 import type { PinQuestion } from './pins.ts'
 import type { ClientSession } from './session.ts'
+import { forgetSetting, noteState, refreshFacts, trackSetting } from './setting-effects.ts'
 
 /** Most of an answer that is kept, bytes; a longer one leaves the session pinned. */
 const maxAnswerBytes = 1024 * 1024

@@ -1,9 +1,9 @@
 import type { Effect } from '../sql/statement-class.ts'
 import { parameterStatus } from '../wire/backend-messages.ts'
 import { Cursor } from '../wire/cursor.ts'
-import { resets } from './effects.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
+import { resets } from './setting-effects.ts'
 
 /*
  * RESET brings the server to its own default, and the client to the value of its startup packet.

@@ -2,11 +2,11 @@ import { ProtocolError } from '../errors.ts'
 import { SessionState } from '../server/session-state.ts'
 import { readyForQuery } from '../wire/backend-messages.ts'
 import { frontend } from '../wire/message-types.ts'
-import { resets } from './effects.ts'
 import { collect, finishSegment, flushSegment } from './extended.ts'
 import { highWaterBytes } from './flow.ts'
 import { dropHeld } from './hold-request.ts'
 import type { ClientSession } from './session.ts'
+import { resets } from './setting-effects.ts'
 import { handleFunctionCall, handleQuery } from './simple.ts'
 
 const copyTypes: ReadonlySet<number> = new Set([

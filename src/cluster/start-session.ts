@@ -1,7 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { refreshFacts } from '../client/effects.ts'
 import { applyOwnSetting, isOwnSetting } from '../client/own-settings.ts'
 import { ClientSession } from '../client/session.ts'
+import { refreshFacts } from '../client/setting-effects.ts'
 import type { SessionsByProcess } from '../client/signal-backend.ts'
 import type { ClientLogin } from '../client/startup.ts'
 import { PgSplitError } from '../errors.ts'

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { refreshFacts } from '../../src/client/effects.ts'
+import { refreshFacts } from '../../src/client/setting-effects.ts'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
 import { front } from '../support/scripted-messages.ts'
 import type { Outcome } from '../support/scripted-server.ts'

@@ -1,0 +1,26 @@
+import type { ClientSession } from './session.ts'
+import { resetOwnSettings } from './setting-effects.ts'
+
+/** DISCARD ALL: the session is as after its log-in. */
+export function discardAll(session: ClientSession): void {
+  resetOwnSettings(session)
+  session.state = session.startup.knowing(session.state.customs)
+  session.pins.clear()
+  session.sequenceConnection = null
+  session.facts.pinned = null
+  forgetStatements(session, null)
+  session.portals.clear()
+  session.unnamed = null
+  session.unnamedClass = null
+}
+
+/** Drops one name, or all; true when there was something to drop. */
+export function forgetStatements(session: ClientSession, name: string | null): boolean {
+  let isKnown = false
+  for (const [known, statement] of session.statements) {
+    if (name !== null && known !== name) continue
+    session.statements.forget(known, statement)
+    isKnown = true
+  }
+  return isKnown
+}
