@@ -1,7 +1,7 @@
 import type { ExpectedDifference } from './outcomes.ts'
 
 const processId =
-  "pg_terminate_backend with the process id of the log-in: that one is pgsplit's, and a client has no server process of its own (SHOW CLIENTS has the one that it uses)."
+  "pg_terminate_backend with process ids of log-ins, which are pgsplit's: it knows them in a SELECT of this one call with one id, not in any other statement."
 const outlives =
   'A client outlives its server connection: when that is terminated, the client gets an ERROR and goes on, where a direct connection ends with FATAL.'
 const pace =
@@ -11,11 +11,6 @@ const shared =
 
 /** Names are `package test`. */
 export const expectedOfPgx: readonly ExpectedDifference[] = [
-  { test: 'v5 TestFatalRxError', reason: processId },
-  { test: 'v5 TestFatalTxError', reason: processId },
-  { test: 'pgconn TestConnPing', reason: processId },
-  { test: 'pgconn TestConnCheckConn', reason: processId, isLeftOut: true },
-  { test: 'pgconn TestConnCopyFromConnectionTerminated', reason: processId, isLeftOut: true },
   { test: 'pgxpool TestPoolAcquireChecksIdleConns', reason: processId },
   { test: 'stdlib TestCheckIdleConn', reason: processId },
   { test: 'v5 TestBeginTxFatalErrorKillsConn', reason: outlives },
