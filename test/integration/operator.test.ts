@@ -1,7 +1,12 @@
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TLSSocket } from 'node:tls'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { makeCertificate, writeCertificate } from '../support/certificates.ts'
 import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
 import { proxySettings, startProxyWith, type TestProxy } from '../support/proxy.ts'
 import { ReadLoad } from '../support/read-load.ts'
@@ -324,6 +329,57 @@ describe('RELOAD', () => {
     expect(await admin('RELOAD').catch(codeOf)).toBe('F0000')
     expect((await admin('SHOW CONFIG')).rows).toEqual(before)
   })
+
+  it('reads certificates again, and serves those who are connected on', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'pgsplit-operator-'))
+    const write = (commonName: string) => {
+      return writeCertificate(directory, 'server', makeCertificate({ commonName }))
+    }
+    const { certFile, keyFile } = write('before')
+    const { next } = await start()
+    const plain = await proxy.client()
+    next({ ...proxySettings(cluster), tls: { cert: certFile, key: keyFile } })
+    const shown = async (): Promise<string | undefined> => {
+      const client = await proxy.client({}, { ssl: { rejectUnauthorized: false } })
+      const { connection } = client as unknown as { connection: { stream: TLSSocket } }
+      const name = connection.stream.getPeerCertificate().subject.CN
+      await client.end()
+      return String(name)
+    }
+    await admin('RELOAD')
+    expect(await shown()).toBe('before')
+    write('after')
+    // No option has changed, but what the file holds.
+    expect((await admin('RELOAD')).notices).toEqual(['nothing has changed'])
+    expect(await shown()).toBe('after')
+    await plain.query('SELECT 1')
+    await plain.end()
+    await rm(directory, { recursive: true })
+  })
+
+  it('gives nodes other names, also to the primary, without an error under load', async () => {
+    const { next } = await start()
+    const writes = await WriteLoad.start(proxy, 4)
+    const reads = await ReadLoad.start(proxy, 4, 'SELECT count(*) FROM journal')
+    const settings = proxySettings(cluster)
+    Object.assign((settings.clusters as Record<string, object>).main ?? {}, {
+      primary: { url: cluster.primary.url, name: 'north' },
+      replicas: cluster.replicas.map(({ url }, i) => ({ url, name: `south${i}`, weight: 3 })),
+    })
+    next(settings)
+    await admin('RELOAD')
+    await waitFor('the old names to be gone', async () => {
+      const names = (await admin('SHOW NODES')).rows.map(({ node }) => node)
+      return names.join() === 'north,south0,south1'
+    })
+    const before = writes.acknowledged.length
+    await waitFor('more writes', () => writes.acknowledged.length > before + 20)
+    expect(await nodeRow('south1')).toMatchObject({ state: 'up', weight: 3 })
+    await writes.stop()
+    await reads.stop()
+    expect([...writes.refused]).toEqual([])
+    expect(reads.errors).toEqual([])
+  }, 60_000)
 
   it('says what needs a restart', async () => {
     const { next } = await start()
