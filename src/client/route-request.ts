@@ -8,6 +8,7 @@ import { openSegmentClass } from './fixed-class.ts'
 import { mayHold } from './hold-request.ts'
 import { maxMovableBytes, mayMove, move } from './move-request.ts'
 import { checkout, prepare } from './obtain-connection.ts'
+import { takeOwnNames } from './own-names.ts'
 import { mayCatchUp, mayMoveOn } from './read-elsewhere.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
@@ -23,11 +24,20 @@ export function dispatch(session: ClientSession, request: Request): void {
     return
   }
   session.requestStartedAtMs = session.cluster.nowMs()
+  if (session.statements.size > 0 && mayNameStatements(session, request)) takeOwnNames(session)
   if (session.lease !== null) {
     runOnLease(session, request, session.lease)
     return
   }
   route(session, request)
+}
+
+/** A function that makes up its SQL, or is not known, may name what was prepared by SQL. */
+function mayNameStatements({ statements }: ClientSession, request: Request): boolean {
+  if (statements.isOwn || request.needs.length > 0) return false
+  const isUnknown = request.cls.reason === NO_CATALOG
+  const isDynamic = isUnknown || request.effects.some(({ kind }) => kind === 'dynamic')
+  return isDynamic && statements.hasPrepared
 }
 
 /** More of a segment that was flushed. */

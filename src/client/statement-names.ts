@@ -25,6 +25,12 @@ export class StatementNames {
     return this.#byName.size
   }
 
+  /** Has the session any by SQL PREPARE? SQL that a function makes up may name those. */
+  get hasPrepared(): boolean {
+    for (const { spots } of this.#byName.values()) if (spots !== null) return true
+    return false
+  }
+
   get(name: string): PreparedStatement | undefined {
     return this.#byName.get(name)
   }

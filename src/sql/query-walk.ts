@@ -307,6 +307,7 @@ export class QueryWalk {
     if (catalog.types.has(word)) return
     if (this.#isAlias(i, behindDot)) return
     this.#refuse(`calls ${word}(), which the catalog does not know`)
+    this.effects.push({ kind: 'dynamic' })
   }
 
   /** Whether `name (` at `i` can only be an alias or common table expression with columns. */

@@ -16,6 +16,8 @@ const CREATES = /\bcreate\b(?!\s+(?:(?:local|global)\s+)?temp)|\balter\b/i
 /** SQL-level commands for prepared statements in a string that is executed, or a look at their list. */
 const STATEMENT_NAMES =
   /\bexecute\s+(?:format\s*\(\s*)?E?'+\s*(?:execute|prepare|deallocate)\b|\bpg_prepared_statements?\b/i
+/** SQL that the source makes up when it runs; EXECUTE FUNCTION and GRANT EXECUTE ON are none. */
+const DYNAMIC = /\bexecute\b(?!\s+(?:function|procedure|on)\b)/i
 /** What `sessionUse` says of them. */
 export const OWN_NAMES = 'uses prepared statements'
 const WORD = /[a-z_][a-z0-9_]*/gi
@@ -44,6 +46,7 @@ export function sessionEffects(source: string): readonly Effect[] | null {
   const effects: (Effect | null)[] = []
   const text = source.replace(/--[^\n]*/g, '')
   if (TEMPORARY.test(source)) effects.push({ kind: 'temp' })
+  if (DYNAMIC.test(text)) effects.push({ kind: 'dynamic' })
   for (const { index } of text.matchAll(new RegExp(SESSION_COMMAND, 'gi'))) {
     const command = /^[^a-z]*(?:(?:begin|then|else|loop)\s+)?(.*)$/is.exec(text.slice(index))
     effects.push(...commandEffects(command?.[1] ?? ''))

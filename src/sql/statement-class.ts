@@ -92,6 +92,8 @@ export type Effect =
   | { readonly kind: 'deallocate'; readonly name: string | null; readonly spot?: NameSpot }
   /** Sees prepared statements by the names that the server has for them. */
   | { readonly kind: 'own-names' }
+  /** Runs SQL that it puts together itself, which may name prepared statements. */
+  | { readonly kind: 'dynamic' }
   | { readonly kind: 'listen'; readonly channel: string }
   | { readonly kind: 'unlisten'; readonly channel: string | null }
   | { readonly kind: 'declare'; readonly name: string; readonly hold: boolean }

@@ -54,6 +54,25 @@ describe('a statement of SQL PREPARE', () => {
     })
   })
 
+  it('is found by a function that makes up its SQL, by its own name', async () => {
+    await proxy.with(async (client) => {
+      await client.query(`CREATE FUNCTION explained(what text) RETURNS SETOF text LANGUAGE plpgsql
+        AS $$ DECLARE ln text; BEGIN
+          FOR ln IN EXECUTE format('explain (costs off) %s', what) LOOP RETURN NEXT ln; END LOOP;
+        END $$`)
+      const before = await client.query("SELECT * FROM explained('SELECT id FROM item')")
+      expect(before.rows).toEqual([{ explained: 'Seq Scan on item' }])
+      expect((await client.query('SHOW pgsplit.pin')).rows).toEqual([{ 'pgsplit.pin': '' }])
+      await client.query('PREPARE named AS SELECT id FROM item')
+      for (const query of ['BEGIN', "SELECT * FROM explained('execute named')", 'COMMIT']) {
+        const { rows } = await client.query(query)
+        if (query.startsWith('SELECT')) expect(rows).toEqual(before.rows)
+      }
+      const text = 'SELECT * FROM explained($1)'
+      expect((await client.query(text, ['execute named'])).rows).toEqual(before.rows)
+    })
+  })
+
   it('is closed on server connections that have too many, and prepared there again', async () => {
     const client = await proxy.raw()
     for (let i = 0; i < 30; i++) {

@@ -289,6 +289,7 @@ describe('what pins a session', () => {
     ['EXECUTE U&"!0070!!" UESCAPE \'!\'', 'pin', [executes('p!', 8, 31)]],
     ['EXECUTE U&"\\00zz"', 'primary', []],
     ['SELECT * FROM pg_prepared_statements', 'primary', [{ kind: 'own-names' }]],
+    ['DO $$ BEGIN EXECUTE made_up(1); END $$', 'primary', [{ kind: 'dynamic' }]],
     ["DO $$ BEGIN EXECUTE 'EXECUTE p'; END $$", 'pin', [{ kind: 'own-names' }]],
   ])
 })
