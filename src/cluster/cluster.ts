@@ -12,6 +12,7 @@ import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { ServerTls } from '../net/tls-options.ts'
 import { connectNode } from '../node-client.ts'
+import { NodeRoom } from '../pool/node-room.ts'
 import { createBalancer } from '../routing/balancers/create-balancer.ts'
 import { LoadTable } from '../routing/load.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
@@ -61,6 +62,8 @@ export class Cluster implements ClusterAccess {
   readonly members: Members
   readonly positions: SessionPositions
   readonly scopes = new Map<string, Scope>()
+  /** By node: what the pools of all scopes share there. */
+  readonly #rooms = new Map<number, NodeRoom>()
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   #router: Router
   readonly #membership: Membership | null
@@ -349,6 +352,7 @@ export class Cluster implements ClusterAccess {
         database,
         catalog: this.#catalog(database),
         poolOptions: poolOptionsOf(this.config),
+        room: (nodeIndex) => this.#room(nodeIndex),
         open: (nodeIndex, using, events) =>
           openServer(this, nodeIndex, serverUser, database, using, events),
         log: this.#log,
@@ -359,6 +363,17 @@ export class Cluster implements ClusterAccess {
     if (credential.kind !== 'none' || scope.credential.kind === 'none')
       scope.credential = credential
     return scope
+  }
+
+  #room(nodeIndex: number): NodeRoom {
+    let room = this.#rooms.get(nodeIndex)
+    if (room === undefined) {
+      room = new NodeRoom(
+        () => this.members.at(nodeIndex)?.node.maxConnections ?? Number.POSITIVE_INFINITY,
+      )
+      this.#rooms.set(nodeIndex, room)
+    }
+    return room
   }
 
   #catalog(database: string): DatabaseCatalog {

@@ -6,6 +6,7 @@ import type { ClientSession } from '../client/session.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { NodePool } from '../pool/node-pool.ts'
+import type { NodeRoom } from '../pool/node-room.ts'
 import type { PoolCounts, PoolOptions } from '../pool/pooled.ts'
 import type { ServerConnection, ServerConnectionEvents } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
@@ -19,6 +20,8 @@ export interface ScopeOptions {
   readonly database: string
   readonly catalog: DatabaseCatalog
   readonly poolOptions: PoolOptions
+  /** What the pools of all scopes share at a node. */
+  readonly room?: (nodeIndex: number) => NodeRoom
   readonly open: (
     nodeIndex: number,
     using: Credential,
@@ -66,12 +69,16 @@ export class Scope implements SessionScope, ServerConnectionEvents {
   pool(nodeIndex: number): NodePool<ServerConnection> {
     let pool = this.pools.get(nodeIndex)
     if (pool === undefined) {
-      pool = new NodePool<ServerConnection>(this.#poolOptions, {
-        open: () => this.#options.open(nodeIndex, this.credential, this),
-        timeoutError: (counts, waitedMs) => this.#noFree(nodeIndex, counts, waitedMs),
-        isFull: (error) => error instanceof PgSplitError && error.sqlstate === '53300',
-        nowMs: () => performance.now(),
-      })
+      pool = new NodePool<ServerConnection>(
+        this.#poolOptions,
+        {
+          open: () => this.#options.open(nodeIndex, this.credential, this),
+          timeoutError: (counts, waitedMs) => this.#noFree(nodeIndex, counts, waitedMs),
+          isFull: (error) => error instanceof PgSplitError && error.sqlstate === '53300',
+          nowMs: () => performance.now(),
+        },
+        this.#options.room?.(nodeIndex) ?? null,
+      )
       this.pools.set(nodeIndex, pool)
     }
     return pool
@@ -83,7 +90,7 @@ export class Scope implements SessionScope, ServerConnectionEvents {
     return new PgSplitError({
       sqlstate: '53300',
       message: `no free server connection to node ${name} within ${Math.round(waitedMs)} ms (${inUse} in use, ${counts.waiting} waiting)`,
-      hint: 'Raise pool.size or pool.checkoutTimeout.',
+      hint: "Raise pool.size, the node's maxConnections, or pool.checkoutTimeout.",
     })
   }
 

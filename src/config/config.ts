@@ -50,6 +50,8 @@ export interface NodeConfig {
   readonly zone: string | undefined
   /** Share of the reads, relative to the other replicas: 1 to 1000; 0 = none (discovered nodes only). */
   readonly weight: number
+  /** Connections for clients over all pools; absent = no limit but theirs. */
+  readonly maxConnections?: number
   /** For `loadServerTls`; file names are absolute and were readable at start. */
   readonly tls: ServerTlsOptions
   /** Who the monitor logs in as at this node. */

@@ -128,6 +128,9 @@ export function resolveCluster(
       port: url.port,
       zone: options.zone,
       weight: options.weight,
+      ...('maxConnections' in options && options.maxConnections !== undefined
+        ? { maxConnections: options.maxConnections }
+        : {}),
       tls: resolveServerTls(tls, tlsPath, directory),
       login: resolveLogin(url, input.monitor, urlPath),
     }

@@ -37,6 +37,16 @@ const nodeObject = section(
       },
       { min: 1, max: 1000 },
     ).prefault(1),
+    maxConnections: integer(
+      {
+        description:
+          'Connections for clients that pgsplit may open to the node in all, over all users and databases.',
+        otherwise: 'no limit but those of `pool.size`',
+        limit:
+          'Requests wait for `pool.checkoutTimeout`; an idle connection of another user or database makes way.',
+      },
+      { min: 1, max: 100_000 },
+    ).optional(),
   },
   'A node with its options.',
 )

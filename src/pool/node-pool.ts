@@ -1,3 +1,4 @@
+import type { NodeRoom, RoomUser } from './node-room.ts'
 import type { PoolCounts, Pooled, PoolOptions, UseMode, Waiter } from './pooled.ts'
 
 /** Pause before a node that was full is asked for another connection, ms. */
@@ -22,9 +23,10 @@ export interface NodePoolHooks<C extends Pooled> {
  * The connections to one node as one user to one database. A connection is leased (one user), shared
  * (pipelined requests of several) or idle. Waiters are served first come, first served.
  */
-export class NodePool<C extends Pooled> {
+export class NodePool<C extends Pooled> implements RoomUser {
   options: PoolOptions
   #hooks: NodePoolHooks<C>
+  readonly #room: NodeRoom | null
   #connections = new Set<C>()
   #leased = new Set<C>()
   /** In order of opening, so that the first ones are filled first and the last ones may go idle. */
@@ -41,9 +43,32 @@ export class NodePool<C extends Pooled> {
   /** Connections from before this time are not used again. */
   #recycledAtMs = 0
 
-  constructor(options: PoolOptions, hooks: NodePoolHooks<C>) {
+  /** `room`: what it shares with the other pools of its node. */
+  constructor(options: PoolOptions, hooks: NodePoolHooks<C>, room: NodeRoom | null = null) {
     this.options = options
     this.#hooks = hooks
+    this.#room = room
+    room?.add(this)
+  }
+
+  get open(): number {
+    return this.#connections.size + this.#connecting
+  }
+
+  get waiting(): number {
+    return this.#queue.length
+  }
+
+  yieldIdle(): boolean {
+    const idle = this.#queue.length > 0 ? undefined : this.#idle.shift()
+    if (idle === undefined) return false
+    this.#connections.delete(idle)
+    idle.close()
+    return true
+  }
+
+  retry(): void {
+    this.#openMore()
   }
 
   get connections(): ReadonlySet<C> {
@@ -170,6 +195,7 @@ export class NodePool<C extends Pooled> {
     if (shared >= 0) this.#shared.splice(shared, 1)
     const idle = this.#idle.indexOf(connection)
     if (idle >= 0) this.#idle.splice(idle, 1)
+    this.#room?.settle()
     this.#openMore()
   }
 
@@ -179,10 +205,12 @@ export class NodePool<C extends Pooled> {
     const isOld =
       (this.options.maxLifetimeMs > 0 && age > this.options.maxLifetimeMs) ||
       connection.createdAtMs < this.#recycledAtMs
-    const isTooMany = this.#connections.size > this.options.size
+    const isTooMany =
+      this.#connections.size > this.options.size || this.#room?.isOver(this) === true
     if (this.#isClosed || isOld || isTooMany || !connection.isClean) {
       this.#connections.delete(connection)
       connection.close()
+      this.#room?.settle()
       this.#openMore()
       return
     }
@@ -207,7 +235,7 @@ export class NodePool<C extends Pooled> {
       !this.#isClosed &&
       this.#retryTimer === null &&
       this.#connecting < this.#queue.length &&
-      (this.#connections.size + this.#connecting < this.options.size || this.#replaceUnfit())
+      (this.#hasRoom() || this.#replaceUnfit())
     ) {
       this.#connecting++
       this.#hooks.open().then(
@@ -225,6 +253,10 @@ export class NodePool<C extends Pooled> {
     }
   }
 
+  #hasRoom(): boolean {
+    return this.open < this.options.size && this.#room?.take(this) !== false
+  }
+
   /** Closes an idle connection that can't serve the next waiter, to open another in its place. */
   #replaceUnfit(): boolean {
     const next = this.#queue[this.#connecting] ?? (this.#queue[0] as Queued<C>)
@@ -238,6 +270,7 @@ export class NodePool<C extends Pooled> {
   }
 
   #openFailed(error: Error): void {
+    this.#room?.settle()
     if (this.#connections.size === 0 || !this.#hooks.isFull(error)) {
       this.failWaiters(error)
       return
@@ -336,5 +369,7 @@ export class NodePool<C extends Pooled> {
     this.#timer = null
     this.failWaiters(error)
     for (const connection of [...this.#idle]) this.#drop(connection)
+    // Its connections in use still count as they come back; it opens none.
+    if (this.open === 0) this.#room?.remove(this)
   }
 }

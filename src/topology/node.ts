@@ -14,8 +14,6 @@ export interface NodeSpec {
   readonly zone: string | null
   /** Share of the reads relative to the other replicas; 0 = no reads unless asked by name. */
   readonly weight: number
-  /** Server connections that pgsplit may open to the node in all; absent = the pools' limits. */
-  readonly maxConnections?: number
 }
 
 /** At most this many nodes: one bit each in a 31-bit exclusion mask. */

@@ -1,0 +1,73 @@
+/** A pool as one of those that share a node's connections. */
+export interface RoomUser {
+  /** Connections open or opening. */
+  readonly open: number
+  /** Waiters that are not served yet. */
+  readonly waiting: number
+  /** Closes an idle connection that nobody waits for; false: it has none. */
+  yieldIdle(): boolean
+  /** There may be room now. */
+  retry(): void
+}
+
+/**
+ * Bounds the connections to one node over all its pools. Room is given first come, first served: an
+ * idle connection of another pool makes way, and a pool with more than its share gives up what comes
+ * back while others wait.
+ */
+export class NodeRoom {
+  /** Most connections; Infinity = no bound. Asked each time, as it may change. */
+  readonly #limit: () => number
+  readonly #users = new Set<RoomUser>()
+  /** Pools that were refused room, in order. */
+  #wanting: RoomUser[] = []
+
+  constructor(limit: () => number) {
+    this.#limit = limit
+  }
+
+  add(user: RoomUser): void {
+    this.#users.add(user)
+  }
+
+  remove(user: RoomUser): void {
+    this.#users.delete(user)
+    this.#wanting = this.#wanting.filter((other) => other !== user)
+    this.settle()
+  }
+
+  /** May the pool open one more connection? If not, it is told when it may try again. */
+  take(user: RoomUser): boolean {
+    const limit = this.#limit()
+    if (limit === Number.POSITIVE_INFINITY || this.#open < limit) return true
+    // Who has most gives first.
+    const others = [...this.#users].filter((other) => other !== user)
+    others.sort((a, b) => b.open - a.open)
+    if (this.#open === limit && others.some((other) => other.yieldIdle())) return true
+    if (!this.#wanting.includes(user)) this.#wanting.push(user)
+    return false
+  }
+
+  /** Must the pool give up a connection that has come back to it? */
+  isOver(user: RoomUser): boolean {
+    const limit = this.#limit()
+    if (limit === Number.POSITIVE_INFINITY) return false
+    if (this.#open > limit) return true
+    if (!this.#wanting.some((other) => other !== user && other.waiting > 0)) return false
+    if (user.waiting === 0) return true
+    let sharing = 0
+    for (const { open, waiting } of this.#users) if (open > 0 || waiting > 0) sharing++
+    return user.open > Math.max(1, Math.floor(limit / sharing))
+  }
+
+  /** A connection of one of the pools has gone. */
+  settle(): void {
+    while (this.#wanting.length > 0 && this.#open < this.#limit()) this.#wanting.shift()?.retry()
+  }
+
+  get #open(): number {
+    let open = 0
+    for (const user of this.#users) open += user.open
+    return open
+  }
+}
