@@ -199,14 +199,14 @@ export class NodePool<C extends Pooled> implements RoomUser {
     this.#openMore()
   }
 
-  #settle(connection: C): void {
+  #settle(connection: C, isNew = false): void {
     if (!this.#connections.has(connection)) return
     const age = this.#hooks.nowMs() - connection.createdAtMs
     const isOld =
       (this.options.maxLifetimeMs > 0 && age > this.options.maxLifetimeMs) ||
       connection.createdAtMs < this.#recycledAtMs
     const isTooMany =
-      this.#connections.size > this.options.size || this.#room?.isOver(this) === true
+      this.#connections.size > this.options.size || this.#room?.isOver(this, isNew) === true
     if (this.#isClosed || isOld || isTooMany || !connection.isClean) {
       this.#connections.delete(connection)
       connection.close()
@@ -243,7 +243,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
           this.#connecting--
           this.#connections.add(connection)
           if (connection.isClosed) this.remove(connection)
-          else this.#settle(connection)
+          else this.#settle(connection, true)
         },
         (error: unknown) => {
           this.#connecting--

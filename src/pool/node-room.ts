@@ -11,7 +11,7 @@ export interface RoomUser {
 }
 
 /**
- * Bounds the connections to one node over all its pools. Room is given first come, first served: an
+ * Bounds the connections to one node over all its pools. Room goes to the pool that has least: an
  * idle connection of another pool makes way, and a pool with more than its share gives up what comes
  * back while others wait.
  */
@@ -48,21 +48,29 @@ export class NodeRoom {
     return false
   }
 
-  /** Must the pool give up a connection that has come back to it? */
-  isOver(user: RoomUser): boolean {
+  /**
+   * Must the pool give up a connection? One that was used goes to who has none or fewer; a new one
+   * serves first, or two pools would take it from each other for ever.
+   */
+  isOver(user: RoomUser, isNew: boolean): boolean {
     const limit = this.#limit()
     if (limit === Number.POSITIVE_INFINITY) return false
     if (this.#open > limit) return true
-    if (!this.#wanting.some((other) => other !== user && other.waiting > 0)) return false
+    const others = this.#wanting.filter((other) => other !== user && other.waiting > 0)
+    if (others.length === 0) return false
     if (user.waiting === 0) return true
-    let sharing = 0
-    for (const { open, waiting } of this.#users) if (open > 0 || waiting > 0) sharing++
-    return user.open > Math.max(1, Math.floor(limit / sharing))
+    return !isNew && others.some(({ open }) => open === 0 || open + 1 < user.open)
   }
 
   /** A connection of one of the pools has gone. */
   settle(): void {
-    while (this.#wanting.length > 0 && this.#open < this.#limit()) this.#wanting.shift()?.retry()
+    while (this.#wanting.length > 0 && this.#open < this.#limit()) {
+      // Who has least comes first.
+      let next = this.#wanting[0]
+      for (const user of this.#wanting) if (next === undefined || user.open < next.open) next = user
+      this.#wanting = this.#wanting.filter((user) => user !== next)
+      next?.retry()
+    }
   }
 
   get #open(): number {
