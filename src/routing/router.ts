@@ -106,6 +106,11 @@ export class Router {
     let minLsn = NO_WATERMARK
     if (requirement.sees) {
       if (facts.dirtySince >= 0) {
+        if (!this.#fallbackToPrimary) {
+          const { why, isBehind } = whyNone(snapshot, requirement, this.#given(exclude, minLsn))
+          const { length } = this.#seeing.of(snapshot, this.#positions)
+          if (length === 0 && !isBehind) return this.#fallBack(requirement, snapshot, why)
+        }
         const reason = `${requirement.reason}, but what the session did last has no position yet`
         return { ...onPrimary({ ...requirement, reason }, snapshot), isBehind: true }
       }
@@ -130,12 +135,23 @@ export class Router {
     minLsn: Lsn,
   ): Route {
     const node = nodeAt(snapshot, reader)
-    if (node !== undefined && mayStay(node, requirement, this.#given(exclude, minLsn))) {
-      this.#balancer.stayed?.(node, this.#seeing.of(snapshot, this.#positions))
+    const candidates = this.#seeing.of(snapshot, this.#positions)
+    // The usual case, on the hot path, without the circumstances of the general one.
+    const isPlain = requirement === SEEING_REPLICA && exclude === 0 && minLsn <= this.#reached(node)
+    if (
+      node !== undefined &&
+      ((isPlain && candidates.includes(node)) ||
+        mayStay(node, requirement, this.#given(exclude, minLsn)))
+    ) {
+      this.#balancer.stayed?.(node, candidates)
       return this.#toReplica(node, requirement, snapshot)
     }
     const name = node?.id ?? 'a replica'
     return this.#behind(requirement, snapshot, `what it saw on ${name} has no position yet`)
+  }
+
+  #reached(node: NodeView | undefined): Lsn {
+    return node === undefined ? NO_WATERMARK : this.#positions.replayed(node.index)
   }
 
   #choose(
