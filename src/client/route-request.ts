@@ -163,7 +163,8 @@ export function route(session: ClientSession, request: Request): void {
   facts.pendingBegin = session.deferred?.modes ?? null
   // After a Flush the rest of the segment must run on the same node, whatever it will be.
   const cls = isOpen(request) && session.deferred === null ? openSegmentClass : request.cls
-  if (facts.reader >= 0 && mayMoveOn(session, request)) return
+  const isRead = cls.verdict === 'replica' || cls.verdict === 'either'
+  if (isRead && facts.reader >= 0 && mayMoveOn(session, request)) return
   const chosen = cluster.route(cls, facts, request.exclude)
   const { node } = chosen
   session.lastReason = chosen.reason
@@ -180,7 +181,6 @@ export function route(session: ClientSession, request: Request): void {
     return
   }
   session.lastNode = node.id
-  const isRead = cls.verdict === 'replica' || cls.verdict === 'either'
   request.onReplica = node.role === 'replica'
   request.isRerunnable =
     isRead &&

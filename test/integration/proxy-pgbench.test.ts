@@ -28,13 +28,13 @@ describe.skipIf(binDir === null)('pgbench through pgsplit (needs /usr/lib/postgr
   }
 
   it.each(modes)('runs -S in mode %s on the replicas, evenly', async (mode) => {
-    const transactions = 8 * 3000
+    const transactions = 8 * 8000
     const {
       primary = 0,
       replica1 = 0,
       replica2 = 0,
     } = await commitsDuring(cluster, async (proxy) => {
-      const ran = await pgbench(proxy, '-S', '-n', '-M', mode, '-c', '8', '-j', '1', '-t', '3000')
+      const ran = await pgbench(proxy, '-S', '-n', '-M', mode, '-c', '8', '-j', '1', '-t', '8000')
       expect(ran.code, ran.err).toBe(0)
       expect(ran.out).toContain(`transactions actually processed: ${transactions}/${transactions}`)
       expect(ran.out).toContain('number of failed transactions: 0')
