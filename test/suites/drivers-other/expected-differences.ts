@@ -26,6 +26,12 @@ export const expectedOfPgx: readonly ExpectedDifference[] = [
   },
 ]
 
+/** Names are `package test`. */
+export const expectedOfPq: readonly ExpectedDifference[] = [
+  { test: 'pq TestListenerReconnect', reason: outlives },
+  { test: 'pq TestCopyInRespLoopConnectionError', reason: outlives },
+]
+
 /** Names are `package.Class.method`, with the set of parameters behind them. */
 export const expectedOfJdbc: readonly ExpectedDifference[] = [
   { test: 'jdbc2.CopyTest.lockReleaseOnCancelFailure', reason: processId, isLeftOut: true },

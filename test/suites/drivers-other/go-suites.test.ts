@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { debianBinDir } from '../../support/cluster.ts'
-import { expectedOfPgx } from './expected-differences.ts'
+import { expectedOfPgx, expectedOfPq } from './expected-differences.ts'
 import { fetchGoModule, go, runGoTests } from './go-suite.ts'
 import { type ExpectedDifference, passed, worseThrough } from './outcomes.ts'
 import { type SuiteServers, startSuiteServers, type Target } from './suite-servers.ts'
@@ -62,7 +62,7 @@ describe.skipIf(missing !== null)(`the tests of Go's drivers${note}`, () => {
       PGDATABASE: 'pqgo',
       PGSSLMODE: 'disable',
     })
-    await compare(directory, ['.', './hstore'], envOf, [])
+    await compare(directory, ['.', './hstore'], envOf, expectedOfPq)
   })
 })
 
