@@ -2,12 +2,14 @@ import net from 'node:net'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { LoginGate } from '../../src/client/login-gate.ts'
 import { acceptClient } from '../../src/client/startup.ts'
+import { freePort } from '../../src/embedded/free-port.ts'
 import { Link } from '../../src/net/link.ts'
 import { startupMessage } from '../../src/wire/frontend-messages.ts'
 import { acceptOptions } from '../support/login-relay.ts'
 import { waitFor } from '../support/wait-for.ts'
 
-const port = 56230
+/** Not in the range that the system gives to outgoing connections. */
+let port = 0
 const count = 10_000
 const gate = new LoginGate(2_000)
 const kinds = new Map<string, number>()
@@ -15,6 +17,7 @@ let server: net.Server
 const clients: net.Socket[] = []
 
 beforeAll(async () => {
+  port = await freePort()
   const options = acceptOptions({ gate, authTimeoutMs: 3_000 })
   server = net.createServer({ pauseOnConnect: true }, (socket) => {
     void acceptClient(Link.accept(socket), options).then((outcome) => {

@@ -8,6 +8,7 @@ import { AuthRateLimit } from '../../src/auth/auth-rate-limit.ts'
 import { authidSql, lookupFunctionDdl, lookupFunctionSql } from '../../src/auth/role-sql.ts'
 import { VerifierLookup } from '../../src/auth/verifier-lookup.ts'
 import type { AcceptOptions } from '../../src/client/startup.ts'
+import { freePort } from '../../src/embedded/free-port.ts'
 import { ClientTls } from '../../src/net/client-tls.ts'
 import { type Certificate, makeCertificate, writeCertificate } from '../support/certificates.ts'
 import {
@@ -18,7 +19,8 @@ import {
 } from '../support/cluster.ts'
 import { acceptOptions, LoginRelay } from '../support/login-relay.ts'
 
-const port = 56210
+/** Not in the range that the system gives to outgoing connections. */
+let port = 0
 const psql = debianBinDir() === null ? null : `${debianBinDir()}/psql`
 
 let cluster: EmbeddedCluster
@@ -87,6 +89,7 @@ function psqlSays(conninfo: string, password = 'secret'): Promise<string> {
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'login-'))
+  port = await freePort()
   cluster = await startCluster({ replicas: 0 })
   node = cluster.primary
   await node.query(`SET password_encryption = 'scram-sha-256';

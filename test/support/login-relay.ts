@@ -47,7 +47,10 @@ export class LoginRelay {
     const server = net.createServer({ pauseOnConnect: true })
     const relay = new LoginRelay(server)
     server.on('connection', (socket) => void relay.#serve(Link.accept(socket), accept, target))
-    await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(port, '127.0.0.1', resolve)
+    })
     return relay
   }
 
