@@ -3,7 +3,7 @@ import type { ClientSession } from './session.ts'
 import { waitForRoute } from './wait-for-route.ts'
 
 /** A session that reads without a pause stays at one replica for so long, ms. */
-const stayMs = 500
+const stayMs = 250
 /** How long one read may wait for the position that lets its session choose again, ms. */
 const moveWaitMs = 20
 /** How long a read of a session that is stuck at the primary may wait for a replica, ms. */

@@ -24,7 +24,7 @@ export function dispatch(session: ClientSession, request: Request): void {
     return
   }
   session.requestStartedAtMs = session.cluster.nowMs()
-  if (session.statements.size > 0 && mayNameStatements(session, request)) takeOwnNames(session)
+  if (request.effects.length > 0 && mayNameStatements(session, request)) takeOwnNames(session)
   if (session.lease !== null) {
     runOnLease(session, request, session.lease)
     return
@@ -34,10 +34,8 @@ export function dispatch(session: ClientSession, request: Request): void {
 
 /** A function that makes up its SQL, or is not known, may name what was prepared by SQL. */
 function mayNameStatements({ statements }: ClientSession, request: Request): boolean {
-  if (statements.isOwn || request.needs.length > 0) return false
-  const isUnknown = request.cls.reason === NO_CATALOG
-  const isDynamic = isUnknown || request.effects.some(({ kind }) => kind === 'dynamic')
-  return isDynamic && statements.hasPrepared
+  if (statements.isOwn || request.needs.length > 0 || request.names !== null) return false
+  return request.effects.some(({ kind }) => kind === 'dynamic') && statements.hasPrepared
 }
 
 /** More of a segment that was flushed. */

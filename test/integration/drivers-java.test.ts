@@ -39,7 +39,12 @@ it.skipIf(missing !== null)(
   `pgjdbc does what it does with its default settings${missing === null ? '' : ` (needs Debian package ${missing})`}`,
   { timeout: 180_000 },
   async () => {
-    const built = await runProgram('javac', ['-cp', jar, '-d', classes, source], {}, 90_000)
+    const built = await runProgram(
+      'javac',
+      ['-encoding', 'UTF-8', '-cp', jar, '-d', classes, source],
+      {},
+      90_000,
+    )
     expect(built.err).toBe('')
     const url = `jdbc:postgresql://127.0.0.1:${proxy.port}/${cluster.database}`
     const { code, out, err } = await runProgram(

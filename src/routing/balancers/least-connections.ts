@@ -14,7 +14,7 @@ function within(least: number): number {
 const mostTurns = 256
 
 /** A node that had so many turns more than its share should lose a session. */
-const turnsTooMany = 48
+const turnsTooMany = 32
 
 /**
  * Fewest requests in flight per weight. Ties rotate smoothly by weight, as nginx does it: every

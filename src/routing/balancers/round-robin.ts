@@ -2,7 +2,7 @@ import type { Balancer } from './balancer.ts'
 import { Rotation } from './rotation.ts'
 
 /** A node that had so many turns more than its share should lose a session. */
-const turnsTooMany = 48
+const turnsTooMany = 32
 
 /** Takes turns in proportion to the weights, whatever the load. */
 export function roundRobin(): Balancer {

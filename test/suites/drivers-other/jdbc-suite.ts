@@ -36,7 +36,7 @@ export async function prepareJdbcSuite(): Promise<JdbcSuite> {
   const own = join(directory, 'target', 'runner')
   const built = ['target/test-classes', 'target/classes'].map((path) => join(directory, path))
   const classPath = [own, ...built, readFileSync(paths, 'utf8').trim()].join(delimiter)
-  await run(javac ?? 'javac', ['-cp', classPath, '-d', own, runner])
+  await run(javac ?? 'javac', ['-encoding', 'UTF-8', '-cp', classPath, '-d', own, runner])
   const classes = globSync(
     [
       'test/{jdbc2,jdbc3,jdbc4,jdbc42,core,extensions,xa}/**/*Test.class',
