@@ -33,7 +33,9 @@ export function dispatch(session: ClientSession, request: Request): void {
 }
 
 /** A function that makes up its SQL, or is not known, may name what was prepared by SQL. */
-function mayNameStatements({ statements }: ClientSession, request: Request): boolean {
+function mayNameStatements({ statements, lease }: ClientSession, request: Request): boolean {
+  // One of them that can't be prepared any more would abort an open transaction.
+  if (lease !== null && lease.status !== txStatus.idle) return false
   if (statements.isOwn || request.needs.length > 0 || request.names !== null) return false
   return request.effects.some(({ kind }) => kind === 'dynamic') && statements.hasPrepared
 }
