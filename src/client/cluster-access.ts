@@ -1,4 +1,5 @@
 import type { NodePool } from '../pool/node-pool.ts'
+import type { ClusterCounters } from '../routing/counters.ts'
 import type { LoadTable } from '../routing/load.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { Route } from '../routing/route.ts'
@@ -79,45 +80,4 @@ export interface ClusterAccess {
   /** Resolves when the server has dealt with the cancel request. Never rejects. */
   cancel(connection: ServerConnection): Promise<void>
   nowMs(): number
-}
-
-/** Plain counters, written where it happens and read by the admin database. */
-export interface ClusterCounters {
-  readonly readsReplica: number[]
-  readonly readsByNode: number[]
-  readonly requests: number[]
-  readonly errors: number[]
-  queries: number
-  transactions: number
-  reads: number
-  writes: number
-  retries: number
-  /** Requests that wait for a primary, or for the end of a pause, now. */
-  held: number
-  misroutes: number
-  received: number
-  sent: number
-  waitMs: number
-  queryMs: number
-}
-
-/** Counters of a cluster that has done nothing yet. */
-export function newCounters(): ClusterCounters {
-  return {
-    readsReplica: [],
-    readsByNode: [],
-    requests: [],
-    errors: [],
-    queries: 0,
-    transactions: 0,
-    reads: 0,
-    writes: 0,
-    retries: 0,
-    held: 0,
-    misroutes: 0,
-    received: 0,
-    sent: 0,
-    waitMs: 0,
-    queryMs: 0,
-  }
 }

@@ -1,4 +1,5 @@
 import type { ErrorFacts } from '../errors.ts'
+import { isStaleness } from '../routing/judge-error.ts'
 import type { ReplyReceiver } from '../server/reply-queue.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
@@ -12,7 +13,6 @@ import { originalPlace } from './error-places.ts'
 import type { NamedText, NameStep } from './named-text.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import { resultShape } from './result-shape.ts'
-import { isStaleness } from './retry.ts'
 import type { UnnamedStatement } from './segment.ts'
 import type { DeferredBegin } from './transaction.ts'
 

@@ -1,9 +1,9 @@
 import type { AdminActions } from '../admin/admin-actions.ts'
 import { parseDuration } from '../config/duration.ts'
+import type { ClusterMember } from '../core/members.ts'
 import { ConfigError, PgSplitError } from '../errors.ts'
 import type { Cluster } from './cluster.ts'
 import type { FrontDoor } from './front-door.ts'
-import type { ClusterMember } from './members.ts'
 
 /** What only the whole proxy can do. */
 export interface ProxyControl {

@@ -1,7 +1,6 @@
 import type { SessionLimits } from '../client/cluster-access.ts'
 import type { ClusterConfig, LimitsConfig } from '../config/config.ts'
 import type { PoolOptions } from '../pool/pooled.ts'
-import type { MonitorTuning } from '../topology/monitor-options.ts'
 
 /** The configuration as sessions see it. */
 export function sessionLimitsOf(config: ClusterConfig, limits: LimitsConfig): SessionLimits {
@@ -14,21 +13,6 @@ export function sessionLimitsOf(config: ClusterConfig, limits: LimitsConfig): Se
     maxHeld: config.failover.maxHeld,
     preparedStatements: config.pool.preparedStatements,
     poolMode: config.pool.mode,
-  }
-}
-
-/** The configuration as the monitor sees it, but for the nodes. */
-export function monitorTuningOf({ monitor, routing }: ClusterConfig): MonitorTuning {
-  return {
-    probeIntervalMs: monitor.probeIntervalMs,
-    probeTimeoutMs: monitor.probeTimeoutMs,
-    rise: monitor.rise,
-    fall: monitor.fall,
-    maxFails: routing.maxFails,
-    failTimeoutMs: routing.failTimeoutMs,
-    maxLagMs: routing.maxLagMs,
-    maxLagResumeMs: routing.maxLagResumeMs,
-    slowStartMs: routing.slowStartMs,
   }
 }
 

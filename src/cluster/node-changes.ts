@@ -1,9 +1,9 @@
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
+import { type ClusterMember, type Members, specOf } from '../core/members.ts'
 import { ConfigError } from '../errors.ts'
 import { loadServerTls } from '../net/tls-options.ts'
 import type { Monitor } from '../topology/monitor.ts'
 import { MAX_NODES } from '../topology/node.ts'
-import { type ClusterMember, type Members, specOf } from './members.ts'
 import type { Scope } from './scope.ts'
 
 interface Changing {

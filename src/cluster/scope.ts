@@ -3,6 +3,8 @@ import type { SessionScope } from '../client/cluster-access.ts'
 import { StatementRegistry } from '../client/prepared-statement.ts'
 import { moveWaiting } from '../client/rerun-request.ts'
 import type { ClientSession } from '../client/session.ts'
+import type { DatabaseCatalog } from '../core/database-catalog.ts'
+import type { NodeUse } from '../core/node-use.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { NodePool } from '../pool/node-pool.ts'
@@ -12,7 +14,6 @@ import type { ServerConnection, ServerConnectionEvents } from '../server/server-
 import type { Classifier } from '../sql/classifier.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import type { Cluster } from './cluster.ts'
-import type { DatabaseCatalog } from './database-catalog.ts'
 
 export interface ScopeOptions {
   readonly cluster: Cluster
@@ -34,7 +35,7 @@ export interface ScopeOptions {
 const stallMs = 20
 
 /** The pools, statements and classifier of one user at one database. */
-export class Scope implements SessionScope, ServerConnectionEvents {
+export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   readonly user: string
   readonly database: string
   readonly classifier: Classifier

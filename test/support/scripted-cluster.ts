@@ -1,11 +1,10 @@
 import { duplexPair } from 'node:stream'
 import {
   type ClusterAccess,
-  type ClusterCounters,
   type NodeFailure,
-  newCounters,
   type SessionLimits,
 } from '../../src/client/cluster-access.ts'
+import { type ClusterCounters, newCounters } from '../../src/routing/counters.ts'
 import { applyOwnSetting } from '../../src/client/own-settings.ts'
 import { ClientSession } from '../../src/client/session.ts'
 import type { Cluster } from '../../src/cluster/cluster.ts'

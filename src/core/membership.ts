@@ -4,9 +4,9 @@ import { createSource } from '../discovery/create-source.ts'
 import { Discovery } from '../discovery/discovery.ts'
 import { addressOf, type Member, type MemberList, memberKey } from '../discovery/member.ts'
 import { Roster, type RosterChange, type Standing } from '../discovery/roster.ts'
-import type { Logger } from '../log.ts'
 import type { Monitor } from '../topology/monitor.ts'
 import { MAX_NODES } from '../topology/node.ts'
+import type { EventLog } from './event-log.ts'
 import { type Members, specOf } from './members.ts'
 
 export interface MembershipOptions {
@@ -14,7 +14,7 @@ export interface MembershipOptions {
   readonly discovery: DiscoveryConfig
   readonly members: Members
   readonly monitor: Monitor
-  readonly log: Logger
+  readonly log: EventLog
 }
 
 /**

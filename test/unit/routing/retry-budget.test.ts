@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { RetryBudget } from '../../../src/client/retry-budget.ts'
+import { RetryBudget } from '../../../src/routing/retry-budget.ts'
 
 it('has room for a thousand retries at once, and then for a share of the requests', () => {
   const budget = new RetryBudget(0.2)

@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from 'vitest'
-import { newCounters } from '../../../src/client/cluster-access.ts'
-import { SilentNodes } from '../../../src/cluster/silent-nodes.ts'
+import { SilentNodes } from '../../../src/core/silent-nodes.ts'
+import { newCounters } from '../../../src/routing/counters.ts'
 import { LoadTable } from '../../../src/routing/load.ts'
 import { snapshotOf, view } from '../routing/fixtures.ts'
 

@@ -1,17 +1,17 @@
-import type { ClusterCounters } from '../client/cluster-access.ts'
 import { PgSplitError } from '../errors.ts'
+import type { ClusterCounters } from '../routing/counters.ts'
 import type { LoadTable } from '../routing/load.ts'
 import type { Monitor } from '../topology/monitor.ts'
 import type { PositionSampler } from '../topology/position-sampler.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
 import type { ClusterMember, Members } from './members.ts'
-import type { Scope } from './scope.ts'
+import type { NodeUse } from './node-use.ts'
 
 export interface DeparturesOptions {
   readonly members: Members
   readonly monitor: Monitor
   readonly sampler: PositionSampler
-  readonly scopes: ReadonlyMap<string, Scope>
+  readonly uses: ReadonlyMap<string, NodeUse>
   readonly load: LoadTable
   readonly counters: ClusterCounters
   /** How long what runs at a node that leaves may go on, ms. */
@@ -37,7 +37,7 @@ export class Departures {
       const member = this.#options.members.at(index)
       if (member === undefined || member.leavingSinceMs !== null) continue
       member.leavingSinceMs = this.#options.nowMs()
-      for (const scope of this.#options.scopes.values()) scope.retire(index)
+      for (const use of this.#options.uses.values()) use.retire(index)
     }
   }
 
@@ -49,24 +49,24 @@ export class Departures {
   }
 
   #reap(member: ClusterMember, sinceMs: number): void {
-    const { scopes, load, drainTimeoutMs, nowMs } = this.#options
+    const { uses, load, drainTimeoutMs, nowMs } = this.#options
     const { index } = member
     const isOverdue = nowMs() - sinceMs > drainTimeoutMs()
     const error = new PgSplitError({
       sqlstate: '57P01',
       message: `node ${member.node.name} has left the cluster`,
     })
-    for (const scope of scopes.values()) {
-      if (isOverdue) scope.abandon(index, error)
-      else scope.retire(index)
+    for (const use of uses.values()) {
+      if (isOverdue) use.abandon(index, error)
+      else use.retire(index)
     }
     const isQuiet = isOverdue || (load.inFlight[index] ?? 0) === 0
-    if (isQuiet && [...scopes.values()].every((scope) => scope.isEmpty(index))) this.#forget(index)
+    if (isQuiet && [...uses.values()].every((use) => use.isEmpty(index))) this.#forget(index)
   }
 
   #forget(index: number): void {
-    const { scopes, load, counters, sampler, monitor, members } = this.#options
-    for (const scope of scopes.values()) scope.forget(index)
+    const { uses, load, counters, sampler, monitor, members } = this.#options
+    for (const use of uses.values()) use.forget(index)
     load.reset(index)
     // Counters by node begin anew with the next node of this index; sums over all nodes don't.
     for (const counter of [counters.requests, counters.errors, counters.readsByNode]) {

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Members, specOf } from '../../../src/cluster/members.ts'
 import type { ClusterConfig } from '../../../src/config/config.ts'
 import { parseConfig } from '../../../src/config/parse-config.ts'
 import { discoveredNode } from '../../../src/config/resolve-discovery.ts'
+import { Members, specOf } from '../../../src/core/members.ts'
 import { MAX_NODES } from '../../../src/topology/node.ts'
 import { member } from '../discovery/lists.ts'
 

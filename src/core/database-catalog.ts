@@ -1,6 +1,6 @@
 import { type CatalogConnection, CatalogWatch } from '../catalog/catalog-watch.ts'
-import type { Logger } from '../log.ts'
 import { Classifier } from '../sql/classifier.ts'
+import type { EventLog } from './event-log.ts'
 
 /** The classifier of one database, fed by the live catalog of the primary. */
 export class DatabaseCatalog {
@@ -12,7 +12,7 @@ export class DatabaseCatalog {
   /** `onDefaults`: what later sessions start with was changed, by whomever. */
   constructor(
     database: string,
-    log: Logger,
+    log: EventLog,
     open: () => Promise<CatalogConnection>,
     onDefaults: () => void,
   ) {

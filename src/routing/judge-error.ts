@@ -1,4 +1,12 @@
-import type { ErrorFields } from '../wire/error-fields.ts'
+/** What must be known of a server's error. */
+export interface ServerError {
+  readonly severity: string
+  /** Five characters. */
+  readonly sqlstate: string
+  readonly message: string
+  /** Name of the reporting C function; '' = not told. */
+  readonly routine: string
+}
 
 /** What is known of the request that met an error before anything was forwarded. */
 export interface ErrorContext {
@@ -20,7 +28,7 @@ export interface ErrorContext {
  */
 export type HealVerdict = 'node-down' | 'other-node' | 'misrouted' | 'primary' | 'same' | null
 
-export function judgeError(fields: ErrorFields, context: ErrorContext): HealVerdict {
+export function judgeError(fields: ServerError, context: ErrorContext): HealVerdict {
   const { sqlstate } = fields
   switch (sqlstate) {
     case '57P01':
@@ -36,7 +44,7 @@ export function judgeError(fields: ErrorFields, context: ErrorContext): HealVerd
   }
 }
 
-function judgeStandbyError(fields: ErrorFields, context: ErrorContext): HealVerdict {
+function judgeStandbyError(fields: ServerError, context: ErrorContext): HealVerdict {
   const text = fields.message
   switch (fields.sqlstate) {
     case '25006':
@@ -69,6 +77,6 @@ function judgeStandbyError(fields: ErrorFields, context: ErrorContext): HealVerd
 }
 
 /** "cached plan must not change result type": DDL has changed what a prepared statement gives. */
-export function isStaleness({ sqlstate, routine }: ErrorFields): boolean {
+export function isStaleness({ sqlstate, routine }: ServerError): boolean {
   return sqlstate === '0A000' && routine === 'RevalidateCachedQuery'
 }

@@ -1,4 +1,4 @@
-import type { ClusterCounters } from '../client/cluster-access.ts'
+import type { ClusterCounters } from '../routing/counters.ts'
 import type { LoadTable } from '../routing/load.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
 

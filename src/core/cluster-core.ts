@@ -1,0 +1,327 @@
+import type { ClusterConfig, NodeConfig } from '../config/config.ts'
+import type { ServerTls } from '../net/tls-options.ts'
+import { connectNode } from '../node-client.ts'
+import { createBalancer } from '../routing/balancers/create-balancer.ts'
+import { type ClusterCounters, newCounters } from '../routing/counters.ts'
+import { LoadTable } from '../routing/load.ts'
+import type { SessionFacts } from '../routing/requirement.ts'
+import { RetryBudget } from '../routing/retry-budget.ts'
+import type { Route } from '../routing/route.ts'
+import { Router } from '../routing/router.ts'
+import { SessionPositions } from '../routing/session-positions.ts'
+import type { StatementClass } from '../sql/statement-class.ts'
+import { Monitor, type PassiveFailure } from '../topology/monitor.ts'
+import type { MonitorTuning } from '../topology/monitor-options.ts'
+import { News } from '../topology/news.ts'
+import { PositionSampler } from '../topology/position-sampler.ts'
+import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
+import { DatabaseCatalog } from './database-catalog.ts'
+import { Departures } from './departures.ts'
+import type { EventLog } from './event-log.ts'
+import { Members, specOf } from './members.ts'
+import { Membership } from './membership.ts'
+import type { NodeUse } from './node-use.ts'
+import { positionOpener } from './open-positions.ts'
+import { probeOpener } from './open-probe.ts'
+import { SilentNodes } from './silent-nodes.ts'
+
+/** How often nodes that leave, and what the doors add, are looked after, ms. */
+const tidyEveryMs = 1_000
+
+export interface ClusterCoreOptions<Use extends NodeUse> {
+  readonly config: ClusterConfig
+  readonly log: EventLog
+  /** How long what runs at a node that leaves may go on, ms. */
+  readonly drainTimeoutMs: number
+  /** Who has connections to the nodes, by a name of its own; the door adds and removes them. */
+  readonly uses: Map<string, Use>
+}
+
+/**
+ * One cluster as both doors share it: who is primary, who lags how far, which node may serve what,
+ * what sessions have written and seen, and the catalogs that statements are judged by. It knows no
+ * client and no pool.
+ */
+export class ClusterCore<Use extends NodeUse = NodeUse> {
+  config: ClusterConfig
+  readonly name: string
+  readonly load = new LoadTable()
+  readonly counters: ClusterCounters = newCounters()
+  readonly monitor: Monitor
+  readonly members: Members
+  readonly positions: SessionPositions
+  protected readonly uses: Map<string, Use>
+  protected readonly sampler: PositionSampler
+  protected readonly news = new News()
+  protected readonly eventLog: EventLog
+  protected drainTimeoutMs: number
+  readonly #catalogs = new Map<string, DatabaseCatalog>()
+  readonly #membership: Membership | null
+  readonly #departures: Departures
+  readonly #tidy: NodeJS.Timeout
+  #router: Router
+  #retries: RetryBudget
+  #silent: SilentNodes
+  #lastPrimary: number | null = null
+  #lastTimeline: number | null = null
+
+  /** Throws ConfigError for TLS files that can't be read. */
+  constructor({ config, log, drainTimeoutMs, uses }: ClusterCoreOptions<Use>) {
+    this.config = config
+    this.name = config.name
+    this.uses = uses
+    this.eventLog = log
+    this.drainTimeoutMs = drainTimeoutMs
+    this.members = new Members(config)
+    const nodeOf = (index: number) => this.members.at(index)
+    this.monitor = new Monitor({
+      nodes: this.members.all.map(specOf),
+      isOpen: config.discovery !== null,
+      openProbe: probeOpener(nodeOf),
+      ...monitorTuningOf(config),
+      onEvent: (event) => {
+        const { kind, ...facts } = event
+        const isBad = /down|fenced|banned|lagging|failed|degraded|lost/.test(
+          `${kind} ${facts.reason}`,
+        )
+        const text = 'node' in facts ? `${facts.node}: ${facts.detail}` : facts.detail
+        log[isBad ? 'warn' : 'info']({ event: kind, ...facts }, text)
+        if (event.kind === 'node-down' && event.reason === 'timeout') this.#leaveSilent(event.node)
+      },
+    })
+    this.sampler = new PositionSampler({
+      openProbe: positionOpener(nodeOf, () => this.nowMs()),
+      snapshot: () => this.monitor.snapshot,
+      nowMs: () => this.nowMs(),
+      news: this.news,
+    })
+    this.monitor.onSnapshot((snapshot) => {
+      void this.sampler.replicas.follow(snapshot)
+      this.#leaveOldPrimary(snapshot)
+      this.news.tell()
+    })
+    this.#router = this.#newRouter()
+    const { monitor, members, sampler, load, counters } = this
+    this.#departures = new Departures({
+      members,
+      monitor,
+      sampler,
+      uses,
+      load,
+      counters,
+      drainTimeoutMs: () => this.drainTimeoutMs,
+      nowMs: () => this.nowMs(),
+    })
+    monitor.onSnapshot((snapshot) => this.#departures.note(snapshot))
+    const { discovery } = config
+    this.#membership =
+      discovery === null ? null : new Membership({ config, discovery, members, monitor, log })
+    this.positions = new SessionPositions(sampler, () => monitor.snapshot)
+    this.#retries = new RetryBudget(config.routing.retryShare)
+    this.#silent = this.#watchSilence()
+    this.#tidy = setInterval(() => {
+      this.tidy()
+      this.#departures.reap()
+    }, tidyEveryMs)
+    this.#tidy.unref()
+  }
+
+  /** Called now and then, for what a door has to look after. */
+  protected tidy(): void {}
+
+  /** What sessions start with was changed in a catalog, by whomever. */
+  noteDefaultsChange(): void {}
+
+  #newRouter(): Router {
+    const { routing } = this.config
+    return new Router({
+      balancer: createBalancer(routing.balancer),
+      load: this.load,
+      zone: routing.zone ?? null,
+      fallbackToPrimary: routing.fallbackToPrimary,
+      positions: this.sampler.replicas,
+      maxLagMs: routing.maxLagMs,
+      nowMs: () => this.nowMs(),
+    })
+  }
+
+  #watchSilence(): SilentNodes {
+    return new SilentNodes({
+      load: this.load,
+      counters: this.counters,
+      snapshot: () => this.monitor.snapshot,
+      nowMs: () => this.nowMs(),
+      waiting: (nodeIndex) => {
+        let waiting = 0
+        for (const use of this.uses.values()) waiting += use.waitingAt(nodeIndex)
+        return waiting
+      },
+      ask: (nodeIndex) => void this.monitor.probeNow(nodeIndex),
+      readTimeoutMs: this.config.routing.readTimeoutMs,
+      onSilent: (nodeIndex) => {
+        for (const use of this.uses.values()) use.leaveSilent(nodeIndex)
+        // Not 'timeout', which would leave it in: it gets nothing until a probe is answered.
+        this.reportFailure(nodeIndex, 'reset', 'owes answers and gives no sign of life')
+      },
+    })
+  }
+
+  /** Puts another configuration in force, but for the nodes. Never fails. */
+  protected reconfigure(config: ClusterConfig, drainTimeoutMs: number): void {
+    this.config = config
+    this.drainTimeoutMs = drainTimeoutMs
+    this.#router = this.#newRouter()
+    this.#retries = new RetryBudget(config.routing.retryShare)
+    this.#silent.stop()
+    this.#silent = this.#watchSilence()
+  }
+
+  node(index: number): NodeConfig {
+    return this.members.of(index).node
+  }
+
+  tls(index: number): ServerTls {
+    return this.members.of(index).tls
+  }
+
+  get snapshot(): Snapshot {
+    return this.monitor.snapshot
+  }
+
+  /** Resolves when every node was probed once, whatever came of it. */
+  async start(): Promise<void> {
+    await this.#membership?.start()
+    await this.monitor.start()
+    // Sessions read only from replicas whose restart would be noticed.
+    await this.sampler.replicas.follow(this.monitor.snapshot)
+  }
+
+  /** Ends all watching; resolves when nothing of it is left. */
+  async stop(): Promise<void> {
+    clearInterval(this.#tidy)
+    this.#silent.stop()
+    this.sampler.stop()
+    await this.#membership?.stop()
+    for (const catalog of this.#catalogs.values()) catalog.stop()
+    await this.monitor.stop()
+  }
+
+  /** Where a statement of this class goes now. Synchronous; never throws. */
+  route(cls: StatementClass, facts: SessionFacts, exclude: number): Route {
+    if (facts.dirtySince >= 0 || facts.reader >= 0) this.positions.settle(facts)
+    const route = this.#router.route(cls, facts, this.monitor.snapshot, exclude)
+    if (route.isBehind === true) this.positions.chase(facts, route)
+    const level = cls.hint?.consistency ?? facts.consistency
+    if (level === 'bounded' && route.target === 'replica') this.positions.watch()
+    return route
+  }
+
+  /** One request more is to be run again: is there room for it in the retry budget? */
+  mayRetry(): boolean {
+    return this.#retries.take(this.counters.queries)
+  }
+
+  wantsAway(facts: SessionFacts): boolean {
+    return this.#router.wantsAway(facts, this.monitor.snapshot)
+  }
+
+  get systemIdentifier(): string | null {
+    return this.monitor.snapshot.systemIdentifier
+  }
+
+  /** Calls back once, when the topology or a known position has changed. The result takes that back. */
+  onNews(callback: () => void): () => void {
+    return this.news.onNext(callback)
+  }
+
+  isReplica(nodeIndex: number): boolean {
+    return nodeAt(this.monitor.snapshot, nodeIndex)?.role === 'replica'
+  }
+
+  reportFailure(nodeIndex: number, kind: PassiveFailure, detail: string): void {
+    this.monitor.reportFailure(nodeIndex, kind, detail)
+  }
+
+  reportSuccess(nodeIndex: number): void {
+    this.monitor.reportSuccess(nodeIndex)
+  }
+
+  /** DDL passed through in `database`. */
+  noteDdl(database: string): void {
+    this.#catalogs.get(database)?.invalidate()
+  }
+
+  /** Closes the catalog's own connection to `database`; it comes back at the next look. */
+  leaveCatalog(database: string): void {
+    this.#catalogs.get(database)?.leave()
+  }
+
+  nowMs(): number {
+    return performance.now()
+  }
+
+  /** The catalog of `database`, watched from the first call on. */
+  catalog(database: string): DatabaseCatalog {
+    let catalog = this.#catalogs.get(database)
+    if (catalog === undefined) {
+      catalog = new DatabaseCatalog(
+        database,
+        this.eventLog,
+        async () => {
+          const { primary } = this.monitor.snapshot
+          if (primary === null) throw new Error('there is no primary now')
+          return connectNode(this.node(primary.index), {
+            database,
+            connectTimeoutMs: this.config.pool.connectTimeoutMs,
+            statementTimeoutMs: 10_000,
+          })
+        },
+        () => this.noteDefaultsChange(),
+      )
+      this.#catalogs.set(database, catalog)
+    }
+    return catalog
+  }
+
+  /** A host that is gone without a word never resets its connections. */
+  #leaveSilent(nodeId: string): void {
+    for (const { node, index } of this.members.all) {
+      if (node.name !== nodeId || !this.isReplica(index)) continue
+      for (const use of this.uses.values()) use.leaveSilent(index)
+    }
+  }
+
+  /**
+   * Another primary was elected: who waits for an answer of the old one would wait for good, and an
+   * old one that still lives must not be asked for its catalog.
+   */
+  #leaveOldPrimary(snapshot: Snapshot): void {
+    const { primary, timeline } = snapshot
+    if (primary === null || primary.index === this.#lastPrimary) return
+    const old = this.#lastPrimary
+    const isSameTimeline = this.#lastTimeline === timeline
+    this.#lastPrimary = primary.index
+    this.#lastTimeline = timeline
+    if (old === null) return
+    // The same server under another name or address: nobody was promoted, and what runs may end.
+    if (isSameTimeline && nodeAt(snapshot, old)?.leaving === true) return
+    const error = new Error(`${primary.id} has taken over as the primary`)
+    for (const use of this.uses.values()) use.leave(old, error)
+    for (const catalog of this.#catalogs.values()) catalog.leave()
+  }
+}
+
+/** The configuration as the monitor sees it, but for the nodes. */
+export function monitorTuningOf({ monitor, routing }: ClusterConfig): MonitorTuning {
+  return {
+    probeIntervalMs: monitor.probeIntervalMs,
+    probeTimeoutMs: monitor.probeTimeoutMs,
+    rise: monitor.rise,
+    fall: monitor.fall,
+    maxFails: routing.maxFails,
+    failTimeoutMs: routing.failTimeoutMs,
+    maxLagMs: routing.maxLagMs,
+    maxLagResumeMs: routing.maxLagResumeMs,
+    slowStartMs: routing.slowStartMs,
+  }
+}
