@@ -5,7 +5,7 @@ export interface EventLog {
   warn(facts: EventFacts, text: string): void
 }
 
-export interface EventFacts {
+interface EventFacts {
   readonly event: string
   readonly [name: string]: unknown
 }

@@ -1,10 +1,5 @@
 import { duplexPair } from 'node:stream'
-import {
-  type ClusterAccess,
-  type NodeFailure,
-  type SessionLimits,
-} from '../../src/client/cluster-access.ts'
-import { type ClusterCounters, newCounters } from '../../src/routing/counters.ts'
+import type { ClusterAccess, NodeFailure, SessionLimits } from '../../src/client/cluster-access.ts'
 import { applyOwnSetting } from '../../src/client/own-settings.ts'
 import { ClientSession } from '../../src/client/session.ts'
 import type { Cluster } from '../../src/cluster/cluster.ts'
@@ -13,6 +8,7 @@ import { createLogger } from '../../src/log.ts'
 import { Link } from '../../src/net/link.ts'
 import type { PoolOptions } from '../../src/pool/pooled.ts'
 import { createBalancer } from '../../src/routing/balancers/create-balancer.ts'
+import { type ClusterCounters, newCounters } from '../../src/routing/counters.ts'
 import { LoadTable } from '../../src/routing/load.ts'
 import { initialFacts } from '../../src/routing/requirement.ts'
 import { Router } from '../../src/routing/router.ts'
