@@ -17,6 +17,7 @@ import { CopyIn } from './copy-in.ts'
 import { reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
 import { Flow, highWaterBytes } from './flow.ts'
+import { HalfClosed } from './half-closed.ts'
 import { abandon } from './leave-connection.ts'
 import { LexModes } from './lex-mode.ts'
 import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
@@ -35,9 +36,6 @@ import type { DeferredBegin, Transaction } from './transaction.ts'
 
 /** A CopyData frame up to this size is handled whole. */
 const maxCopyFrameBytes = 64 * 1024
-
-/** So long a client that has closed its side may wait for the answers to what it had sent, ms. */
-const maxEndMs = 10_000
 
 interface HeldInput {
   readonly type: number
@@ -161,7 +159,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   #input: HeldInput[] = []
   #isPumping = false
   #long: LongMessage | null = null
-  #endTimer: NodeJS.Timeout | undefined = undefined
+  #halfClosed: HalfClosed | null = null
   #onClose: (session: ClientSession) => void
 
   constructor(setup: SessionSetup) {
@@ -311,7 +309,7 @@ export class ClientSession implements FrameSink, RequestOwner {
    */
   #endInput(): void {
     if (this.isGone) return
-    this.#endTimer = setTimeout(() => this.link.destroy(), maxEndMs).unref()
+    this.#halfClosed = new HalfClosed(this)
     this.onFrame(frontend.terminate, terminate, 0, terminate.length)
   }
 
@@ -467,7 +465,7 @@ export class ClientSession implements FrameSink, RequestOwner {
   close(): void {
     if (this.isGone) return
     this.isGone = true
-    clearTimeout(this.#endTimer)
+    this.#halfClosed?.stop()
     this.#input.length = 0
     this.#flow.resumeServer()
     abandon(this)

@@ -59,6 +59,11 @@ export class NodePool<C extends Pooled> implements RoomUser {
     return this.#queue.length
   }
 
+  /** Somebody waits for a connection, here or in another pool of the node that gets no room. */
+  get isWanted(): boolean {
+    return this.#queue.length > 0 || this.#room?.isWanted === true
+  }
+
   yieldIdle(): boolean {
     const idle = this.#queue.length > 0 ? undefined : this.#idle.shift()
     if (idle === undefined) return false

@@ -36,6 +36,11 @@ export class NodeRoom {
     this.settle()
   }
 
+  /** Somebody waits in a pool that was refused room. */
+  get isWanted(): boolean {
+    return this.#wanting.some(({ waiting }) => waiting > 0)
+  }
+
   /** May the pool open one more connection? If not, it is told when it may try again. */
   take(user: RoomUser): boolean {
     const limit = this.#limit()

@@ -133,6 +133,24 @@ describe('a client that vanishes in the middle of', () => {
   })
 })
 
+describe('a client that has gone while its statement runs', () => {
+  beforeEach(async () => {
+    proxy = await startTestProxy(cluster, { pool: { size: 1, checkoutTimeout: '5s' } })
+  })
+
+  it('leaves its server connection to who waits for it', async () => {
+    const gone = await proxy.raw()
+    gone.send(query('INSERT INTO line SELECT pg_sleep(600)::text'))
+    await runs('INSERT')
+    gone.end()
+    const next = await proxy.raw()
+    const heard = await next.query('UPDATE counter SET n = n WHERE id = 1')
+    expect(heard.map(({ type }) => type).join('')).toBe('CZ')
+    next.end()
+    await waitFor('nothing to be held', async () => (await held()).length === 0)
+  })
+})
+
 describe('clients that vanish while something runs for them', () => {
   beforeEach(async () => {
     proxy = await startTestProxy(cluster)

@@ -1,0 +1,52 @@
+import { parameterStatus } from '../wire/backend-messages.ts'
+import type { ClientSession } from './session.ts'
+
+/** So long a client that has closed its side may wait for the answers to what it had sent, ms. */
+const maxEndMs = 10_000
+
+/** When it is asked first whether it is still there; each next time it is twice as long, ms. */
+const firstAskMs = 100
+
+/**
+ * Asks nothing: every server reports it so since PostgreSQL 10, and a client may be told at any time
+ * (protocol-flow, "Asynchronous Operations").
+ */
+const question = parameterStatus('integer_datetimes', 'on')
+
+/**
+ * A client that has closed its side. One that still reads gets its answers, as from PostgreSQL; one
+ * that has gone looks the same until something is sent to it, which its system then refuses. So a
+ * client whose server connection is wanted by others is sent something: what nobody will read must
+ * not keep them waiting.
+ */
+export class HalfClosed {
+  readonly #session: ClientSession
+  readonly #end: NodeJS.Timeout
+  #ask: NodeJS.Timeout | undefined = undefined
+
+  constructor(session: ClientSession) {
+    this.#session = session
+    this.#end = setTimeout(() => session.link.destroy(), maxEndMs).unref()
+    this.#askAfter(firstAskMs)
+  }
+
+  stop(): void {
+    clearTimeout(this.#end)
+    clearTimeout(this.#ask)
+  }
+
+  #askAfter(ms: number): void {
+    this.#ask = setTimeout(() => {
+      if (this.#isWanted()) this.#session.say(question)
+      this.#askAfter(ms * 2)
+    }, ms).unref()
+  }
+
+  #isWanted(): boolean {
+    const { inFlight, waiting, link, scope } = this.#session
+    const request = inFlight[0] ?? waiting
+    // Behind half a message nothing can be said, and what waits to be sent asks by itself.
+    if (request === null || request.isMidFrame || link.pendingBytes > 0) return false
+    return scope.pool(request.nodeIndex).isWanted
+  }
+}
