@@ -319,3 +319,6 @@ export const clusterSchema = section(
 )
 
 export type ClusterInput = z.output<typeof clusterSchema>
+
+/** The same as it is written: durations and sizes as text or numbers, what has a default left out. */
+export type ClusterOptions = z.input<typeof clusterSchema>

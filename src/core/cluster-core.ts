@@ -1,6 +1,7 @@
+import type { ConnectionOptions } from 'node:tls'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import type { ServerTls } from '../net/tls-options.ts'
-import { connectNode } from '../node-client.ts'
+import { connectNode, tlsAttempts } from '../node-client.ts'
 import { createBalancer } from '../routing/balancers/create-balancer.ts'
 import { type ClusterCounters, newCounters } from '../routing/counters.ts'
 import { LoadTable } from '../routing/load.ts'
@@ -55,6 +56,8 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   protected readonly news = new News()
   protected readonly eventLog: EventLog
   protected drainTimeoutMs: number
+  /** By node: which of sslmode's attempts the last probe got through with. */
+  readonly #dialled = new WeakMap<NodeConfig, number>()
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   readonly #membership: Membership | null
   readonly #departures: Departures
@@ -77,7 +80,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     this.monitor = new Monitor({
       nodes: this.members.all.map(specOf),
       isOpen: config.discovery !== null,
-      openProbe: probeOpener(nodeOf),
+      openProbe: probeOpener(nodeOf, this.#dialled),
       ...monitorTuningOf(config),
       onEvent: (event) => {
         const { kind, ...facts } = event
@@ -182,6 +185,12 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
 
   tls(index: number): ServerTls {
     return this.members.of(index).tls
+  }
+
+  /** How drivers are to dial the node: as the last probe that got through. */
+  dialTls(index: number): false | ConnectionOptions {
+    const { node, tls } = this.members.of(index)
+    return tlsAttempts(tls, node.host)[this.#dialled.get(node) ?? 0] ?? false
   }
 
   get snapshot(): Snapshot {

@@ -5,12 +5,12 @@ import { type OpenProbe, pgProbeOpener } from '../topology/probe-connection.ts'
 
 /**
  * Probe connections as the monitor's role, with sslmode's attempts in libpq's order. What worked is
- * tried first the next time, so that a probe normally dials once.
+ * tried first the next time, so that a probe normally dials once; it is noted in `worked`.
  */
 export function probeOpener(
   nodeOf: (index: number) => { readonly node: NodeConfig; readonly tls: ServerTls } | undefined,
+  worked: WeakMap<NodeConfig, number>,
 ): OpenProbe {
-  const worked = new WeakMap<NodeConfig, number>()
   return async (spec, call) => {
     const found = nodeOf(spec.index)
     if (found === undefined) throw new Error(`node ${spec.id} has left the cluster`)

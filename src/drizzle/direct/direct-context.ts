@@ -1,0 +1,47 @@
+import { initialFacts, type SessionFacts } from '../../routing/requirement.ts'
+import type { SessionPositions } from '../../routing/session-positions.ts'
+
+/** What the door keeps of one client: a web request, a job, or a session object outside of both. */
+export interface DirectContext {
+  readonly facts: SessionFacts
+  /** What the process as a whole has written. */
+  readonly process: SessionFacts
+  /** What the process has written counts as written here. */
+  readonly isShared: boolean
+  /** Cluster that a token named before it was known which one this is; null = none to compare. */
+  expectedCluster: string | null
+  /** Since when its reads stay at one replica, monotonic ms. */
+  choseAtMs: number
+  /** Its last read found no replica that was far enough. */
+  wasBehind: boolean
+  /** Until then a read that no replica is far enough for does not wait again, monotonic ms. */
+  catchUpAfterMs: number
+}
+
+export function newDirectContext(
+  given: Partial<SessionFacts>,
+  process: SessionFacts,
+  isShared: boolean,
+): DirectContext {
+  return {
+    facts: initialFacts(given),
+    process,
+    isShared,
+    expectedCluster: null,
+    choseAtMs: Number.NEGATIVE_INFINITY,
+    wasBehind: false,
+    catchUpAfterMs: Number.NEGATIVE_INFINITY,
+  }
+}
+
+/** Takes in what the process has written, if that counts here. */
+export function takeShared(context: DirectContext, positions: SessionPositions): void {
+  if (!context.isShared) return
+  const { facts, process } = context
+  if (process.dirtySince >= 0) positions.settle(process)
+  if (process.watermark !== null && process.watermark !== facts.watermark) {
+    positions.raise(facts, process.watermark)
+  }
+  if (process.dirtySince > facts.dirtySince) facts.dirtySince = process.dirtySince
+  if (process.isAsynchronous) facts.isAsynchronous = true
+}

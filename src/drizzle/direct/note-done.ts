@@ -1,0 +1,26 @@
+import type { ClusterCore } from '../../core/cluster-core.ts'
+import type { StatementClass } from '../../sql/statement-class.ts'
+import type { DirectContext } from './direct-context.ts'
+
+/** The context has seen what this node had. */
+export function noteRead(core: ClusterCore, { facts }: DirectContext, nodeIndex: number): void {
+  if (facts.consistency !== 'session') return
+  if (core.isReplica(nodeIndex)) core.positions.noteReplica(facts, nodeIndex)
+  // The primary, or promoted while it ran: it may have shown what no replica has.
+  else core.positions.notePrimary(facts)
+}
+
+/** Something ran on the primary and its transaction has ended; what failed may have committed before. */
+export function noteWritten(core: ClusterCore, context: DirectContext, cls: StatementClass): void {
+  const { positions } = core
+  const isAsynchronous = setsCommit(cls)
+  for (const facts of [context.facts, context.process]) {
+    if (isAsynchronous) positions.noteAsynchronous(facts)
+    positions.notePrimary(facts)
+  }
+}
+
+/** Sets synchronous_commit: what it commits may be seen before it is flushed. */
+export function setsCommit({ effects }: StatementClass): boolean {
+  return effects.some((effect) => effect.kind === 'set' && effect.name === 'synchronous_commit')
+}

@@ -1,0 +1,48 @@
+import { ClusterCore } from '../../core/cluster-core.ts'
+import type { Driver, NodeTarget } from '../driver-pool.ts'
+import {
+  eventLog,
+  type NodeOptions,
+  type ResolvedOptions,
+  resolveOptions,
+  type SessionBehaviour,
+} from '../session-options.ts'
+import { DirectDoor } from './direct-door.ts'
+import { NodePools } from './node-pools.ts'
+
+/** How long what runs at a node that leaves may go on, ms. */
+const drainTimeoutMs = 30_000
+
+/** Begins to watch the nodes; the door is of use at once, its first statements wait for that. Throws ConfigError. */
+export function openDirectDoor<Connection>(
+  options: NodeOptions & SessionBehaviour,
+  driver: Driver<Connection>,
+): DirectDoor<Connection> {
+  const { onEvent, onWriteInReadSession = 'error', ...nodes } = options
+  const resolved = resolveOptions(nodes)
+  const { config } = resolved
+  const uses = new Map<string, NodePools<Connection>>()
+  const core = new ClusterCore<NodePools<Connection>>({
+    config,
+    log: eventLog(onEvent),
+    drainTimeoutMs,
+    uses,
+  })
+  const pools = new NodePools((nodeIndex) =>
+    driver.open(targetOf(core, resolved, nodeIndex), config.pool),
+  )
+  uses.set('sessions', pools)
+  const { database } = resolved.discovered
+  return new DirectDoor({ core, database, pools, driver, onWriteInReadSession })
+}
+
+function targetOf<Connection>(
+  core: ClusterCore<NodePools<Connection>>,
+  { logins, discovered }: ResolvedOptions,
+  nodeIndex: number,
+): NodeTarget {
+  const { host, port, role } = core.node(nodeIndex)
+  const login = role === 'any' ? discovered : (logins[nodeIndex] ?? discovered)
+  const { user, password, database } = login
+  return { host, port, user, password: password?.reveal(), database, ssl: core.dialTls(nodeIndex) }
+}

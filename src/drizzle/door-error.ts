@@ -1,0 +1,34 @@
+import { type ErrorFacts, PgSplitError } from '../errors.ts'
+
+/**
+ * An error of the in-process door. `code` is the SQLSTATE again, under the name that drivers use, so
+ * that one check serves errors of both.
+ */
+export class DoorError extends PgSplitError {
+  readonly code: string
+
+  constructor(facts: ErrorFacts, cause?: unknown) {
+    super(facts, cause)
+    this.name = 'DoorError'
+    this.code = facts.sqlstate
+  }
+}
+
+/** A read session was given what is not proved to be a read. Nothing was sent. */
+export function notARead(reason: string): DoorError {
+  return new DoorError({
+    sqlstate: '25006',
+    message: `a read session runs only what is proved to be read-only; this is not: ${reason}`,
+    hint: "Call getSession(true) for it, or create the sessions with onWriteInReadSession: 'primary'.",
+  })
+}
+
+/** Statements may be retried by the application: nothing of them was done. */
+export function noNode(reason: string, cause: unknown): DoorError {
+  const facts = {
+    sqlstate: '57P03',
+    message: `no server for this statement: ${reason}`,
+    hint: 'sessions.snapshot() tells what is wrong with each node.',
+  }
+  return new DoorError(facts, cause ?? undefined)
+}

@@ -1,0 +1,41 @@
+import type { ConnectionOptions } from 'node:tls'
+
+/** Where and as whom the application's connections to a node log in. */
+export interface NodeTarget {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: string | undefined
+  readonly database: string
+  readonly ssl: false | ConnectionOptions
+}
+
+/** Bounds of one node's pool. */
+export interface DriverPoolOptions {
+  readonly size: number
+  /** How long a statement may wait for a connection, connecting included, ms. */
+  readonly checkoutTimeoutMs: number
+  /** 0 = never, as for `maxLifetimeMs`. */
+  readonly idleTimeoutMs: number
+  readonly maxLifetimeMs: number
+}
+
+/** The connections of one driver to one node. */
+export interface DriverPool<Connection> {
+  /** Rejects when none can be had in time: then nothing was sent. DoorError 53300: all are in use. */
+  checkout(): Promise<Connection>
+  /** `isSpoiled`: it has state that no other user may meet, and is closed. */
+  checkin(connection: Connection, isSpoiled: boolean): void
+  /** Breaks it off at once; what runs on it rejects. */
+  destroy(connection: Connection): void
+  readonly counts: { readonly total: number; readonly idle: number; readonly waiting: number }
+  /** Closes all; resolves when that is done. */
+  end(): Promise<void>
+}
+
+/** What the door must know of a driver. */
+export interface Driver<Connection> {
+  open(target: NodeTarget, options: DriverPoolOptions): DriverPool<Connection>
+  /** Runs a constant text such as BEGIN. */
+  command(connection: Connection, text: string): Promise<unknown>
+}

@@ -1,0 +1,44 @@
+import {
+  createTableRelationsHelpers,
+  DefaultLogger,
+  type DrizzleConfig,
+  type ExtractTablesWithRelations,
+  extractTablesRelationalConfig,
+  type Logger,
+  type RelationalSchemaConfig,
+} from 'drizzle-orm'
+import { PgDialect } from 'drizzle-orm/pg-core'
+
+type Cache = NonNullable<DrizzleConfig['cache']>
+
+/** What all Drizzle databases of one set of sessions share; made once, as `drizzle()` makes it. */
+export interface DrizzleParts<TSchema extends Record<string, unknown>> {
+  readonly dialect: PgDialect
+  readonly schema: RelationalSchemaConfig<ExtractTablesWithRelations<TSchema>> | undefined
+  readonly options: { readonly logger?: Logger; readonly cache?: Cache }
+}
+
+/** What `drizzle()` makes of its configuration. */
+export function drizzleParts<TSchema extends Record<string, unknown>>(
+  config: DrizzleConfig<TSchema>,
+): DrizzleParts<TSchema> {
+  const { casing, logger, cache } = config
+  const given = logger === true ? new DefaultLogger() : logger === false ? undefined : logger
+  return {
+    dialect: new PgDialect(casing === undefined ? {} : { casing }),
+    schema: config.schema === undefined ? undefined : relationsOf(config.schema),
+    options: {
+      ...(given === undefined ? {} : { logger: given }),
+      ...(cache === undefined ? {} : { cache }),
+    },
+  }
+}
+
+function relationsOf<TSchema extends Record<string, unknown>>(
+  fullSchema: TSchema,
+): RelationalSchemaConfig<ExtractTablesWithRelations<TSchema>> {
+  const { tables, tableNamesMap } = extractTablesRelationalConfig<
+    ExtractTablesWithRelations<TSchema>
+  >(fullSchema, createTableRelationsHelpers)
+  return { fullSchema, schema: tables, tableNamesMap }
+}

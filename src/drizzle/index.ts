@@ -1,0 +1,20 @@
+/**
+ * `pgsplit/drizzle`: read and write sessions for Drizzle on node-postgres, inside your process.
+ *
+ *     const sessions = createSessions({ primary: 'postgres://…', replicas: ['postgres://…'], schema })
+ *     await sessions.getSession(true).insert(users).values({ name: 'Ada' })
+ *     await sessions.getSession().select().from(users)
+ *     await sessions.close()
+ */
+export { ConfigError, PgSplitError } from '../errors.ts'
+export type { ContextCarrier } from './context-carrier.ts'
+export type { DoorNode, DoorSnapshot } from './door.ts'
+export { DoorError } from './door-error.ts'
+export {
+  createSessions,
+  type ReadSession,
+  type SessionsOptions,
+} from './node-postgres/create-sessions.ts'
+export type { ReadDatabase, ReadTransaction, ReadTransactionConfig } from './read-database.ts'
+export type { AppLogin, DoorEvent, NodeOptions, SessionBehaviour } from './session-options.ts'
+export type { Sessions } from './sessions.ts'

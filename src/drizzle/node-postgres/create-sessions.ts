@@ -1,0 +1,73 @@
+import type { DrizzleConfig } from 'drizzle-orm'
+import { NodePgDatabase, NodePgSession } from 'drizzle-orm/node-postgres'
+import type pg from 'pg'
+import { openDirectDoor } from '../direct/open-direct-door.ts'
+import type { Door, SessionMode } from '../door.ts'
+import { type DrizzleParts, drizzleParts } from '../drizzle-parts.ts'
+import { lazyQuery } from '../lazy-query.ts'
+import type { ReadDatabase } from '../read-database.ts'
+import type { NodeOptions, SessionBehaviour } from '../session-options.ts'
+import { Sessions } from '../sessions.ts'
+import { type PgClientOptions, pgDriver } from './pg-driver.ts'
+import { SessionPool } from './session-pool.ts'
+
+type AnySchema = Record<string, unknown>
+
+/** Options of `createSessions`: the nodes, Drizzle's own, and node-postgres' under `client`. */
+export interface SessionsOptions<TSchema extends AnySchema = Record<string, never>>
+  extends NodeOptions,
+    SessionBehaviour,
+    DrizzleConfig<TSchema> {
+  /** Options for every connection: `application_name`, `statement_timeout`, `types` … */
+  readonly client?: PgClientOptions
+}
+
+/** What `getSession()` gives: where writes may go to the primary, they are there for the compiler, too. */
+export type ReadSession<TSchema extends AnySchema, Write = 'error'> = Write extends 'primary'
+  ? NodePgDatabase<TSchema>
+  : ReadDatabase<NodePgDatabase<TSchema>>
+
+/**
+ * Read and write sessions of Drizzle on node-postgres: reads on the best replica, writes on the
+ * primary, by the same core as the proxy (README, "In your process"). Returns at once; statements
+ * wait until the nodes were looked at. Throws ConfigError with the path of the first mistake.
+ */
+export function createSessions<
+  TSchema extends AnySchema = Record<string, never>,
+  const Write extends 'error' | 'primary' = 'error',
+>(
+  options: SessionsOptions<TSchema> & { readonly onWriteInReadSession?: Write },
+): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {
+  const { schema, casing, logger, cache, client = {}, ...rest } = options
+  const parts = drizzleParts<TSchema>({
+    ...(schema === undefined ? {} : { schema }),
+    ...(casing === undefined ? {} : { casing }),
+    ...(logger === undefined ? {} : { logger }),
+    ...(cache === undefined ? {} : { cache }),
+  })
+  return sessionsOver(openDirectDoor(rest, pgDriver(client)), parts)
+}
+
+function sessionsOver<Context, TSchema extends AnySchema, Write>(
+  door: Door<pg.PoolClient, Context>,
+  parts: DrizzleParts<TSchema>,
+): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {
+  const make = (mode: SessionMode, context: () => Context): NodePgDatabase<TSchema> => {
+    const pool = new SessionPool(door, mode, context) as unknown as pg.Pool
+    const { dialect, schema, options } = parts
+    const session = new NodePgSession(pool, dialect, schema, options)
+    const db = new NodePgDatabase<TSchema>(dialect, session, undefined)
+    Object.assign(db, { $client: pool, ...(options.cache && { $cache: cacheOf(options.cache) }) })
+    return schema === undefined
+      ? db
+      : lazyQuery(db, () => new NodePgDatabase<TSchema>(dialect, session, schema as never))
+  }
+  // A read session is the same object, of which the compiler shows less.
+  type Made = Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>, Context>
+  return new Sessions(door as Door<never, Context>, make as never) as Made as never
+}
+
+/** As `drizzle()` does: `$cache.invalidate` is the cache's own `onMutate`. */
+function cacheOf<C extends { onMutate: unknown }>(cache: C): C {
+  return Object.assign(cache, { invalidate: cache.onMutate })
+}

@@ -1,0 +1,99 @@
+import type { ClusterConfig, MonitorLogin } from '../config/config.ts'
+import { parseConfig } from '../config/parse-config.ts'
+import type { ClusterOptions } from '../config/schema-cluster.ts'
+import type { EventLog } from '../core/event-log.ts'
+
+/** Who the application is at the nodes, where their URLs don't say it (discovered nodes). */
+export interface AppLogin {
+  readonly user: string
+  readonly password?: string
+  readonly database: string
+}
+
+/** Something has happened to a node, the catalog or the topology; never statements, never secrets. */
+export interface DoorEvent {
+  readonly level: 'info' | 'warn'
+  /** `node-down`, `primary-changed`, `catalog_loaded` …, as in the proxy's log. */
+  readonly event: string
+  readonly text: string
+  readonly [fact: string]: unknown
+}
+
+/**
+ * The nodes, and how they are watched, balanced and pooled: the options of a cluster in the proxy's
+ * configuration file, with the same names, units and defaults (README, "Configuration"). The user of
+ * the URLs is the application's; `monitor.user` may be another one.
+ */
+export interface NodeOptions
+  extends Pick<
+    ClusterOptions,
+    'primary' | 'replicas' | 'discovery' | 'monitor' | 'routing' | 'failover' | 'tls'
+  > {
+  /** Connections per node and their time-outs. */
+  readonly pool?: Pick<
+    NonNullable<ClusterOptions['pool']>,
+    'size' | 'checkoutTimeout' | 'idleTimeout' | 'maxLifetime' | 'connectTimeout'
+  >
+  /** Default: as the first URL says. */
+  readonly login?: AppLogin
+}
+
+/** How read and write sessions behave, and who hears of events. */
+export interface SessionBehaviour {
+  /** What a read session does with a statement that is not proved to be a read. Default `error`. */
+  readonly onWriteInReadSession?: 'error' | 'primary'
+  /** Called synchronously; what it throws is ignored. */
+  readonly onEvent?: (event: DoorEvent) => void
+}
+
+/** One cluster's configuration, and as whom the application logs in at each of its nodes. */
+export interface ResolvedOptions {
+  readonly config: ClusterConfig
+  /** By the index of a node of the file; `discovered` for all others. */
+  readonly logins: readonly MonitorLogin[]
+  readonly discovered: MonitorLogin
+}
+
+/** Throws ConfigError, with the path of the first mistake. */
+export function resolveOptions(options: NodeOptions): ResolvedOptions {
+  const { login, monitor, ...rest } = options
+  // The application's own login stands where the file has the monitor's.
+  const app = clusterOf(rest, login ?? {})
+  const config = clusterOf(rest, { ...login, ...monitor })
+  const logins = app.nodes.map((node) => node.login)
+  const discovered = app.discovery?.login ?? logins[0]
+  if (discovered === undefined) throw new Error('unreachable: a cluster has a node or a discovery')
+  return { config, logins, discovered }
+}
+
+function clusterOf(options: object, monitor: object): ClusterConfig {
+  const cluster = { ...defined(options), monitor: defined(monitor) }
+  // What looks like `${NAME}` is meant as it stands: this is no file.
+  const config = parseConfig({ clusters: { main: literal(cluster) } })
+  return config.clusters[0] as ClusterConfig
+}
+
+function defined(options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}
+
+function literal(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('${', '$${')
+  if (Array.isArray(value)) return value.map(literal)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, literal(part)]))
+}
+
+/** Events of the core as the application hears them. */
+export function eventLog(onEvent: SessionBehaviour['onEvent']): EventLog {
+  const tell =
+    (level: DoorEvent['level']): EventLog['info'] =>
+    (facts, text) => {
+      try {
+        onEvent?.({ level, text, ...facts })
+      } catch {
+        // A listener's trouble is not the cluster's.
+      }
+    }
+  return { info: tell('info'), warn: tell('warn') }
+}
