@@ -15,6 +15,7 @@ import type { Logger } from './log.ts'
 import { Link } from './net/link.ts'
 import { ClientTls } from './net/tls-options.ts'
 import type { NodeStatus } from './node-status.ts'
+import type { NodeView } from './topology/node.ts'
 import type { Snapshot } from './topology/snapshot.ts'
 
 export interface RunningProxy {
@@ -40,7 +41,7 @@ function nodeStatus(cluster: Cluster): NodeStatus[] {
   return snapshot.nodes.map((node) => ({
     name: node.id,
     role: node.role,
-    state: node.role === 'replica' && node.readable && !node.fresh ? 'lagging' : node.health,
+    state: stateOf(node),
     lagMs: node.lagMs,
     requests: counters.requests[node.index] ?? 0,
     reads: counters.readsByNode[node.index] ?? 0,
@@ -51,6 +52,13 @@ function mockVerifiersOf({ auth }: Config, former: MockVerifiers | null = null):
   const secret = auth.mockSecret?.reveal()
   if (secret !== undefined) return new MockVerifiers(Buffer.from(secret))
   return former ?? new MockVerifiers()
+}
+
+/** Of a node that answers, what keeps reads from it. */
+function stateOf({ role, health, readable, fresh }: NodeView): string {
+  if (role !== 'replica' || health !== 'up') return health
+  if (!readable) return 'fenced'
+  return fresh ? health : 'lagging'
 }
 
 /**

@@ -3,7 +3,7 @@ import { cloneRunning } from './data-directory.ts'
 import { EmbeddedError } from './embedded-error.ts'
 import { EmbeddedNode, type NodeSurroundings } from './embedded-node.ts'
 import { freePort } from './free-port.ts'
-import { waitUntil } from './wait-until.ts'
+import { haveCaughtUp } from './steer-replication.ts'
 
 const CATCH_UP_TIMEOUT_MS = 30_000
 
@@ -59,9 +59,8 @@ export class EmbeddedCluster {
 
   /** Resolves when every running replica has replayed what the primary has written until now. */
   async catchUp(timeoutMs = CATCH_UP_TIMEOUT_MS): Promise<void> {
-    const [row] = await this.#primary.query('SELECT pg_current_wal_lsn()::text AS lsn')
     const running = this.#replicas.filter(({ isRunning }) => isRunning)
-    await Promise.all(running.map((replica) => hasReplayed(replica, row?.lsn, timeoutMs)))
+    await haveCaughtUp(this.#primary, running, timeoutMs)
   }
 
   /** Adds a replica while the cluster is running, cloned from its primary. */
@@ -115,18 +114,4 @@ export class EmbeddedCluster {
     await node.start()
     await this.catchUp()
   }
-}
-
-async function hasReplayed(node: EmbeddedNode, lsn: unknown, timeoutMs: number): Promise<void> {
-  await waitUntil(
-    `${node.name} to replay ${lsn}`,
-    async () => {
-      const [row] = await node.query(
-        'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = $2) AS done',
-        [lsn, 'streaming'],
-      )
-      return row?.done === true
-    },
-    timeoutMs,
-  )
 }

@@ -3,13 +3,11 @@ import { join } from 'node:path'
 import pg from 'pg'
 import type { Account } from './account.ts'
 import type { Binaries } from './binaries.ts'
-import { EmbeddedError } from './embedded-error.ts'
 import { Postmaster, type StopMode } from './postmaster.ts'
 import type { Scratch } from './scratch.ts'
 import { conninfo, type ServerSettings, settingsText } from './server-settings.ts'
-import { waitUntil } from './wait-until.ts'
+import { createSlot, hasLeft, pauseReplay, promote, resumeReplay } from './steer-replication.ts'
 
-const STEERING_TIMEOUT_MS = 30_000
 const LOG_TAIL_LINES = 12
 
 /** What a node needs to know about the cluster it belongs to. */
@@ -100,41 +98,24 @@ export class EmbeddedNode {
 
   /** Makes a replica a primary and resolves when it accepts writes. */
   async promote(): Promise<void> {
-    const [row] = await this.query('SELECT pg_promote(true, 30) AS promoted')
-    if (row?.promoted !== true) {
-      throw new EmbeddedError(
-        `server ${this.name} was not promoted within 30 s: ${this.#postmaster.complaint()}`,
-      )
-    }
+    await promote(this)
     await rm(join(this.dataDir, 'standby.conf'), { force: true })
   }
 
   /** Stops the replay of WAL on a replica (it is still received) and resolves when it stands. */
-  async pauseReplay(): Promise<void> {
-    await this.query('SELECT pg_wal_replay_pause()')
-    await waitUntil(
-      `replay on ${this.name} to pause`,
-      async () => {
-        const [row] = await this.query('SELECT pg_get_wal_replay_pause_state() AS state')
-        return row?.state === 'paused'
-      },
-      STEERING_TIMEOUT_MS,
-    )
+  pauseReplay(): Promise<void> {
+    return pauseReplay(this)
   }
 
-  async resumeReplay(): Promise<void> {
-    await this.query('SELECT pg_wal_replay_resume()')
+  resumeReplay(): Promise<void> {
+    return resumeReplay(this)
   }
 
   /** Cuts a replica off from its primary; it goes on serving what it has. */
   async detach(): Promise<void> {
     await this.writeSettings('standby.conf', { primary_conninfo: '' })
     await this.reload()
-    await waitUntil(
-      `${this.name} to lose its primary`,
-      async () => (await this.query('SELECT 1 FROM pg_stat_wal_receiver')).length === 0,
-      STEERING_TIMEOUT_MS,
-    )
+    await hasLeft(this)
   }
 
   /** Lets a replica stream from `primary`, where its replication slot is made if there is none. */
@@ -145,12 +126,8 @@ export class EmbeddedNode {
   }
 
   /** Makes the physical replication slot that the replica `name` uses. */
-  async createSlot(name: string): Promise<void> {
-    await this.query(
-      `SELECT pg_create_physical_replication_slot($1, true)
-       WHERE NOT EXISTS (SELECT 1 FROM pg_replication_slots WHERE slot_name = $1)`,
-      [name],
-    )
+  createSlot(name: string): Promise<void> {
+    return createSlot(this, name)
   }
 
   /** Writes what makes this data directory a replica of `primary`. */

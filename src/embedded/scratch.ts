@@ -1,15 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { chownSync, mkdtempSync, realpathSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Account } from './account.ts'
 import { EmbeddedError } from './embedded-error.ts'
 import { endProcessesUnder, removeCluster } from './processes.ts'
+import { WatchdogProcess } from './watchdog-process.ts'
 
-const WATCHDOG = fileURLToPath(new URL('./watchdog.ts', import.meta.url))
-// the compiler rewrites the endings of imports only
-const PROGRAM = import.meta.url.endsWith('.ts') ? WATCHDOG : WATCHDOG.replace(/\.ts$/, '.js')
+const WATCHDOG = new URL('./watchdog.ts', import.meta.url)
 
 /**
  * The temporary directory of one cluster, which does not outlive this process: a watchdog process
@@ -17,22 +15,12 @@ const PROGRAM = import.meta.url.endsWith('.ts') ? WATCHDOG : WATCHDOG.replace(/\
  */
 export class Scratch {
   readonly path: string
-  readonly #watchdog: ChildProcess
+  readonly #watchdog: WatchdogProcess
   readonly #programs: number[] = []
 
   constructor(account: Account | undefined) {
     this.path = realpathSync(mkdtempSync(join(temporaryRoot(account), 'pgsplit-')))
-    this.#watchdog = spawn(process.execPath, ['--no-warnings', PROGRAM, this.path], {
-      cwd: '/',
-      detached: true,
-      stdio: ['pipe', 'ignore', 'ignore'],
-      env: {},
-    })
-    this.#watchdog.on('error', () => {})
-    this.#watchdog.stdin?.on('error', () => {})
-    this.#watchdog.unref()
-    // Node has no types for it, but a pipe to a child is a socket that can let the process end
-    unref(this.#watchdog.stdin)
+    this.#watchdog = new WatchdogProcess(WATCHDOG, [this.path], {})
     if (account !== undefined) chownSync(this.path, account.uid, account.gid)
   }
 
@@ -40,24 +28,15 @@ export class Scratch {
   entrust(program: ChildProcess): void {
     if (program.pid === undefined) return
     this.#programs.push(program.pid)
-    this.#watchdog.stdin?.write(`${program.pid}\n`)
+    this.#watchdog.tell(String(program.pid))
   }
 
   /** Ends every process in the directory, removes it, and dismisses the watchdog. */
   async remove(): Promise<void> {
     await endProcessesUnder(this.path, this.#programs)
     await removeCluster(this.path)
-    if (this.#watchdog.exitCode !== null || this.#watchdog.signalCode !== null) return
-    const ended = new Promise((resolve) => this.#watchdog.once('exit', resolve))
-    this.#watchdog.ref()
-    this.#watchdog.stdin?.end('done\n')
-    await ended
+    await this.#watchdog.dismiss()
   }
-}
-
-function unref(stream: unknown): void {
-  const socket = stream as { unref?: () => void } | null
-  socket?.unref?.()
 }
 
 function temporaryRoot(account: Account | undefined): string {
