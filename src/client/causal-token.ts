@@ -76,5 +76,6 @@ export function takeCausalToken(session: ClientSession, text: string): void {
       hint: 'A token counts only where it was given out, and in copies of that cluster by replication.',
     })
   }
+  session.hasWritten = true
   session.cluster.positions.raise(session.facts, { timeline: token.timeline, lsn: token.lsn })
 }

@@ -57,6 +57,11 @@ export interface ClusterAccess {
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route
   /** Would the session's reads rather go to another replica than the one where it stays? */
   wantsAway(facts: SessionFacts): boolean
+  /**
+   * A read finds no replica that has what its session needs: will one have it within `limitMs`, as
+   * far as can be known?
+   */
+  isCatchingUp(cls: StatementClass, facts: SessionFacts, exclude: number, limitMs: number): boolean
   /** Of the cluster; null = not known yet. */
   readonly systemIdentifier: string | null
   /** Calls back once, when the topology or a known position has changed. The result takes that back. */

@@ -18,8 +18,7 @@ export function mayHold(session: ClientSession, request: Request): boolean {
   if (session.holdUntilMs === null) session.holdUntilMs = nowMs + holdMs
   const { counters } = cluster
   if (counters.held >= maxHeld) return false
-  session.routeDeadlineMs = session.holdUntilMs
-  const isHeld = waitForRoute(session, request, holdMs, () => {
+  const isHeld = waitForRoute(session, request, session.holdUntilMs, () => {
     counters.held--
   })
   if (isHeld) counters.held++

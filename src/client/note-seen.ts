@@ -24,7 +24,10 @@ export function noteSeen(session: ClientSession, request: Request, status: numbe
   }
   const { verdict, effects } = request.cls
   if (verdict !== 'control' || !effects.every(isHarmless)) session.hasTouchedPrimary = true
-  if (mayHaveWritten(request)) noteSequences(session, request)
+  if (mayHaveWritten(request)) {
+    session.hasWritten = true
+    noteSequences(session, request)
+  }
   if (!session.hasTouchedPrimary || status !== txStatus.idle) return
   session.hasTouchedPrimary = false
   cluster.positions.notePrimary(facts)

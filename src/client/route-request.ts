@@ -126,7 +126,7 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
     return
   }
   session.holdUntilMs = null
-  session.routeDeadlineMs = null
+  session.catchUpUntilMs = null
   request.onReplica = session.cluster.isReplica(lease.nodeIndex)
   request.refusal = refusalOf(session, request, lease)
   if (request.refusal !== null && mayMove(session, request, lease)) {
@@ -169,8 +169,8 @@ export function route(session: ClientSession, request: Request): void {
   const { node } = chosen
   session.lastReason = chosen.reason
   if (chosen.isBehind !== true) session.wasBehind = false
-  else if (mayCatchUp(session, request)) return
-  session.routeDeadlineMs = null
+  else if (mayCatchUp(session, request, cls)) return
+  session.catchUpUntilMs = null
   if (node === null) {
     if (mayHold(session, request)) return
     refuse(session, request, {

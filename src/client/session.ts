@@ -136,14 +136,17 @@ export class ClientSession implements FrameSink, RequestOwner {
   sequenceConnection: ServerConnection | null = null
   /** Something of the open transaction has written or read on the primary. */
   hasTouchedPrimary = false
+  /** It has ever written, or was told what another one has. */
+  hasWritten = false
   /** When a replica was last chosen for its reads. */
   choseAtMs = 0
   /** Its last request was a read that no replica was far enough for. */
   wasBehind = false
-  /** A second such read in a row does not wait before this time. */
-  catchUpAfterMs = 0
-  /** Until when the request that is `waiting` may wait for another route; null = it doesn't. */
-  routeDeadlineMs: number | null = null
+  /** Since when that has been so, or since its last long wait in vain. */
+  behindSinceMs = 0
+  /** How long its read may wait for a replica in all, ms, and until when; null = none waits. */
+  catchUpLimitMs = 0
+  catchUpUntilMs: number | null = null
   /** Until when its request may wait for a primary; null = none does. */
   holdUntilMs: number | null = null
   /** Until when SHOW pgsplit.causal_token waits for a position; null = none is asked for. */

@@ -5,19 +5,18 @@ import type { ClientSession } from './session.ts'
 
 /**
  * Keeps a request until its route may be another one: a replica has caught up, or the topology has
- * changed. False: its time is up, or it may not wait at all. `limitMs` counts from the first wait of
- * this request. `onEnd` is called when it waits no longer, whatever becomes of it.
+ * changed. False: its time is up. `onEnd` is called when it waits no longer, whatever becomes of it.
+ *
+ * @param untilMs monotonic ms
  */
 export function waitForRoute(
   session: ClientSession,
   request: Request,
-  limitMs: number,
+  untilMs: number,
   onEnd?: () => void,
 ): boolean {
   const { cluster } = session
-  const nowMs = cluster.nowMs()
-  if (session.routeDeadlineMs === null) session.routeDeadlineMs = nowMs + limitMs
-  const leftMs = session.routeDeadlineMs - nowMs
+  const leftMs = untilMs - cluster.nowMs()
   if (!(leftMs > 0)) return false
   session.waiting = request
   const again = (): void => {
@@ -45,7 +44,7 @@ export function waitForRoute(
   session.forgetWaiter = () => {
     forget()
     session.waiting = null
-    session.routeDeadlineMs = null
+    session.catchUpUntilMs = null
   }
   return true
 }

@@ -123,9 +123,9 @@ const routing = section(
     }).prefault('session'),
     causalWait: duration({
       description:
-        'How long a read may wait for a replica that has what its session wrote and saw; 0 sends it to the primary at once.',
+        'How long a read of a session that has written may wait for a replica that has what it wrote and saw, as long as one is likely to have it in time; 0 sends it to the primary at once.',
       limit: 'The read goes to the primary.',
-    }).prefault('0'),
+    }).prefault('20ms'),
     readTimeout: duration(
       {
         description:

@@ -234,6 +234,20 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     return this.#router.wantsAway(facts, this.monitor.snapshot)
   }
 
+  /**
+   * A read finds no replica that has what its session needs: will one have it within `limitMs`, as
+   * far as can be known?
+   */
+  isCatchingUp(
+    cls: StatementClass,
+    facts: SessionFacts,
+    exclude: number,
+    limitMs: number,
+  ): boolean {
+    if (!this.positions.isOnTheWay(facts, limitMs)) return false
+    return this.#router.isCatchingUp(cls, facts, this.monitor.snapshot, exclude, limitMs)
+  }
+
   get systemIdentifier(): string | null {
     return this.monitor.snapshot.systemIdentifier
   }

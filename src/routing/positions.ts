@@ -1,4 +1,5 @@
 import type { Lsn } from '../topology/lsn.ts'
+import type { NodeView } from '../topology/node.ts'
 
 /** How far replicas have replayed, by a source that is newer than the snapshot. */
 export interface Positions {
@@ -10,6 +11,8 @@ export interface Positions {
   replayed(nodeIndex: number): Lsn
   /** The latest moment, monotonic ms, of which the replica certainly has everything. */
   caughtUpAtMs(nodeIndex: number): number
+  /** How long the replica takes to have what the primary has, ms, as last seen. */
+  delayMs(node: NodeView): number
 }
 
 /** Where only the snapshot counts. */
@@ -18,4 +21,5 @@ export const NO_POSITIONS: Positions = {
   follows: () => true,
   replayed: () => -1n,
   caughtUpAtMs: () => Number.NEGATIVE_INFINITY,
+  delayMs: ({ lagMs }) => lagMs ?? Number.POSITIVE_INFINITY,
 }

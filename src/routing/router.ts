@@ -90,6 +90,30 @@ export class Router {
     return node !== undefined && this.#balancer.wantsAway(node)
   }
 
+  /**
+   * A read finds no replica that has what its session needs: will one have it within `limitMs`, as
+   * far as can be known? False where waiting would only cost time.
+   */
+  isCatchingUp(
+    cls: StatementClass,
+    facts: SessionFacts,
+    snapshot: Snapshot,
+    exclude: number,
+    limitMs: number,
+  ): boolean {
+    const { dirtySince, watermark } = facts
+    // Its watermark is of a history that no replica has: only what it does next has another one.
+    if (dirtySince < 0 && watermark !== null && watermarkOf(watermark, snapshot) === null) {
+      return false
+    }
+    const requirement = { ...requirementOf(cls, facts), sees: false }
+    const nodes = eligibleReplicas(snapshot, requirement, this.#given(exclude, NO_WATERMARK))
+    return nodes.some(
+      (node) =>
+        !node.replayPaused && node.streaming !== false && this.#positions.delayMs(node) <= limitMs,
+    )
+  }
+
   #decide(
     requirement: Requirement,
     facts: SessionFacts,

@@ -75,8 +75,19 @@ export class SessionPositions {
   chase(facts: SessionFacts, route: Route): void {
     // It could not stay, so what it saw there must be found on the primary.
     if (facts.reader >= 0 && route.isBehind === true) this.#leaveReader(facts)
+    this.#sampler.replicas.seek()
     if (facts.dirtySince >= 0) this.#sampler.primary.hurry()
     else if (facts.watermark !== null) this.#sampler.replicas.wish(facts.watermark.lsn)
+  }
+
+  /**
+   * Does the primary answer, and has it sent what the session's reads lack? A commit that doesn't
+   * wait for the flush (synchronous_commit off) is sent when it is flushed, up to a second later.
+   */
+  isOnTheWay({ dirtySince, watermark }: SessionFacts, limitMs: number): boolean {
+    const { latest, silentMs } = this.#sampler.primary
+    if (dirtySince >= 0) return silentMs <= limitMs
+    return watermark === null || latest === null || watermark.lsn <= latest.flushed
   }
 
   /** What the session did last is to get a position soon. */

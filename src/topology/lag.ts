@@ -100,6 +100,6 @@ export class LagRing {
  * The WAL writer flushes up to page boundaries, wherever records end. Pages are at least 1 kB; that
  * a record ends exactly there is rare, and its sample is not missed.
  */
-function mayEndInRecord(lsn: Lsn): boolean {
+export function mayEndInRecord(lsn: Lsn): boolean {
   return (lsn & 0x3ffn) === 0n
 }

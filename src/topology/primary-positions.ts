@@ -21,8 +21,9 @@ export interface PrimarySample {
   readonly timeline: number
   readonly flushed: Lsn
   readonly inserted: Lsn
-  /** When the question left, monotonic ms. */
+  /** When the question left, and when the answer was there, monotonic ms. */
   readonly askedAtMs: number
+  readonly answeredAtMs: number
 }
 
 /** How often it is asked whether some role or function commits asynchronously, ms. */
@@ -69,6 +70,8 @@ export class PrimaryPositions {
   #checkedAtMs = Number.NEGATIVE_INFINITY
   #askedAtMs = Number.NEGATIVE_INFINITY
   #pausedUntilMs = Number.NEGATIVE_INFINITY
+  /** When the first question left that has no answer yet; null = there is none such. */
+  #silentSinceMs: number | null = null
 
   constructor(options: PrimaryPositionsOptions) {
     this.#options = options
@@ -108,6 +111,15 @@ export class PrimaryPositions {
     return isUnsafe ? sample.inserted : sample.flushed
   }
 
+  get latest(): PrimarySample | null {
+    return this.#sample
+  }
+
+  /** For how long it has owed an answer, ms. */
+  get silentMs(): number {
+    return this.#silentSinceMs === null ? 0 : this.#options.nowMs() - this.#silentSinceMs
+  }
+
   stop(): void {
     this.#isStopped = true
     this.#pace.wake()
@@ -123,12 +135,14 @@ export class PrimaryPositions {
       this.#isWanted = false
       const epoch = ++this.#asked
       this.#askedAtMs = this.#options.nowMs()
+      this.#silentSinceMs ??= this.#askedAtMs
       const sample = await this.#ask()
       if (sample === null) {
         this.#isWanted = true
         this.#pausedUntilMs = this.#options.nowMs() + failedPauseMs
         continue
       }
+      this.#silentSinceMs = null
       this.#answered = epoch
       this.#sample = sample
       this.#options.onSample(sample)
@@ -164,6 +178,7 @@ export class PrimaryPositions {
         flushed: flushLsn,
         inserted: insertLsn,
         askedAtMs,
+        answeredAtMs: nowMs(),
       }
     } catch {
       return null

@@ -1,5 +1,6 @@
+import { mayEndInRecord } from './lag.ts'
 import { type Lsn, parseLsn } from './lsn.ts'
-import type { NodeSpec } from './node.ts'
+import type { NodeSpec, NodeView } from './node.ts'
 import { Pace } from './pace.ts'
 import type { PositionConnections } from './position-connections.ts'
 import { type PrimarySample, timelineOfFile } from './primary-positions.ts'
@@ -38,7 +39,15 @@ interface Follower {
   /** That the server itself was on then; null = it doesn't tell. */
   ownTimeline: number | null
   askedAtMs: number
+  /** The present question has no answer yet. */
+  isAsking: boolean
   caughtUpAtMs: number
+  /** When the position in `lsn` was asked for. */
+  measuredAtMs: number
+  /** How old the oldest was then that it lacked, as far as samples of the primary tell, ms. */
+  behindMs: number
+  /** How long it took at least with what it had got last, ms. */
+  tookMs: number
 }
 
 /** How long after the last wish replicas are still asked for it, ms. */
@@ -73,6 +82,7 @@ export class ReplicaPositions {
   #samples: PrimarySample[] = []
   #wish: Lsn = 0n
   #wishedAtMs = Number.NEGATIVE_INFINITY
+  #soughtAtMs = Number.NEGATIVE_INFINITY
   #isStopped = false
   /** Epochs of nodes that come later are above those of all that left. */
   #firstEpoch = 1
@@ -158,6 +168,25 @@ export class ReplicaPositions {
     }
   }
 
+  /** Reads go to the primary for want of a replica that is far enough: its samples are followed. */
+  seek(): void {
+    this.#soughtAtMs = this.#options.nowMs()
+  }
+
+  /**
+   * How long the replica takes to have what the primary has, ms, as it was last seen: by the age of
+   * what it lacked, and by how long it took before. Infinity = it is not followed.
+   */
+  delayMs({ index, observedAtMs, lagMs }: NodeView): number {
+    const follower = this.#followers[index]
+    if (follower === undefined || !follower.isFollowed) return Number.POSITIVE_INFINITY
+    const { measuredAtMs, behindMs, tookMs, isAsking, askedAtMs } = follower
+    const probed = lagMs === null ? Number.POSITIVE_INFINITY : lagMs
+    const lag = (observedAtMs ?? Number.NEGATIVE_INFINITY) > measuredAtMs ? probed : behindMs
+    const silentMs = isAsking ? this.#options.nowMs() - askedAtMs : 0
+    return Math.max(lag, tookMs, silentMs)
+  }
+
   /** The latest moment, monotonic ms, of which the replica certainly has everything. */
   caughtUpAtMs(nodeIndex: number): number {
     return this.#followers[nodeIndex]?.caughtUpAtMs ?? Number.NEGATIVE_INFINITY
@@ -177,6 +206,7 @@ export class ReplicaPositions {
     if (last !== undefined && last.timeline !== sample.timeline) this.#samples = []
     this.#samples.push(sample)
     if (this.#samples.length > keptSamples) this.#samples.shift()
+    if (this.#soughtAtMs >= since) this.wish(sample.flushed)
   }
 
   /** The connection to a node has ended. */
@@ -225,7 +255,11 @@ export class ReplicaPositions {
       timeline: null,
       ownTimeline: null,
       askedAtMs: Number.NEGATIVE_INFINITY,
+      isAsking: false,
       caughtUpAtMs: Number.NEGATIVE_INFINITY,
+      measuredAtMs: Number.NEGATIVE_INFINITY,
+      behindMs: 0,
+      tookMs: 0,
     }
     this.#followers[spec.index] = follower
     return follower
@@ -267,6 +301,7 @@ export class ReplicaPositions {
       follower.isRead = false
       const { timeline } = this.#options.snapshot()
       try {
+        follower.isAsking = true
         const [text, own] = await this.#options.connections.ask(follower.spec, replaySql)
         if (follower.barrier >= epoch) continue
         follower.ownTimeline = timelineOf(own ?? '')
@@ -274,6 +309,8 @@ export class ReplicaPositions {
       } catch {
         // `lost` was called: sessions go to the primary.
         break
+      } finally {
+        follower.isAsking = false
       }
     }
     follower.isRunning = false
@@ -283,15 +320,33 @@ export class ReplicaPositions {
     if (lsn === null) return
     if (follower.timeline !== timeline) follower.lsn = 0n
     follower.timeline = timeline
+    const before = follower.lsn
     if (lsn > follower.lsn) follower.lsn = lsn
     follower.answered = epoch
+    this.#measure(follower, before)
+    this.#options.onSample()
+  }
+
+  /** How the new position lies to what the primary had. */
+  #measure(follower: Follower, before: Lsn): void {
+    const lastMs = follower.measuredAtMs
+    follower.measuredAtMs = follower.askedAtMs
+    follower.behindMs = 0
+    // Nothing new was there to replay: what was slow once must not be held against it for good.
+    let tookMs = follower.tookMs / 2
     for (let i = this.#samples.length - 1; i >= 0; i--) {
-      const sample = this.#samples[i] as PrimarySample
-      if (sample.flushed > follower.lsn) continue
-      if (sample.askedAtMs > follower.caughtUpAtMs) follower.caughtUpAtMs = sample.askedAtMs
+      const { flushed, askedAtMs, answeredAtMs } = this.#samples[i] as PrimarySample
+      if (flushed > follower.lsn) {
+        const ageMs = follower.askedAtMs - answeredAtMs
+        if (!mayEndInRecord(flushed)) follower.behindMs = Math.max(0, ageMs)
+        tookMs = follower.tookMs
+        continue
+      }
+      if (askedAtMs > follower.caughtUpAtMs) follower.caughtUpAtMs = askedAtMs
+      if (flushed > before) tookMs = Math.max(0, lastMs - answeredAtMs)
       break
     }
-    this.#options.onSample()
+    follower.tookMs = tookMs
   }
 
   #isNeeded(follower: Follower): boolean {
@@ -306,8 +361,11 @@ export class ReplicaPositions {
   #dueAtMs(follower: Follower): number {
     if (this.#isStopped || !follower.isFollowed) return Number.NEGATIVE_INFINITY
     const { everyMs, hurriedEveryMs } = this.#options
-    const isHurried = follower.isHurried || this.#isWishedFor(follower)
-    return follower.askedAtMs + (isHurried ? hurriedEveryMs : everyMs)
+    if (follower.isHurried) return follower.askedAtMs + hurriedEveryMs
+    if (!this.#isWishedFor(follower)) return follower.askedAtMs + everyMs
+    // One that lags by a second need not be asked every other millisecond whether it still does.
+    const calmMs = Math.min(everyMs, follower.behindMs / 8)
+    return follower.askedAtMs + Math.max(hurriedEveryMs, calmMs)
   }
 }
 

@@ -143,6 +143,10 @@ export class ScriptedCluster implements ClusterAccess {
     return false
   }
 
+  isCatchingUp(): boolean {
+    return true
+  }
+
   isReplica(nodeIndex: number): boolean {
     return this.snapshot.nodes[nodeIndex]?.role === 'replica'
   }

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createBalancer } from '../../../src/routing/balancers/create-balancer.ts'
 import { LoadTable } from '../../../src/routing/load.ts'
+import { NO_POSITIONS } from '../../../src/routing/positions.ts'
 import { initialFacts, type SessionFacts } from '../../../src/routing/requirement.ts'
 import { Router, type RouterOptions } from '../../../src/routing/router.ts'
 import type { StatementClass } from '../../../src/sql/statement-class.ts'
@@ -36,6 +37,34 @@ describe('the router', () => {
     expect(one.route(READ, FACTS, snapshot)).toBe(one.route(READ, FACTS, snapshot))
     const next = snapshotOf([view(0), view(1)], { version: 2 })
     expect(one.route(READ, FACTS, next).node).toBe(next.nodes[1])
+  })
+
+  it('tells whether waiting for a replica may help, by what is known of it', () => {
+    const snapshot = snapshotOf([view(0), view(1)])
+    const facts = initialFacts({ watermark: { timeline: 1, lsn: 2_000n } })
+    const mayHelp = (
+      given: Parameters<typeof view>[1],
+      delayMs = 5,
+      asking: SessionFacts = facts,
+      exclude = 0,
+    ): boolean => {
+      const positions = { ...NO_POSITIONS, delayMs: () => delayMs }
+      const nodes = snapshotOf([view(0), view(1, given)], { timelineStartLsn: 500n })
+      return router({ positions }).isCatchingUp(READ, asking, nodes, exclude, 20)
+    }
+    expect(router().isCatchingUp(READ, facts, snapshot, 0, 20)).toBe(true)
+    expect(mayHelp({})).toBe(true)
+    expect(mayHelp({ replayPaused: true })).toBe(false)
+    expect(mayHelp({ streaming: false })).toBe(false)
+    expect(mayHelp({ streaming: null })).toBe(true)
+    expect(mayHelp({ readable: false })).toBe(false)
+    expect(mayHelp({ fresh: false })).toBe(false)
+    expect(mayHelp({}, 21)).toBe(false)
+    expect(mayHelp({}, 5, facts, 0b10)).toBe(false)
+    // Beyond the promotion: no replica is on that history, until the session has done something more.
+    const lost = initialFacts({ watermark: { timeline: 0, lsn: 2_000n } })
+    expect(mayHelp({}, 5, lost)).toBe(false)
+    expect(mayHelp({}, 5, { ...lost, dirtySince: 3 })).toBe(true)
   })
 
   it('falls back to the primary with the reason, unless told not to', () => {

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import type { NodeView } from '../../../src/topology/node.ts'
 import { PositionSampler } from '../../../src/topology/position-sampler.ts'
 import type { OpenProbe } from '../../../src/topology/probe-connection.ts'
 import type { Snapshot } from '../../../src/topology/snapshot.ts'
@@ -12,7 +13,7 @@ interface Asked {
 }
 
 /** A primary and a replica that answer when the test says so. */
-function setUp() {
+function setUp(nowMs = () => performance.now()) {
   const asked: Asked[] = []
   const lose: (() => void)[] = []
   const openProbe: OpenProbe = async (node, { onLost }) => {
@@ -33,7 +34,7 @@ function setUp() {
   const sampler = new PositionSampler({
     openProbe,
     snapshot: () => snapshot,
-    nowMs: () => performance.now(),
+    nowMs,
   })
   const next = async (node: number): Promise<Asked> => {
     await waitFor('a question', () => asked.some((one) => one.node === node))
@@ -205,6 +206,72 @@ it('knows the latest moment that a replica certainly has', async () => {
   ;(await next(1)).answer(['0/10'])
   await waitFor('a position', () => replicas.replayed(1) === 0x10n)
   expect(replicas.caughtUpAtMs(1)).toBe(primary.since(epoch)?.askedAtMs)
+  sampler.stop()
+})
+
+it('knows how long a replica takes to have what the primary has', async () => {
+  let nowMs = 1_000
+  const { sampler, snapshot, next } = setUp(() => nowMs)
+  const { primary, replicas } = sampler
+  const delayMs = (observedAtMs = 900, lagMs = 3): number =>
+    replicas.delayMs({ index: 1, observedAtMs, lagMs } as NodeView)
+  const write = async (lsn: string, atMs: number): Promise<void> => {
+    nowMs = atMs
+    const epoch = primary.note()
+    ;(await next(0)).answer([lsn, lsn, 'false', file])
+    await waitFor('a sample', () => primary.since(epoch) !== null)
+  }
+  const look = async (lsn: string, atMs: number): Promise<void> => {
+    nowMs = atMs
+    const epoch = replicas.note(1)
+    replicas.hurry()
+    ;(await next(1)).answer([lsn])
+    await waitFor('a position', () => replicas.since(1, epoch) !== null)
+  }
+  expect(delayMs()).toBe(Number.POSITIVE_INFINITY)
+  await replicas.follow(snapshot)
+  expect(delayMs()).toBe(3)
+  await look('0/8', 1_100)
+  await write('0/10', 1_700)
+  await look('0/10', 1_710)
+  expect(delayMs()).toBe(0)
+  await write('0/20', 2_300)
+  await look('0/18', 2_350)
+  expect(delayMs()).toBe(50)
+  await look('0/18', 2_600)
+  expect(delayMs()).toBe(300)
+  // It is there: the next one may well take as long.
+  await look('0/20', 2_610)
+  expect(delayMs()).toBe(300)
+  // The next one was quick.
+  await write('0/30', 3_200)
+  await look('0/30', 3_210)
+  expect(delayMs()).toBe(0)
+  // A later probe knows better.
+  expect(delayMs(3_500, 44)).toBe(44)
+  // It owes an answer.
+  nowMs = 4_000
+  replicas.note(1)
+  replicas.hurry()
+  const question = await next(1)
+  nowMs = 4_070
+  expect(delayMs()).toBe(70)
+  question.answer(['0/30'])
+  sampler.stop()
+})
+
+it('follows what the primary has while reads go there for want of a replica', async () => {
+  const { sampler, snapshot, asked, next } = setUp()
+  const { primary, replicas } = sampler
+  await replicas.follow(snapshot)
+  replicas.seek()
+  const epoch = primary.note()
+  ;(await next(0)).answer(['0/10', '0/10', 'false', file])
+  await waitFor('a sample', () => primary.since(epoch) !== null)
+  ;(await next(1)).answer(['0/f'])
+  ;(await next(1)).answer(['0/10'])
+  await waitFor('the position', () => replicas.replayed(1) === 0x10n)
+  expect(asked).toEqual([])
   sampler.stop()
 })
 
