@@ -38,6 +38,8 @@ export interface SessionLimits {
   readonly pauseMs: number
   /** So many requests may wait for a primary, or for the end of a pause, at once. */
   readonly maxHeld: number
+  /** Bytes of all these requests; a single one is held whatever its size. */
+  readonly maxHeldBytes: number
   /** Longest request that is kept to be run again elsewhere, bytes. */
   readonly retryMaxBytes: number
   /** Named prepared statements on one server connection. */

@@ -11,18 +11,23 @@ import { waitForRoute } from './wait-for-route.ts'
  */
 export function mayHold(session: ClientSession, request: Request): boolean {
   const { cluster } = session
-  const { pauseMs, maxHeld } = cluster.limits
+  const { pauseMs, maxHeld, maxHeldBytes } = cluster.limits
   const holdMs = cluster.isPaused ? pauseMs : cluster.limits.holdMs
   if (holdMs === 0 || session.isGone) return false
   const nowMs = cluster.nowMs()
   if (session.holdUntilMs === null) session.holdUntilMs = nowMs + holdMs
   const { counters } = cluster
-  if (counters.held >= maxHeld) return false
+  const { size } = request
+  const hasRoom = counters.held === 0 || counters.heldBytes + size <= maxHeldBytes
+  if (counters.held >= maxHeld || !hasRoom) return false
   const isHeld = waitForRoute(session, request, session.holdUntilMs, () => {
     counters.held--
+    counters.heldBytes -= size
   })
-  if (isHeld) counters.held++
-  return isHeld
+  if (!isHeld) return false
+  counters.held++
+  counters.heldBytes += size
+  return true
 }
 
 /**

@@ -28,9 +28,11 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
     return
   }
   const { pinReason } = session
+  const { listens } = session.pins
   session.pins.clear()
   session.facts.pinned = null
   answerLost(session, request, connection, error, pinReason)
+  if (listens) endListener(session, connection)
   session.statements.share()
   session.pump()
 }
@@ -84,6 +86,18 @@ function endByOwnFault(session: ClientSession, connection: ServerConnection): bo
   return true
 }
 
+/**
+ * A client that listens would wait for what never comes, and it may have nothing to say by itself: as
+ * from PostgreSQL it hears at once that its connection is over, and can listen again on the next one.
+ */
+function endListener(session: ClientSession, connection: ServerConnection): void {
+  session.sendAway(
+    '57P01',
+    `terminating connection because node ${connection.nodeId} was lost, and LISTEN with it`,
+    'Connect again and LISTEN again; what was notified meanwhile is not delivered.',
+  )
+}
+
 /** What the client of a lost request is told. */
 function lossOf(
   session: ClientSession,
@@ -128,6 +142,10 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
   detach(session, connection)
   const { pinReason, transaction } = session
   if (session.isGone || (transaction === null && pinReason === null)) return
+  if (session.pins.listens) {
+    endListener(session, connection)
+    return
+  }
   const lost = [
     ...(transaction === null ? [] : ['the open transaction']),
     ...(pinReason === null ? [] : [`what pinned it (${pinReason})`]),

@@ -44,6 +44,11 @@ export class Pins {
   #dblinkNamed = 0
   #hasUnnamedDblink = false
 
+  /** The client is to hear notifications. */
+  get listens(): boolean {
+    return this.#channels.size > 0
+  }
+
   /** One clause, or null when the session is not pinned. */
   get reason(): string | null {
     if (this.#channels.size > 0) return `listens on ${[...this.#channels].join(', ')}`

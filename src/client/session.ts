@@ -446,19 +446,20 @@ export class ClientSession implements FrameSink, RequestOwner {
 
   /** Tells the client that pgsplit ends, and closes. */
   shutDown(): void {
-    this.#sendAway('terminating connection because pgsplit is shutting down')
+    this.sendAway('57P01', 'terminating connection because pgsplit is shutting down')
   }
 
   /** As pg_terminate_backend() ends a server process: its client hears the same. */
   terminate(): void {
-    this.#sendAway('terminating connection due to administrator command')
+    this.sendAway('57P01', 'terminating connection due to administrator command')
   }
 
-  #sendAway(message: string): void {
+  /** Says why the session ends, and closes. */
+  sendAway(sqlstate: string, message: string, hint?: string): void {
     if (this.isGone) return
     // Half a row is out: no message can be placed any more.
     if (this.inFlight[0]?.isMidFrame !== true) {
-      this.say(errorResponse({ sqlstate: '57P01', message, severity: 'FATAL' }))
+      this.say(errorResponse({ sqlstate, message, ...(hint && { hint }), severity: 'FATAL' }))
     }
     this.link.end()
     this.close()

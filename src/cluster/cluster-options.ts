@@ -11,6 +11,7 @@ export function sessionLimitsOf(config: ClusterConfig, limits: LimitsConfig): Se
     holdMs: config.failover.holdWritesMs,
     pauseMs: config.failover.pauseTimeoutMs,
     maxHeld: config.failover.maxHeld,
+    maxHeldBytes: config.failover.maxHeldBytes,
     preparedStatements: config.pool.preparedStatements,
     poolMode: config.pool.mode,
   }

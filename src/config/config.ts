@@ -104,6 +104,7 @@ interface FailoverConfig {
   readonly holdWritesMs: number
   readonly pauseTimeoutMs: number
   readonly maxHeld: number
+  readonly maxHeldBytes: number
 }
 
 interface PoolConfig {

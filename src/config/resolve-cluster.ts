@@ -63,6 +63,7 @@ export function resolveCluster(
       holdWritesMs: input.failover.holdWrites,
       pauseTimeoutMs: input.failover.pauseTimeout,
       maxHeld: input.failover.maxHeld,
+      maxHeldBytes: input.failover.maxHeldBytes,
     },
     pool: {
       mode: pool.mode,

@@ -9,6 +9,7 @@ import {
   name,
   secretText,
   section,
+  size,
   text,
 } from './scalars.ts'
 import { discoverySchema } from './schema-discovery.ts'
@@ -181,6 +182,14 @@ const failover = section(
       },
       { min: 0, max: 1_000_000 },
     ).prefault(10_000),
+    maxHeldBytes: size(
+      {
+        description:
+          'Memory that such requests may take in all; the first one is held in any case.',
+        limit: 'Further ones fail at once with SQLSTATE 57P03.',
+      },
+      { min: 0, max: 1024 ** 4 },
+    ).prefault('256MB'),
   },
   'What happens while there is no primary, or while the cluster is paused.',
 )

@@ -11,6 +11,7 @@ export interface ClusterCounters {
   retries: number
   /** Requests that wait for a primary, or for the end of a pause, now. */
   held: number
+  heldBytes: number
   misroutes: number
   received: number
   sent: number
@@ -31,6 +32,7 @@ export function newCounters(): ClusterCounters {
     writes: 0,
     retries: 0,
     held: 0,
+    heldBytes: 0,
     misroutes: 0,
     received: 0,
     sent: 0,

@@ -90,6 +90,25 @@ describe('a request that needs a primary while there is none', () => {
     expect(cluster.counters.held).toBe(0)
   })
 
+  it('fails at once when what waits already takes as much memory as maxHeldBytes', async () => {
+    setUp({ maxHeldBytes: 100_000 })
+    losePrimary()
+    const long = (bytes: number) => front.query(`INSERT INTO items VALUES ('${'x'.repeat(bytes)}')`)
+    // The first one may be longer than all that may wait together.
+    const first = cluster.connect().send(long(120_000))
+    await held(1)
+    expect(await cluster.connect().query(insert)).toBe('E 57P03 · Z I')
+    findPrimary()
+    expect(await first.ready()).toBe('C INSERT 0 1 · Z I')
+    losePrimary()
+    const clients = [1, 2].map(() => cluster.connect().send(long(45_000)))
+    await held(2)
+    expect(await cluster.connect().send(long(45_000)).ready()).toBe('E 57P03 · Z I')
+    findPrimary()
+    for (const client of clients) expect(await client.ready()).toBe('C INSERT 0 1 · Z I')
+    expect(cluster.counters.heldBytes).toBe(0)
+  })
+
   it('is forgotten when its client cancels it, vanishes or leaves, and is never run', async () => {
     losePrimary()
     const clients = [1, 2, 3].map(() => cluster.connect().send(front.query(insert)))
@@ -192,18 +211,46 @@ describe('a connection that goes', () => {
     const told = (client: ReturnType<ScriptedCluster['connect']>): string =>
       Buffer.concat(client.chunks).toString()
     const idle = cluster.connect()
-    await idle.query('LISTEN news')
+    await idle.query('CREATE TEMP TABLE mine (id int)')
     await idle.query('BEGIN')
     await idle.query(insert)
     for (const server of cluster.servers) server.duplex.destroy()
     await expect.poll(() => idle.session.lease).toBe(null)
     expect(await idle.query(insert)).toBe('E 08006 · Z E')
-    expect(told(idle)).toMatch(/the open transaction and what pinned it \(listens on news\)/)
+    expect(told(idle)).toMatch(/the open transaction and what pinned it \(temporary objects\)/)
     const busy = cluster.connect()
-    await busy.query('LISTEN news')
+    await busy.query('CREATE TEMP TABLE mine (id int)')
     cluster.on('SELECT node()', () => ({ die: true }))
     expect(await busy.query('SELECT node()')).toBe('E 08006 · Z I')
-    expect(told(busy)).toMatch(/what pinned the session \(listens on news\) is lost with it/)
+    expect(told(busy)).toMatch(/what pinned the session \(temporary objects\) is lost with it/)
+  })
+})
+
+describe('a client that listens', () => {
+  it('hears at once that its server connection is lost, and is not left to wait in silence', async () => {
+    const client = cluster.connect()
+    await client.query('LISTEN news')
+    cluster.server('primary').die()
+    expect(await client.closed()).toBe('E 57P01')
+    expect(Buffer.concat(client.chunks).toString()).toContain('node primary was lost, and LISTEN')
+    expect(cluster.sessions.size).toBe(0)
+  })
+
+  it('gets the error of what it asked first', async () => {
+    const client = cluster.connect()
+    await client.query('LISTEN news')
+    cluster.on(insert, () => ({ die: true }))
+    client.send(front.query(insert))
+    expect(await client.closed()).toBe('E 08007 · Z I · E 57P01')
+  })
+
+  it('stays when it has stopped to listen', async () => {
+    const client = cluster.connect()
+    await client.query('LISTEN news')
+    await client.query('UNLISTEN *')
+    cluster.server('primary').die()
+    await expect.poll(() => cluster.connections.every(({ isClosed }) => isClosed)).toBe(true)
+    expect(await client.query(insert)).toBe('C INSERT 0 1 · Z I')
   })
 })
 

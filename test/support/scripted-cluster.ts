@@ -93,6 +93,7 @@ export class ScriptedCluster implements ClusterAccess {
       holdMs: 0,
       pauseMs: 0,
       maxHeld: 100,
+      maxHeldBytes: 1 << 20,
       ...options.limits,
     }
     this.classifier.setCatalog(known)
