@@ -42,6 +42,8 @@ export interface SessionLimits {
   readonly maxHeldBytes: number
   /** Longest request that is kept to be run again elsewhere, bytes. */
   readonly retryMaxBytes: number
+  /** Messages of one client without a Sync. */
+  readonly maxSegmentMessages: number
   /** Named prepared statements on one server connection. */
   readonly preparedStatements: number
   readonly poolMode: PoolMode

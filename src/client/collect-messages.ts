@@ -1,4 +1,4 @@
-import { ProtocolError } from '../errors.ts'
+import { PgSplitError, ProtocolError } from '../errors.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
 import type { Cursor } from '../wire/cursor.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
@@ -22,7 +22,10 @@ import type { ClientSession } from './session.ts'
 
 let nextUnnamed = 1
 
-/** Takes one well-formed message into the segment. Throws ProtocolError for one that is not. */
+/**
+ * Takes one well-formed message into the segment. Throws ProtocolError for one that is not, and
+ * PgSplitError 54000 for one too many.
+ */
 export function collectFrame(
   session: ClientSession,
   segment: Request,
@@ -30,6 +33,15 @@ export function collectFrame(
   cursor: Cursor,
   start: number,
 ): void {
+  const { maxSegmentMessages } = session.cluster.limits
+  if (segment.kinds.length >= maxSegmentMessages) {
+    throw new PgSplitError({
+      sqlstate: '54000',
+      message: `more than ${maxSegmentMessages} messages without a Sync`,
+      hint: 'Send a Sync now and then: something must be kept of each message until there is one.',
+      severity: 'FATAL',
+    })
+  }
   switch (type) {
     case frontend.parse:
       collectParse(session, segment, cursor, start)
@@ -332,8 +344,7 @@ function collectExecute(
     mergeClass(segment, cls)
     segment.executed.push(cls)
     if (cls.effects.length > 0) {
-      segment.effects =
-        segment.effects.length === 0 ? cls.effects : [...segment.effects, ...cls.effects]
+      segment.addEffects(cls.effects)
       segment.wantsTag = true
     }
     segment.pin = cls.pin ?? segment.pin

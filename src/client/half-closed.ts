@@ -1,7 +1,12 @@
 import { parameterStatus } from '../wire/backend-messages.ts'
+import { mayHaveWritten } from './note-seen.ts'
+import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 
-/** So long a client that has closed its side may wait for the answers to what it had sent, ms. */
+/**
+ * So long a client that has closed its side may wait for the answers to what it had sent, ms. What
+ * commits by itself is done to its end, as by PostgreSQL.
+ */
 const maxEndMs = 10_000
 
 /** When it is asked first whether it is still there; each next time it is twice as long, ms. */
@@ -13,6 +18,11 @@ const firstAskMs = 100
  */
 const question = parameterStatus('integer_datetimes', 'on')
 
+function commitsByItself(request: Request): boolean {
+  const { begin, effects } = request
+  return begin === null && mayHaveWritten(request) && !effects.some(({ kind }) => kind === 'begin')
+}
+
 /**
  * A client that has closed its side. One that still reads gets its answers, as from PostgreSQL; one
  * that has gone looks the same until something is sent to it, which its system then refuses. So a
@@ -21,18 +31,26 @@ const question = parameterStatus('integer_datetimes', 'on')
  */
 export class HalfClosed {
   readonly #session: ClientSession
-  readonly #end: NodeJS.Timeout
+  #end: NodeJS.Timeout | undefined = undefined
   #ask: NodeJS.Timeout | undefined = undefined
 
   constructor(session: ClientSession) {
     this.#session = session
-    this.#end = setTimeout(() => session.link.destroy(), maxEndMs).unref()
+    this.#endLater()
     this.#askAfter(firstAskMs)
   }
 
   stop(): void {
     clearTimeout(this.#end)
     clearTimeout(this.#ask)
+  }
+
+  #endLater(): void {
+    this.#end = setTimeout(() => {
+      const { transaction, inFlight, link } = this.#session
+      if (transaction === null && inFlight.some(commitsByItself)) this.#endLater()
+      else link.destroy()
+    }, maxEndMs).unref()
   }
 
   #askAfter(ms: number): void {

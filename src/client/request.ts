@@ -85,7 +85,8 @@ export class Request implements ReplyReceiver {
   bytes: Buffer
   size = 0
   /** Of what runs in this request, in order. */
-  effects: readonly Effect[] = []
+  effects: readonly Effect[] = none
+  #ownEffects: Effect[] | null = null
   pin: string | null = null
   /** Its text (or the last one that a segment parses) names prepared statements. */
   names: NamedText | null = null
@@ -203,6 +204,19 @@ export class Request implements ReplyReceiver {
     this.kind = kind
     this.cls = cls
     this.bytes = bytes
+  }
+
+  addEffects(effects: readonly Effect[]): void {
+    if (this.effects.length === 0) {
+      // Those of a class are nobody's to change.
+      this.effects = effects
+      return
+    }
+    if (this.#ownEffects === null || this.effects !== this.#ownEffects) {
+      this.#ownEffects = [...this.effects]
+      this.effects = this.#ownEffects
+    }
+    this.#ownEffects.push(...effects)
   }
 
   addNeed(need: NeededStatement): void {

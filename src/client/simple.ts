@@ -106,7 +106,7 @@ function endSegment(
     appendToSegment(segment, bytes, 0, bytes.length)
   }
   if (cls.effects.length > 0) {
-    segment.effects = [...segment.effects, ...cls.effects]
+    segment.addEffects(cls.effects)
     segment.wantsTag = true
   }
   segment.pin = cls.pin ?? segment.pin

@@ -294,3 +294,16 @@ describe('Close', () => {
     expect(await client.ready()).toBe('1 · Z I')
   })
 })
+
+describe('a segment', () => {
+  it('that never ends is ended: what is kept of each message is bounded', async () => {
+    const client = cluster.connect()
+    const three = front.run('SELECT node()')
+    client.send(...Array.from({ length: 300 }, () => three))
+    client.send(front.sync)
+    expect(await client.ready()).toMatch(/C SELECT 1 · Z I$/)
+    client.send(...Array.from({ length: 400 }, () => three))
+    expect(await client.closed()).toMatch(/E 54000$/)
+    await expect.poll(() => cluster.inUse).toBe(0)
+  })
+})

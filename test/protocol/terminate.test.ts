@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { waitFor } from '../support/cluster.ts'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
 import { front } from '../support/scripted-messages.ts'
@@ -46,5 +46,36 @@ describe('Terminate', () => {
     expect(await client.last('E 22012')).toBe('1 · 2 · E 22012')
     expect(await client.send(bye).closed()).toBe('')
     await waitFor('no server connection in use', () => cluster.inUse === 0)
+  })
+})
+
+describe('a client that closes its side', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it.each([
+    ['a write', [], 'UPDATE items SET id = slow()', false],
+    ['a read', [], 'SELECT slow()', true],
+    ['a transaction', ['BEGIN'], 'UPDATE items SET id = slow()', true],
+    ['a transaction in one text', [], 'BEGIN; UPDATE items SET id = slow()', true],
+  ])('while %s takes long: only a write is done to its end', async (...given) => {
+    const [, before, sql, isGivenUp] = given
+    let isSlow = true
+    cluster.on(/slow/, () => (isSlow ? { hang: true } : null))
+    const client = cluster.connect()
+    for (const text of before) await client.query(text)
+    client.send(front.query(sql))
+    await expect.poll(() => cluster.servers.some(({ isPaused }) => isPaused)).toBe(true)
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    client.session.link.onEnd?.()
+    vi.advanceTimersByTime(60_000)
+    vi.useRealTimers()
+    if (isGivenUp) await expect.poll(() => client.session.isGone).toBe(true)
+    else {
+      isSlow = false
+      for (const server of cluster.servers) if (server.isPaused) server.go()
+      expect(await client.closed()).toContain('C UPDATE')
+    }
   })
 })

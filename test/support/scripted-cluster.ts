@@ -89,6 +89,7 @@ export class ScriptedCluster implements ClusterAccess {
       maxRequestBytes: 1 << 20,
       retryMaxBytes: 64 * 1024,
       preparedStatements: 100,
+      maxSegmentMessages: 1000,
       poolMode: 'transaction',
       holdMs: 0,
       pauseMs: 0,
