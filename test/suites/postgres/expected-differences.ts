@@ -92,7 +92,7 @@ export const expectedDifferences: Readonly<Record<SuiteName, readonly ExpectedDi
 -	This probably means the server terminated abnormally
 -	before or while processing the request.
 -
-+ERROR:  connection to node primary was lost (terminating connection due to administrator command): transaction resolution unknown
++ERROR:  connection to node primary was lost (terminating connection due to administrator command): transaction resolution unknown; what pinned the session (session advisory lock) is lost with it
  step s2_advisory: <... completed>`,
       isAlways: true,
     },
