@@ -33,10 +33,15 @@ describe('a read that fails before its first row', () => {
     ['by a lost connection', { die: true }],
     ['by a shutdown', { error: { sqlstate: '57P01', message: 'bye', severity: 'FATAL' } }],
     ['by a crash', { error: { sqlstate: '57P02', message: 'bye', severity: 'FATAL' } }],
+    ['while the server starts', { error: { sqlstate: '57P03', message: 'no', severity: 'FATAL' } }],
     ['by a conflict with recovery', { error: lasting }],
+    ['by a deadlock with recovery', { error: { ...lasting, sqlstate: '40P01' } }],
     ['by 25006', { error: { sqlstate: '25006', message: 'read-only transaction' } }],
     ['by 0A000 of a standby', { error: { sqlstate: '0A000', message: 'unlogged' } }],
+    ['by 55000 of a standby', { error: { sqlstate: '55000', message: 'recovery is in progress' } }],
+    ['by XX000 of a standby', { error: { sqlstate: 'XX000', message: 'cannot assign OIDs' } }],
     ['by a table that has not arrived yet', { error: { sqlstate: '42P01', message: 'items' } }],
+    ['by a function that has not arrived yet', { error: { sqlstate: '42883', message: 'f()' } }],
   ])('%s is run elsewhere and the client notices nothing', async (_, outcome) => {
     for (const run of ['query', 'run'] as const) {
       cluster = new ScriptedCluster({ replicas: 2 })
