@@ -1,6 +1,7 @@
 import { type ErrorFacts, PgSplitError, ProtocolError } from '../errors.ts'
 import type { Link } from '../net/link.ts'
 import type { NodePool } from '../pool/node-pool.ts'
+import type { Patience } from '../routing/patience.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { SessionState } from '../server/session-state.ts'
@@ -61,7 +62,7 @@ export interface SessionSetup {
  * The rooms beside this file do the work on its fields: `simple`, `extended`, `dispatch`,
  * `effects`, `local-answer`.
  */
-export class ClientSession implements FrameSink, RequestOwner {
+export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly id: number
   readonly link: Link
   readonly cluster: ClusterAccess

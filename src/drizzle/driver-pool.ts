@@ -22,8 +22,11 @@ export interface DriverPoolOptions {
 
 /** The connections of one driver to one node. */
 export interface DriverPool<Connection> {
-  /** Rejects when none can be had in time: then nothing was sent. DoorError 53300: all are in use. */
-  checkout(): Promise<Connection>
+  /**
+   * Calls back once, with a connection or, when none can be had in time, with an error: then nothing
+   * was sent. DoorError 53300: all are in use.
+   */
+  checkout(done: (error: unknown, connection: Connection | null) => void): void
   /** `isSpoiled`: it has state that no other user may meet, and is closed. */
   checkin(connection: Connection, isSpoiled: boolean): void
   /** Breaks it off at once; what runs on it rejects. */

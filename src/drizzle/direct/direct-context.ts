@@ -1,3 +1,4 @@
+import { newPatience, type Patience } from '../../routing/patience.ts'
 import { initialFacts, type SessionFacts } from '../../routing/requirement.ts'
 import type { SessionPositions } from '../../routing/session-positions.ts'
 
@@ -10,12 +11,7 @@ export interface DirectContext {
   readonly isShared: boolean
   /** Cluster that a token named before it was known which one this is; null = none to compare. */
   expectedCluster: string | null
-  /** Since when its reads stay at one replica, monotonic ms. */
-  choseAtMs: number
-  /** Its last read found no replica that was far enough. */
-  wasBehind: boolean
-  /** Until then a read that no replica is far enough for does not wait again, monotonic ms. */
-  catchUpAfterMs: number
+  readonly patience: Patience
 }
 
 export function newDirectContext(
@@ -28,9 +24,7 @@ export function newDirectContext(
     process,
     isShared,
     expectedCluster: null,
-    choseAtMs: Number.NEGATIVE_INFINITY,
-    wasBehind: false,
-    catchUpAfterMs: Number.NEGATIVE_INFINITY,
+    patience: newPatience(),
   }
 }
 
@@ -42,6 +36,7 @@ export function takeShared(context: DirectContext, positions: SessionPositions):
   if (process.watermark !== null && process.watermark !== facts.watermark) {
     positions.raise(facts, process.watermark)
   }
+  if (facts.watermark !== null || process.dirtySince >= 0) context.patience.hasWritten = true
   if (process.dirtySince > facts.dirtySince) facts.dirtySince = process.dirtySince
   if (process.isAsynchronous) facts.isAsynchronous = true
 }

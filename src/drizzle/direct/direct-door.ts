@@ -1,6 +1,7 @@
 import type { ClusterCore } from '../../core/cluster-core.ts'
 import type { DatabaseCatalog } from '../../core/database-catalog.ts'
 import { PgSplitError } from '../../errors.ts'
+import { catchUpUntilMs, mayLookAround, moveOnUntilMs } from '../../routing/patience.ts'
 import { initialFacts } from '../../routing/requirement.ts'
 import type { Route } from '../../routing/route.ts'
 import { formatCausalToken, parseCausalToken } from '../../routing/watermark.ts'
@@ -16,10 +17,9 @@ import { DirectTransaction } from './direct-transaction.ts'
 import { doorSnapshot } from './door-snapshot.ts'
 import { type FailedRun, judgeRead, judgeWrite } from './judge-failure.ts'
 import type { Held, NodePools } from './node-pools.ts'
-import { noteRead, noteWritten } from './note-done.ts'
-import { Patience } from './patience.ts'
+import { noteRead, noteSent, noteWritten } from './note-done.ts'
 import { sqlstateOf, whyOf } from './server-error.ts'
-import { WRITE_SESSION } from './session-classes.ts'
+import { READ_TRANSACTION, WRITE_SESSION } from './session-classes.ts'
 import { waitForNews } from './wait-for-news.ts'
 
 export interface DirectDoorOptions<Connection> {
@@ -29,6 +29,17 @@ export interface DirectDoorOptions<Connection> {
   readonly driver: Driver<Connection>
   /** A read session that is given a write: refuse it, or run it on the primary. */
   readonly onWriteInReadSession: 'error' | 'primary'
+}
+
+/** What a statement wants of the node that it runs on. */
+interface Wish {
+  readonly context: DirectContext
+  readonly cls: StatementClass
+  /** Bit mask of nodes where it was in vain. */
+  readonly exclude: number
+  readonly isReadOnly: boolean
+  /** When it came, monotonic ms. */
+  readonly startMs: number
 }
 
 /** A request that goes nowhere is tried at most so often. */
@@ -103,6 +114,7 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
       context.expectedCluster = cluster
       this.#checkCluster(context)
     }
+    context.patience.hasWritten = true
     this.options.core.positions.raise(context.facts, { timeline, lsn })
   }
 
@@ -159,7 +171,8 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     text: string,
     run: (connection: Connection) => Promise<R>,
   ): Promise<R> {
-    await this.beReady(context)
+    const waiting = this.beReady(context)
+    if (waiting !== undefined) await waiting
     const cls = classOf(this.catalog.classifier, text)
     this.options.core.counters.queries++
     if (mode === 'write') return this.#write(context, cls, run)
@@ -218,7 +231,7 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     run: (connection: Connection) => Promise<R>,
   ): Promise<R> {
     const { driver } = this.options
-    return this.#write(context, WRITE_SESSION, async (connection) => {
+    return this.#write(context, READ_TRANSACTION, async (connection) => {
       await driver.command(connection, 'BEGIN READ ONLY')
       try {
         const result = await run(connection)
@@ -269,73 +282,96 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
    * A connection to a node that may serve the class now: waits for a replica that is far enough, for
    * a primary, for a free connection, each within its bound. Rejects with DoorError 57P03 or 53300.
    */
-  async hold(
+  hold(
     context: DirectContext,
     cls: StatementClass,
-    excluded: number,
+    exclude: number,
     isReadOnly: boolean,
   ): Promise<Held<Connection>> {
     const { core, pools } = this.options
-    let exclude = excluded
-    let cause: unknown = null
-    const startMs = core.nowMs()
-    const routed = { holdUntilMs: Number.NaN }
+    const wish: Wish = { context, cls, exclude, isReadOnly, startMs: core.nowMs() }
+    // The usual case, without a promise more than it needs.
+    if (!isReadOnly || !mayLookAround(context.patience, context.facts, wish.startMs)) {
+      const route = core.route(cls, context.facts, exclude)
+      const { node } = route
+      if (node !== null && route.isBehind !== true) {
+        context.patience.wasBehind = false
+        if (isReadOnly) noteSent(core, context, node.index)
+        return pools.checkout(node.index, (error) => this.#holdOn(wish, route, node, error))
+      }
+    }
+    return this.#holdOn(wish, null, null, null)
+  }
+
+  /** `failed` could give no connection. */
+  async #holdOn(
+    wish: Wish,
+    failedRoute: Route | null,
+    failed: NodeView | null,
+    error: unknown,
+  ): Promise<Held<Connection>> {
+    const { core, pools } = this.options
+    const { context, isReadOnly } = wish
+    let { exclude } = wish
+    let cause = error
+    let route = failedRoute
+    let node = failed
+    const held = { untilMs: core.nowMs() + core.config.failover.holdWritesMs }
     for (;;) {
       if (this.#isClosed) throw closed()
-      const route = await this.#route(context, cls, exclude, isReadOnly, startMs)
-      const { node } = route
+      if (route !== null && node !== null) {
+        if (!this.#mayGoElsewhere(node, cause, isReadOnly)) throw cause
+        const isNew = isReadOnly && ((exclude >>> node.index) & 1) === 0
+        if (isNew) exclude |= 1 << node.index
+        else await this.#holdBack(whyOf(cause), held.untilMs, cause)
+      }
+      route = await this.#route({ ...wish, exclude })
+      node = route.node
       if (node === null) {
-        await this.#holdBack(route, routed, cause)
-        exclude = excluded
+        await this.#holdBack(route.reason, held.untilMs, cause)
+        exclude = wish.exclude
         continue
       }
       try {
+        if (isReadOnly) noteSent(core, context, node.index)
         return await pools.checkout(node.index)
-      } catch (error) {
-        cause = error
-        if (!this.#mayGoElsewhere(node, error, isReadOnly)) throw error
-        if (isReadOnly && ((exclude >>> node.index) & 1) === 0) exclude |= 1 << node.index
-        else await this.#holdBack({ ...route, reason: whyOf(error) }, routed, error)
+      } catch (problem) {
+        cause = problem
       }
     }
   }
 
   /** The route; before that a read waits for a replica as long as that is of use. */
-  async #route(
-    context: DirectContext,
-    cls: StatementClass,
-    exclude: number,
-    isReadOnly: boolean,
-    startMs: number,
-  ): Promise<Route> {
+  async #route({ context, cls, exclude, isReadOnly, startMs }: Wish): Promise<Route> {
     const { core } = this.options
-    const patience = new Patience(core, context, startMs)
-    if (isReadOnly) await this.#wait(() => patience.toMoveOnMs())
-    let route: Route
-    do route = core.route(cls, context.facts, exclude)
-    while (isReadOnly && (await this.#wait(() => patience.toCatchUpMs(route), 1)))
+    const { facts, patience } = context
+    if (!isReadOnly) return core.route(cls, facts, exclude)
+    // Reads of one context may wait side by side: each has its own time.
+    const own = { ...patience, catchUpUntilMs: null }
+    for (;;) {
+      const untilMs = moveOnUntilMs(own, facts, core, startMs)
+      if (untilMs === null) break
+      await waitForNews((callback) => core.onNews(callback), untilMs - core.nowMs())
+    }
+    own.catchUpUntilMs = null
+    let route = core.route(cls, facts, exclude)
+    while (route.isBehind === true) {
+      const untilMs = catchUpUntilMs(own, facts, core, startMs, cls, exclude)
+      if (untilMs === null) break
+      await waitForNews((callback) => core.onNews(callback), untilMs - core.nowMs())
+      route = core.route(cls, facts, exclude)
+    }
+    patience.choseAtMs = own.choseAtMs
+    patience.behindSinceMs = own.behindSinceMs
+    patience.wasBehind = route.isBehind === true
     return route
   }
 
-  /** Waits for news as long as it is worth it: `leftMs` says. True: it has waited. */
-  async #wait(leftMs: () => number, times = Number.POSITIVE_INFINITY): Promise<boolean> {
-    const { core } = this.options
-    let done = 0
-    for (let waitMs = leftMs(); waitMs > 0; waitMs = leftMs()) {
-      await waitForNews((callback) => core.onNews(callback), waitMs)
-      done++
-      if (done >= times) break
-    }
-    return done > 0
-  }
-
   /** No node for it now: it waits for the next news, up to `failover.holdWrites` in all. */
-  async #holdBack(route: Route, routed: { holdUntilMs: number }, cause: unknown): Promise<void> {
+  async #holdBack(reason: string, untilMs: number, cause: unknown): Promise<void> {
     const { core } = this.options
-    const { holdWritesMs, maxHeld } = core.config.failover
-    if (Number.isNaN(routed.holdUntilMs)) routed.holdUntilMs = core.nowMs() + holdWritesMs
-    const leftMs = routed.holdUntilMs - core.nowMs()
-    if (!(leftMs > 0) || this.#held >= maxHeld) throw noNode(route.reason, cause)
+    const leftMs = untilMs - core.nowMs()
+    if (!(leftMs > 0) || this.#held >= core.config.failover.maxHeld) throw noNode(reason, cause)
     this.#held++
     try {
       await waitForNews((callback) => core.onNews(callback), leftMs)

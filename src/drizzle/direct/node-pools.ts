@@ -27,27 +27,35 @@ export class NodePools<Connection> implements NodeUse {
     this.#open = open
   }
 
-  /** Rejects when no connection can be had: nothing was sent then. */
-  checkout(nodeIndex: number): Promise<Held<Connection>> {
+  /**
+   * Rejects when no connection can be had, or goes on with `otherwise`: nothing was sent then.
+   */
+  checkout(
+    nodeIndex: number,
+    otherwise?: (error: unknown) => Promise<Held<Connection>>,
+  ): Promise<Held<Connection>> {
     const place = this.#place(nodeIndex)
     return new Promise((resolve, reject) => {
       let isOver = false
       const fail = (error: unknown): void => {
         isOver = true
         place.waiters.delete(fail)
-        reject(error)
+        if (otherwise === undefined) reject(error)
+        else resolve(otherwise(error))
       }
       place.waiters.add(fail)
-      place.pool.checkout().then((connection) => {
-        // Nobody waits for it any more.
-        if (isOver) {
+      place.pool.checkout((error, connection) => {
+        if (connection === null) {
+          if (!isOver) fail(error)
+        } else if (isOver) {
+          // Nobody waits for it any more.
           place.pool.checkin(connection, true)
-          return
+        } else {
+          place.waiters.delete(fail)
+          place.busy.add(connection)
+          resolve({ nodeIndex, connection, place })
         }
-        place.waiters.delete(fail)
-        place.busy.add(connection)
-        resolve({ nodeIndex, connection, place })
-      }, fail)
+      })
     })
   }
 

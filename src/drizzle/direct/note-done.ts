@@ -2,6 +2,15 @@ import type { ClusterCore } from '../../core/cluster-core.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
 import type { DirectContext } from './direct-context.ts'
 
+/**
+ * The context is going to see what this replica has: reads that it sends meanwhile go there, too, as
+ * what two replicas have shown has no common position.
+ */
+export function noteSent(core: ClusterCore, { facts }: DirectContext, nodeIndex: number): void {
+  if (facts.reader >= 0 || facts.consistency !== 'session') return
+  if (core.isReplica(nodeIndex)) core.positions.noteReplica(facts, nodeIndex)
+}
+
 /** The context has seen what this node had. */
 export function noteRead(core: ClusterCore, { facts }: DirectContext, nodeIndex: number): void {
   if (facts.consistency !== 'session') return
@@ -14,6 +23,7 @@ export function noteRead(core: ClusterCore, { facts }: DirectContext, nodeIndex:
 export function noteWritten(core: ClusterCore, context: DirectContext, cls: StatementClass): void {
   const { positions } = core
   const isAsynchronous = setsCommit(cls)
+  context.patience.hasWritten = true
   for (const facts of [context.facts, context.process]) {
     if (isAsynchronous) positions.noteAsynchronous(facts)
     positions.notePrimary(facts)

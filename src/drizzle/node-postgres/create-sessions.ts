@@ -4,10 +4,10 @@ import type pg from 'pg'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import type { Door, SessionMode } from '../door.ts'
 import { type DrizzleParts, drizzleParts } from '../drizzle-parts.ts'
-import { lazyQuery } from '../lazy-query.ts'
 import type { ReadDatabase } from '../read-database.ts'
 import type { NodeOptions, SessionBehaviour } from '../session-options.ts'
 import { Sessions } from '../sessions.ts'
+import { tableQueries } from '../table-queries.ts'
 import { type PgClientOptions, pgDriver } from './pg-driver.ts'
 import { SessionPool } from './session-pool.ts'
 
@@ -52,15 +52,18 @@ function sessionsOver<Context, TSchema extends AnySchema, Write>(
   door: Door<pg.PoolClient, Context>,
   parts: DrizzleParts<TSchema>,
 ): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {
+  const { dialect, schema, options } = parts
+  const queriesOf = tableQueries(parts)
   const make = (mode: SessionMode, context: () => Context): NodePgDatabase<TSchema> => {
     const pool = new SessionPool(door, mode, context) as unknown as pg.Pool
-    const { dialect, schema, options } = parts
     const session = new NodePgSession(pool, dialect, schema, options)
+    // Without the schema: its constructor would make all that `queriesOf` makes later.
     const db = new NodePgDatabase<TSchema>(dialect, session, undefined)
-    Object.assign(db, { $client: pool, ...(options.cache && { $cache: cacheOf(options.cache) }) })
-    return schema === undefined
-      ? db
-      : lazyQuery(db, () => new NodePgDatabase<TSchema>(dialect, session, schema as never))
+    return Object.assign(db, {
+      $client: pool,
+      ...(options.cache && { $cache: cacheOf(options.cache) }),
+      ...(schema && { query: queriesOf(session), _: { ...schema, session } }),
+    })
   }
   // A read session is the same object, of which the compiler shows less.
   type Made = Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>, Context>

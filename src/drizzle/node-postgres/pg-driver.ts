@@ -51,10 +51,12 @@ function openPool(
   // An idle connection that is lost is replaced; without a listener it would end the process.
   pool.on('error', () => {})
   return {
-    checkout: () =>
-      pool.connect().catch((error: unknown) => {
-        throw isFull(pool, error) ? noFree(target, options, pool, error) : error
-      }),
+    checkout: (done) => {
+      pool.connect((error, connection) => {
+        if (connection !== undefined) done(null, connection)
+        else done(isFull(pool, error) ? noFree(target, options, pool, error) : error, null)
+      })
+    },
     checkin: (connection, isSpoiled) => connection.release(isSpoiled),
     destroy: (connection) => streamOf(connection)?.destroy(),
     get counts() {
