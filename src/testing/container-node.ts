@@ -19,6 +19,9 @@ const STOP_TIMEOUT_MS = 20_000
 const STOP_SIGNALS = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as const
 const LOG_TAIL_LINES = 12
 
+type StartedContainer = Awaited<
+  ReturnType<InstanceType<Testcontainers['GenericContainer']>['start']>
+>
 type Container = ReturnType<Engine['container']['getById']>
 
 /** What a node needs to know about the cluster it belongs to. */
@@ -46,6 +49,7 @@ export class ContainerNode implements ServerNode {
   readonly host: string
   readonly port: number
   readonly #surroundings: ContainerSurroundings
+  #started: StartedContainer | undefined
   #container: Container | undefined
   #address: string | undefined
   #isRunning = false
@@ -120,6 +124,7 @@ export class ContainerNode implements ServerNode {
         error,
       )
     })
+    this.#started = started
     this.#container = this.#surroundings.engine.container.getById(started.getId())
     await this.#whenReady()
   }
@@ -193,8 +198,10 @@ export class ContainerNode implements ServerNode {
   async follow(primary: ContainerNode): Promise<void> {
     if (this.#surroundings.hasSlots) await primary.createSlot(this.name)
     const settings = { primary_conninfo: this.#conninfo(primary) }
-    if (this.#isRunning) await this.configure(settings)
-    else this.#pending = settings
+    if (this.#isRunning) return this.configure(settings)
+    this.#pending = settings
+    const target = `${await this.#dataDirectory()}/standby.signal`
+    await this.#started?.copyContentToContainer([{ content: '', target }])
   }
 
   createSlot(name: string): Promise<void> {
@@ -231,6 +238,13 @@ export class ContainerNode implements ServerNode {
     } finally {
       await client.end().catch(() => {})
     }
+  }
+
+  async #dataDirectory(): Promise<string> {
+    const { Config } = await this.#existing().inspect()
+    const found = Config.Env.find((line) => line.startsWith('PGDATA='))
+    if (found !== undefined) return found.slice('PGDATA='.length)
+    throw new TestingError(`the image ${this.#surroundings.image} does not say its PGDATA`)
   }
 
   #existing(): Container {

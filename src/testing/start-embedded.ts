@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { startEmbedded as startServers } from '../embedded/start-embedded.ts'
+import { parseLagMs } from './lag.ts'
 import { replicaCount } from './replica-count.ts'
 import type { ReplicatedPostgres, ReplicatedPostgresOptions } from './replicated-postgres.ts'
 import { loginOf, StartedPostgres } from './started-postgres.ts'
@@ -21,6 +22,7 @@ export async function startEmbedded(
   options: EmbeddedPostgresOptions = {},
 ): Promise<ReplicatedPostgres> {
   const { username, password, database } = loginOf(options)
+  if (options.lag !== undefined) parseLagMs(options.lag)
   const cluster = await startServers({
     replicas: replicaCount(options.replicas),
     database,

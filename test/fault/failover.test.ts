@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { EmbeddedNode } from '../../src/embedded/embedded-node.ts'
-import { type EmbeddedCluster, sql, startCluster, waitFor } from '../support/cluster.ts'
+import type { ServerNode } from '../../src/testing/server-cluster.ts'
+import { type ServerCluster, sql, startServers, waitFor } from '../support/cluster.ts'
 import { MixedLoad, type WriteKind } from '../support/mixed-load.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { message, rows, sqlstate } from '../support/raw-client.ts'
@@ -16,7 +16,7 @@ const kinds: readonly WriteKind[] = [
   'text',
 ]
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 let reads: ReadLoad
 let writes: MixedLoad
@@ -30,7 +30,7 @@ interface Told {
 const told = (error: unknown): Told => error as Told
 
 /** Commits on the primary wait for `standby`. */
-async function makeSynchronous(standby: EmbeddedNode): Promise<void> {
+async function makeSynchronous(standby: ServerNode): Promise<void> {
   await cluster.primary.configure({ synchronous_standby_names: standby.name })
   await waitFor('the synchronous standby', async () => {
     const rows = await cluster.primary.query(
@@ -41,15 +41,15 @@ async function makeSynchronous(standby: EmbeddedNode): Promise<void> {
   })
 }
 
-const replica = (index = 0): EmbeddedNode => {
+const replica = (index = 0): ServerNode => {
   const node = cluster.replicas[index]
   if (node === undefined) throw new Error(`no replica ${index}`)
   return node
 }
 
 /** What the proxy calls the node. */
-const names = new Map<EmbeddedNode, string>()
-const nameOf = (node: EmbeddedNode): string => names.get(node) ?? '?'
+const names = new Map<ServerNode, string>()
+const nameOf = (node: ServerNode): string => names.get(node) ?? '?'
 
 async function client(key: string): Promise<pg.Client> {
   let known = single.get(key)
@@ -61,7 +61,7 @@ async function client(key: string): Promise<pg.Client> {
 }
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'shop' })
+  cluster = await startServers({ database: 'shop' })
   await sql(
     cluster.primary.urlFor('shop'),
     `CREATE TABLE item AS SELECT generate_series(1, 10) AS id;
@@ -125,7 +125,7 @@ function expectOnlyInFlightTold(): void {
 }
 
 /** Promotes, and gives the time in ms from when that can be seen to the first write after it. */
-async function promote(node: EmbeddedNode): Promise<number> {
+async function promote(node: ServerNode): Promise<number> {
   const promoted = cluster.failover(node)
   const visibleMs = await waitFor(
     'the promotion',
@@ -253,7 +253,7 @@ describe('a primary that is frozen while a replica is promoted', () => {
     await inBlock.query('BEGIN')
     await inBlock.query("INSERT INTO journal VALUES ('never', 1)")
     const from = cluster.primary
-    from.freeze()
+    await from.freeze()
     const stuck = inBlock.query("INSERT INTO journal VALUES ('never', 2)").catch((e) => e)
     await waitFor('the loss', () => proxy.proxy.snapshot().primary === null)
     const before = reads.reads
@@ -263,7 +263,7 @@ describe('a primary that is frozen while a replica is promoted', () => {
     expect(told(await inBlock.query('SELECT 1').catch((e) => e)).code).toBe('25P02')
     await inBlock.query('ROLLBACK')
     await goOn()
-    from.thaw()
+    await from.thaw()
     await proxy.waitForNode(nameOf(from), ({ fenced }) => fenced !== null)
     await goOn()
     await goOn()

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { History, type Register, registers } from '../support/history.ts'
 import { type HistoryRun, HistorySession } from '../support/history-session.ts'
 import { Nemesis } from '../support/nemesis.ts'
@@ -14,12 +14,12 @@ const seed = Number(process.env.PGSPLIT_HISTORY_SEED ?? 20261122)
 const longestMs = operations > 0 ? 1_500_000 : 90_000
 const clients = 32
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 const proxies: TestProxy[] = []
 const relays: Map<string, TcpRelay>[] = []
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'shop' })
+  cluster = await startServers({ database: 'shop' })
   await cluster.primary.query(
     `CREATE TABLE reg (k int PRIMARY KEY, v int NOT NULL, id int NOT NULL);
      CREATE TABLE log (id int, k int, v int);
@@ -47,7 +47,7 @@ async function startBehindRelays(): Promise<TestProxy> {
   const own = new Map<string, TcpRelay>()
   relays.push(own)
   for (const { name, port } of cluster.nodes) own.set(name, await TcpRelay.start(port))
-  const entry = ({ name, url, port }: EmbeddedCluster['primary']) => ({
+  const entry = ({ name, url, port }: ServerCluster['primary']) => ({
     url: url.replace(`:${port}/`, `:${own.get(name)?.port}/`),
     name,
   })

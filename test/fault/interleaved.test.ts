@@ -2,17 +2,17 @@ import net from 'node:net'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cancelRequest } from '../../src/wire/frontend-messages.ts'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 
 const clientCount = 24
 const rounds = 60
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'shop' })
+  cluster = await startServers({ database: 'shop' })
   await cluster.primary.query(
     `CREATE TABLE item (id int PRIMARY KEY, name text);
      INSERT INTO item SELECT i, 'item ' || i FROM generate_series(1, 1000) i;

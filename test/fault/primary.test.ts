@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster, waitFor } from '../support/cluster.ts'
+import { type ServerCluster, startServers, waitFor } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { ReadLoad } from '../support/read-load.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 let load: ReadLoad | null = null
 
@@ -16,7 +16,7 @@ interface Told {
 const told = (error: unknown): Told => error as Told
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'shop' })
+  cluster = await startServers({ database: 'shop' })
   await cluster.primary.query(
     'CREATE TABLE item (id int); INSERT INTO item SELECT generate_series(1, 10)',
     [],

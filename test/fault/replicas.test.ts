@@ -1,21 +1,21 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { EmbeddedNode } from '../../src/embedded/embedded-node.ts'
-import { type EmbeddedCluster, startCluster, waitFor } from '../support/cluster.ts'
+import type { ServerNode } from '../../src/testing/server-cluster.ts'
+import { type ServerCluster, startServers, waitFor } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { ReadLoad } from '../support/read-load.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 let load: ReadLoad | null = null
 
-const replica = (index: number): EmbeddedNode => {
+const replica = (index: number): ServerNode => {
   const node = cluster.replicas[index]
   if (node === undefined) throw new Error(`no replica ${index}`)
   return node
 }
 
 /** Reads that the node answers while `ms` pass, by its own count of index and table scans. */
-async function isRead(node: EmbeddedNode): Promise<boolean> {
+async function isRead(node: ServerNode): Promise<boolean> {
   const scans = async () => {
     const [row] = await node.query(
       "SELECT 1 AS one FROM pg_stat_activity WHERE datname = 'shop' AND usename = 'postgres' AND query LIKE 'SELECT count(*) FROM item%' AND state_change > clock_timestamp() - interval '50 ms'",
@@ -51,7 +51,7 @@ async function progress(of: ReadLoad, reads = 200): Promise<void> {
 }
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'shop' })
+  cluster = await startServers({ database: 'shop' })
   await cluster.primary.query(
     'CREATE TABLE item (id int); INSERT INTO item SELECT generate_series(1, 10)',
     [],
@@ -151,7 +151,7 @@ describe('under a load of reads', () => {
   it('a frozen replica is left by new reads after the probe timeout', async () => {
     const reads = await startLoad(16)
     const node = replica(1)
-    node.freeze()
+    await node.freeze()
     try {
       await proxy.waitForNode('r2', ({ readable }) => !readable)
       const db = await proxy.client()
@@ -166,7 +166,7 @@ describe('under a load of reads', () => {
         reads.byClient.every((count, i) => count - (from[i] ?? 0) > 10),
       )
     } finally {
-      node.thaw()
+      await node.thaw()
     }
     await allServe()
     expect(reads.errors).toEqual([])

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { findProgram } from '../bench/find-program.ts'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { runProgram } from '../support/run-program.ts'
 
@@ -19,14 +19,14 @@ const missing =
       : 'libpostgresql-jdbc-java'
 if (process.env.CI === 'true' && missing !== null) throw new Error(`this needs ${missing}`)
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 let classes: string
 
 beforeAll(async () => {
   if (missing !== null) return
   classes = mkdtempSync(join(tmpdir(), 'java-'))
-  cluster = await startCluster()
+  cluster = await startServers()
   proxy = await startTestProxy(cluster, { pool: { size: 4 } })
 })
 afterAll(async () => {

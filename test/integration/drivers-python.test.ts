@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { runProgram } from '../support/run-program.ts'
 
@@ -17,7 +17,7 @@ const packages = {
 const canImport = (module: string): boolean =>
   spawnSync(python, ['-c', `import ${module}`], { stdio: 'ignore' }).status === 0
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 describe.each(Object.entries(packages))('%s (needs Debian package %s)', (module) => {
@@ -33,7 +33,7 @@ describe.each(Object.entries(packages))('%s (needs Debian package %s)', (module)
 
 beforeAll(async () => {
   if (!Object.keys(packages).some(canImport)) return
-  cluster = await startCluster()
+  cluster = await startServers()
   proxy = await startTestProxy(cluster, { pool: { size: 4 } })
 })
 afterAll(async () => {

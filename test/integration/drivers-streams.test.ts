@@ -5,16 +5,16 @@ import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import Cursor from 'pg-cursor'
 import QueryStream from 'pg-query-stream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 
 /** What reads and writes in pieces beside `pg`: cursors, streams of rows, COPY both ways. */
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startServers()
   proxy = await startTestProxy(cluster, { pool: { size: 4 } })
 })
 afterAll(async () => {

@@ -7,16 +7,16 @@ import { type Generated, Kysely, sql as kyselySql, PostgresDialect } from 'kysel
 import pg from 'pg'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 
 /** Each driver with its default settings, and with what only it does on the wire. */
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startServers()
   proxy = await startTestProxy(cluster, { pool: { size: 4 } })
 })
 afterAll(async () => {

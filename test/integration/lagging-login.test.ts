@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 const onReplicas = (sql: string): Promise<unknown> =>
   Promise.all(cluster.replicas.map((replica) => replica.query(sql)))
 
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startServers()
   proxy = await startTestProxy(cluster)
 })
 afterAll(async () => {

@@ -7,17 +7,17 @@ import type { TLSSocket } from 'node:tls'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { makeCertificate, writeCertificate } from '../support/certificates.ts'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { proxySettings, startProxyWith, type TestProxy } from '../support/proxy.ts'
 import { ReadLoad } from '../support/read-load.ts'
 import { waitFor } from '../support/wait-for.ts'
 import { WriteLoad } from '../support/write-load.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'shop' })
+  cluster = await startServers({ database: 'shop' })
   await cluster.primary.query('CREATE TABLE journal (client int, n int)', [], 'shop')
   await cluster.catchUp()
 }, 120_000)

@@ -1,13 +1,13 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { commitsDuring, startTestProxy, type TestProxy } from '../support/proxy.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'shop' })
+  cluster = await startServers({ database: 'shop' })
   await cluster.primary.query(
     'CREATE TABLE item (id int PRIMARY KEY, v int); INSERT INTO item SELECT g, 0 FROM generate_series(1, 8) g',
     [],

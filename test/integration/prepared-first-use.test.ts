@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { bind, close, execute, parse, type RawClient, sync } from '../support/raw-client.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 const isolation = "SELECT current_setting('transaction_isolation')"
 const repeatable = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
 
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startServers()
   proxy = await startTestProxy(cluster)
 }, 120_000)
 

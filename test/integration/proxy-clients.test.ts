@@ -1,9 +1,9 @@
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, startCluster, waitFor } from '../support/cluster.ts'
+import { type ServerCluster, startServers, waitFor } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 const open: pg.Client[] = []
 
@@ -45,7 +45,7 @@ async function untilReadsAreSplit(of?: pg.Client): Promise<void> {
 }
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'shop' })
+  cluster = await startServers({ database: 'shop' })
   await cluster.primary.query(
     `CREATE TABLE item (id serial PRIMARY KEY, name text NOT NULL);
      INSERT INTO item (name) SELECT 'item ' || i FROM generate_series(1, 100) i`,

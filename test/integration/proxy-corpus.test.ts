@@ -1,17 +1,18 @@
-import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   debianBinDir,
-  type EmbeddedCluster,
   loadCorpusSchema,
-  startCluster,
+  type ServerCluster,
+  startServers,
+  testProvider,
   waitFor,
 } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { corpusStatements, isRead } from '../unit/sql/corpus-statements.ts'
 
 const binDir = debianBinDir()
+const isThere = testProvider === 'containers' || binDir !== null
 
 interface Case {
   readonly sql: string
@@ -28,12 +29,12 @@ const isLast = ({ sql }: Case): boolean => sql === 'ALTER TABLE ul SET LOGGED'
 /** Every statement runs under an application name of its own, which the nodes' logs show. */
 const nameOf = (index: number): string => `corpus-${index}-`
 
-describe.skipIf(binDir === null)('the corpus (needs /usr/lib/postgresql/15)', () => {
-  let cluster: EmbeddedCluster
+describe.skipIf(!isThere)('the corpus (needs /usr/lib/postgresql/15 or containers)', () => {
+  let cluster: ServerCluster
   let proxy: TestProxy
 
   beforeAll(async () => {
-    cluster = await startCluster({
+    cluster = await startServers({
       binDir: binDir ?? '',
       settings: { log_statement: 'all', log_line_prefix: '%a|' },
     })
@@ -60,10 +61,10 @@ describe.skipIf(binDir === null)('the corpus (needs /usr/lib/postgresql/15)', ()
   })
 
   /** Statements that a node was sent under each name, sorted out of its log. */
-  function seenBy(names: readonly string[]): Set<string> {
+  async function seenBy(names: readonly string[]): Promise<Set<string>> {
     const seen = new Set<string>()
     for (const name of names) {
-      const log = readFileSync(cluster.node(name).logFile, 'latin1')
+      const log = await cluster.node(name).logTail(Number.POSITIVE_INFINITY)
       for (const line of log.split('\n')) {
         const at = line.indexOf('|')
         const isOurs = line.includes('pg_catalog.set_config($1, $2, false)')
@@ -99,14 +100,14 @@ describe.skipIf(binDir === null)('the corpus (needs /usr/lib/postgresql/15)', ()
   }
 
   it('reaches a replica with its reads, and with nothing else', async () => {
-    const all = corpusStatements(15) as readonly Case[]
+    const all = corpusStatements(cluster.version) as readonly Case[]
     const reads = all.filter((one) => isRead(one.expect as 'replica'))
     const writes = all.filter((one) => !isRead(one.expect as 'replica'))
     const others = [...writes.filter((one) => !isLast(one)), ...writes.filter(isLast)]
     await run(reads, 0)
     await run(others, reads.length)
-    const atReplicas = seenBy(['replica1', 'replica2'])
-    const atAnyNode = seenBy(['primary', 'replica1', 'replica2'])
+    const atReplicas = await seenBy(['replica1', 'replica2'])
+    const atAnyNode = await seenBy(['primary', 'replica1', 'replica2'])
     const misrouted = others
       .filter((one, i) => {
         const isAllowed = (one.also_ok ?? []).some((word) => isRead(word as 'replica'))

@@ -1,15 +1,15 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, sql, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, sql, startServers } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 const admin = (text: string): Promise<unknown> => sql(cluster.primary.urlFor('roles'), text)
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'roles' })
+  cluster = await startServers({ database: 'roles' })
   await admin(`CREATE ROLE app NOINHERIT LOGIN PASSWORD 'app'; CREATE ROLE keeper;
     CREATE TABLE secret (n int); INSERT INTO secret VALUES (1); GRANT SELECT ON secret TO keeper`)
   proxy = await startTestProxy(cluster, { pool: { size: 1 } })

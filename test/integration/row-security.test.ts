@@ -1,16 +1,16 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, sql, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, sql, startServers } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { oneOf, type Random, seededNumbers } from '../support/seeded-numbers.ts'
 
 const tenants = ['acme', 'bolt', 'coda', 'dune', 'echo', 'fuse']
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'tenants' })
+  cluster = await startServers({ database: 'tenants' })
   await sql(
     cluster.primary.urlFor('tenants'),
     `CREATE ROLE app LOGIN PASSWORD 'app';

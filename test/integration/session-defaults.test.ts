@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, sql, startCluster, waitFor } from '../support/cluster.ts'
+import { type ServerCluster, sql, startServers, waitFor } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'defaults' })
+  cluster = await startServers({ database: 'defaults' })
   await sql(cluster.primary.urlFor('defaults'), "CREATE ROLE app LOGIN PASSWORD 'app'")
   await cluster.catchUp()
   proxy = await startTestProxy(cluster, { pool: { size: 2 } })

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, sql, startCluster } from '../support/cluster.ts'
+import { type ServerCluster, sql, startServers } from '../support/cluster.ts'
 import { bindWith } from '../support/conversation-frames.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import {
@@ -14,12 +14,12 @@ import {
   sync,
 } from '../support/raw-client.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let proxy: TestProxy
 const clients: RawClient[] = []
 
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startServers()
   proxy = await startTestProxy(cluster, { pool: { size: 3 } })
 }, 120_000)
 

@@ -4,9 +4,9 @@ import type { MonitorEvent } from '../../src/topology/monitor-event.ts'
 import type { MonitorOptions } from '../../src/topology/monitor-options.ts'
 import type { NodeView } from '../../src/topology/node.ts'
 import { pgProbeOpener } from '../../src/topology/probe-connection.ts'
-import { type EmbeddedCluster, sql, startCluster, waitFor } from '../support/cluster.ts'
+import { type ServerCluster, sql, startServers, waitFor } from '../support/cluster.ts'
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let monitor: Monitor
 const monitors: Monitor[] = []
 const events: MonitorEvent[] = []
@@ -49,7 +49,7 @@ let R1 = ''
 let R2 = ''
 
 beforeAll(async () => {
-  cluster = await startCluster({ replicas: 2 })
+  cluster = await startServers({ replicas: 2 })
   PRIMARY = cluster.primary.name
   const [one, two] = cluster.replicas
   R1 = one?.name ?? ''
@@ -167,10 +167,10 @@ describe('the monitor on a primary and two replicas', () => {
     const hasty = watch({ probeTimeoutMs: 500, fall: 2 })
     await hasty.start()
     await waitFor('r2 to be in', () => view(R2, hasty).fresh)
-    cluster.node(R2).freeze()
+    await cluster.node(R2).freeze()
     await waitFor('r2 to be out', () => view(R2, hasty).health === 'down')
     expect(view(R2, hasty).healthReason).toBe('no answer within 500 ms')
-    cluster.node(R2).thaw()
+    await cluster.node(R2).thaw()
     await waitFor('r2 to be in again', () => view(R2, hasty).readable && view(R2, hasty).fresh)
     await hasty.stop()
   })
@@ -213,7 +213,7 @@ describe('the monitor on a primary and two replicas', () => {
 
 describe('two clusters in one list', () => {
   it('are not mixed up', async () => {
-    const other = await startCluster({ replicas: 0, password: cluster.password })
+    const other = await startServers({ replicas: 0, password: cluster.password })
     try {
       const nodes = [cluster.node(R1), cluster.node(PRIMARY), other.primary].map(
         ({ host, port }, index) => ({ id: `n${index}`, index, host, port, zone: null, weight: 1 }),

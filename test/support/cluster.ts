@@ -1,11 +1,15 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import pg from 'pg'
 import type { EmbeddedCluster } from '../../src/embedded/embedded-cluster.ts'
 import { type EmbeddedOptions, startEmbedded } from '../../src/embedded/start-embedded.ts'
+import { ContainerCluster } from '../../src/testing/container-cluster.ts'
+import type { ServerCluster } from '../../src/testing/server-cluster.ts'
 import { waitFor } from './wait-for.ts'
 
 export { EmbeddedCluster } from '../../src/embedded/embedded-cluster.ts'
 export { EmbeddedNode } from '../../src/embedded/embedded-node.ts'
+export type { ServerCluster, ServerNode } from '../../src/testing/server-cluster.ts'
 export { waitFor } from './wait-for.ts'
 
 const DEBIAN = '/usr/lib/postgresql/15/bin'
@@ -27,9 +31,35 @@ export function startCluster(options: EmbeddedOptions = {}): Promise<EmbeddedClu
   return startEmbedded({ ...options, ...(binDir === undefined ? {} : { binDir }) })
 }
 
+/** What the servers of `startServers` run in: PGSPLIT_TEST_PROVIDER, `embedded` when not set. */
+export const testProvider = process.env.PGSPLIT_TEST_PROVIDER ?? 'embedded'
+
+/**
+ * The same for tests that know no more of their servers than what both providers can do: processes
+ * here, or containers of PGSPLIT_TEST_IMAGE, which has contrib, too. `npm run test:containers`.
+ */
+export async function startServers(
+  options: Pick<EmbeddedOptions, 'replicas' | 'database' | 'password' | 'settings' | 'binDir'> = {},
+): Promise<ServerCluster> {
+  if (testProvider === 'embedded') return startCluster(options)
+  if (testProvider !== 'containers') {
+    throw new Error(`PGSPLIT_TEST_PROVIDER is ${testProvider}; say containers or embedded`)
+  }
+  return ContainerCluster.start({
+    image: process.env.PGSPLIT_TEST_IMAGE ?? 'postgres:17',
+    replicas: options.replicas ?? 2,
+    database: options.database ?? 'postgres',
+    username: 'postgres',
+    password: options.password ?? randomBytes(18).toString('base64url'),
+    settings: options.settings ?? {},
+    hasSlots: true,
+    startTimeoutMs: 60_000,
+  })
+}
+
 /** Loads `test/corpus/schema.sql` into a database of the cluster and waits for the replicas. */
 export async function loadCorpusSchema(
-  cluster: EmbeddedCluster,
+  cluster: ServerCluster,
   database = cluster.database,
 ): Promise<void> {
   const file = new URL('../corpus/schema.sql', import.meta.url)
@@ -79,7 +109,7 @@ export interface NodeCounters {
  * A log-in counts as a transaction of its own; our readings are done in another database and don't.
  */
 export async function transactionsPerNode(
-  cluster: EmbeddedCluster,
+  cluster: ServerCluster,
   database = cluster.database,
   atLeast = Number.POSITIVE_INFINITY,
 ): Promise<readonly NodeCounters[]> {
@@ -110,7 +140,7 @@ export function commitsBetween(
   )
 }
 
-async function readCounters(cluster: EmbeddedCluster, database: string): Promise<NodeCounters[]> {
+async function readCounters(cluster: ServerCluster, database: string): Promise<NodeCounters[]> {
   const running = cluster.nodes.filter(({ isRunning }) => isRunning)
   return Promise.all(
     running.map(async (node) => {

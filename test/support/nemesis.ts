@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EmbeddedCluster, EmbeddedNode } from './cluster.ts'
+import type { ServerCluster, ServerNode } from './cluster.ts'
 import { oneOf, type Random } from './seeded-numbers.ts'
 import type { TcpRelay } from './tcp-relay.ts'
 import { waitFor } from './wait-for.ts'
 
 export interface NemesisOptions {
-  readonly cluster: EmbeddedCluster
+  readonly cluster: ServerCluster
   /** By pgsplit instance and name of the node: what that instance reaches the node through. */
   readonly relays: readonly ReadonlyMap<string, TcpRelay>[]
   readonly random: Random
@@ -74,9 +74,9 @@ export class Nemesis {
     },
     'replica frozen': async () => {
       const replica = this.#replica()
-      replica.freeze()
+      await replica.freeze()
       await this.#last()
-      replica.thaw()
+      await replica.thaw()
     },
     'replica without its primary': async () => {
       const replica = this.#replica()
@@ -93,9 +93,9 @@ export class Nemesis {
     },
     'primary frozen': async () => {
       const { primary } = this.#cluster
-      primary.freeze()
+      await primary.freeze()
       await this.#last()
-      primary.thaw()
+      await primary.thaw()
     },
     'primary killed and started again': async () => {
       await this.#cluster.primary.kill()
@@ -110,10 +110,10 @@ export class Nemesis {
     },
     'primary frozen, replica promoted, primary thawed': async () => {
       const { primary } = this.#cluster
-      primary.freeze()
+      await primary.freeze()
       await this.#failover()
       await this.#last()
-      primary.thaw()
+      await primary.thaw()
       await this.#last()
       await primary.kill()
       await this.#cluster.rejoin(primary)
@@ -142,11 +142,11 @@ export class Nemesis {
     },
   }
 
-  get #cluster(): EmbeddedCluster {
+  get #cluster(): ServerCluster {
     return this.#options.cluster
   }
 
-  #replica(): EmbeddedNode {
+  #replica(): ServerNode {
     return oneOf(this.#options.random, this.#cluster.replicas)
   }
 
@@ -156,7 +156,7 @@ export class Nemesis {
     await sleep(mostMs / 3 + random((mostMs * 2) / 3))
   }
 
-  async #silence(node: EmbeddedNode): Promise<void> {
+  async #silence(node: ServerNode): Promise<void> {
     const relay = oneOf(this.#options.random, this.#relaysOf(node))
     relay.silence()
     await this.#last()
@@ -195,7 +195,7 @@ export class Nemesis {
     await Promise.all(this.#cluster.replicas.map((node) => node.configure(settings)))
   }
 
-  #relaysOf(node: EmbeddedNode): TcpRelay[] {
+  #relaysOf(node: ServerNode): TcpRelay[] {
     return this.#options.relays.flatMap((relays) => relays.get(node.name) ?? [])
   }
 }

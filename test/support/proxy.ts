@@ -1,8 +1,8 @@
 import pg from 'pg'
 import { parseConfig } from '../../src/config/parse-config.ts'
-import type { EmbeddedCluster } from '../../src/embedded/embedded-cluster.ts'
 import { createLogger } from '../../src/log.ts'
 import { type RunningProxy, startProxy } from '../../src/proxy.ts'
+import type { ServerCluster } from '../../src/testing/server-cluster.ts'
 import { commitsBetween, transactionsPerNode } from './cluster.ts'
 import { RawClient } from './raw-client.ts'
 import { waitFor } from './wait-for.ts'
@@ -32,7 +32,7 @@ export interface Login {
 
 /** What a configuration file for this cluster would contain; the nodes are `primary`, `r1`, `r2`. */
 export function proxySettings(
-  cluster: EmbeddedCluster,
+  cluster: ServerCluster,
   overrides: ProxyOverrides = {},
   port = 0,
 ): Record<string, unknown> {
@@ -74,7 +74,7 @@ export interface TestedCluster {
 }
 
 /** pgsplit in this process, in front of a test's cluster. */
-export class TestProxy<C extends TestedCluster = EmbeddedCluster> {
+export class TestProxy<C extends TestedCluster = ServerCluster> {
   readonly proxy: RunningProxy
   readonly cluster: C
   readonly log: readonly string[]
@@ -144,7 +144,7 @@ export class TestProxy<C extends TestedCluster = EmbeddedCluster> {
 
 /** Starts pgsplit in front of `cluster` on a free port, and waits until all replicas may serve. */
 export async function startTestProxy(
-  cluster: EmbeddedCluster,
+  cluster: ServerCluster,
   overrides: ProxyOverrides = {},
 ): Promise<TestProxy> {
   return startProxyWith(cluster, proxySettings(cluster, overrides))
@@ -174,7 +174,7 @@ export async function startProxyWith<C extends TestedCluster>(
  * connections are closed behind it, so that no counters are held back.
  */
 export async function commitsDuring(
-  cluster: EmbeddedCluster,
+  cluster: ServerCluster,
   use: (proxy: TestProxy) => Promise<void>,
   overrides: ProxyOverrides = {},
 ): Promise<Readonly<Record<string, number>>> {

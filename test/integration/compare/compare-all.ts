@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type EmbeddedCluster, sql, startCluster } from '../../support/cluster.ts'
+import { type ServerCluster, sql, startServers } from '../../support/cluster.ts'
 import type { Conversation } from '../../support/conversation.ts'
 import { hold, type Transcript } from '../../support/conversation-run.ts'
 import { startTestProxy } from '../../support/proxy.ts'
@@ -15,7 +15,7 @@ export interface Comparison {
 
 /** Holds all conversations with a PostgreSQL server, and through pgsplit with a cluster of three. */
 export async function compareAll(talks: readonly Conversation[]): Promise<Comparison> {
-  const cluster = await startCluster({ settings: { max_wal_size: '4GB', autovacuum: 'off' } })
+  const cluster = await startServers({ settings: { max_wal_size: '4GB', autovacuum: 'off' } })
   try {
     await makeTemplate(cluster, talks)
     await freshDatabase(cluster)
@@ -37,10 +37,7 @@ export async function compareAll(talks: readonly Conversation[]): Promise<Compar
 }
 
 /** One database for direct runs and one for each round, alike down to the OIDs of their tables. */
-async function makeTemplate(
-  cluster: EmbeddedCluster,
-  talks: readonly Conversation[],
-): Promise<void> {
+async function makeTemplate(cluster: ServerCluster, talks: readonly Conversation[]): Promise<void> {
   await sql(cluster.primary.urlFor('postgres'), 'CREATE ROLE compare_reader NOLOGIN')
   await sql(cluster.primary.urlFor('postgres'), 'CREATE DATABASE compare_template')
   const url = cluster.primary.urlFor('compare_template')
@@ -49,7 +46,7 @@ async function makeTemplate(
   await sql(url, 'VACUUM ANALYZE')
 }
 
-async function freshDatabase(cluster: EmbeddedCluster): Promise<void> {
+async function freshDatabase(cluster: ServerCluster): Promise<void> {
   const url = cluster.primary.urlFor('postgres')
   const left = await sql<{ gid: string }>(url, 'SELECT gid FROM pg_prepared_xacts')
   for (const { gid } of left)
@@ -61,7 +58,7 @@ async function freshDatabase(cluster: EmbeddedCluster): Promise<void> {
 
 /** Holds the conversations, eight at a time. */
 async function holdAll(
-  cluster: EmbeddedCluster,
+  cluster: ServerCluster,
   list: readonly Conversation[],
   port: number,
 ): Promise<Map<string, Transcript>> {

@@ -2,7 +2,7 @@ import { eq, relations, sql } from 'drizzle-orm'
 import { integer, pgTable, serial, text } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSessions, type DoorError } from '../../../src/drizzle/index.ts'
-import { type EmbeddedCluster, startCluster, waitFor } from '../../support/cluster.ts'
+import { type ServerCluster, startServers, waitFor } from '../../support/cluster.ts'
 
 const authors = pgTable('author', { id: serial().primaryKey(), name: text().notNull() })
 const books = pgTable('book', {
@@ -16,7 +16,7 @@ const bookRelations = relations(books, ({ one }) => ({
 }))
 const schema = { authors, books, authorRelations, bookRelations }
 
-let cluster: EmbeddedCluster
+let cluster: ServerCluster
 let sessions: ReturnType<typeof start>
 
 function start(more: { readonly onWriteInReadSession?: 'error' } = {}) {
@@ -29,7 +29,7 @@ function start(more: { readonly onWriteInReadSession?: 'error' } = {}) {
 }
 
 beforeAll(async () => {
-  cluster = await startCluster({ database: 'shop' })
+  cluster = await startServers({ database: 'shop' })
   await cluster.primary.query(
     `CREATE TABLE author (id serial PRIMARY KEY, name text NOT NULL);
      CREATE TABLE book (id serial PRIMARY KEY, title text NOT NULL, author_id int NOT NULL);
