@@ -17,8 +17,6 @@ const onContainers = [
   'test/integration/compare/compare.test.ts',
   'test/integration/topology.test.ts',
   'test/integration/drivers.test.ts',
-  'test/integration/drivers-streams.test.ts',
-  'test/integration/drivers-python.test.ts',
   'test/fault/replicas.test.ts',
   'test/fault/primary.test.ts',
   'test/fault/failover.test.ts',
