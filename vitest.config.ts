@@ -6,7 +6,8 @@ export default defineConfig({
   test: {
     reporters: ['default'],
     projects: [
-      { test: { name: 'fast', include: fast } },
+      // They take milliseconds; the machine may have others to serve.
+      { test: { name: 'fast', include: fast, testTimeout: 30_000 } },
       {
         test: {
           name: 'integration',

@@ -101,7 +101,7 @@ export class TestProxy<C extends TestedCluster = ServerCluster> {
   async client(login: Login = {}, config: pg.ClientConfig = {}): Promise<pg.Client> {
     const client = new pg.Client({
       connectionString: this.url(login),
-      connectionTimeoutMillis: 15_000,
+      connectionTimeoutMillis: 30_000,
       ...config,
     })
     client.on('error', () => {})

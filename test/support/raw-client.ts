@@ -78,7 +78,7 @@ export class RawClient {
   }
 
   /** Messages up to and including the first of `type`; fails if the connection closes before. */
-  async until(type: string, timeoutMs = 10_000): Promise<RawMessage[]> {
+  async until(type: string, timeoutMs = 30_000): Promise<RawMessage[]> {
     const deadline = performance.now() + timeoutMs
     for (;;) {
       const at = this.#messages.findIndex((message) => message.type === type)
@@ -130,7 +130,7 @@ export class RawClient {
   }
 
   /** All that comes until the server closes the connection. */
-  async rest(timeoutMs = 5_000): Promise<RawMessage[]> {
+  async rest(timeoutMs = 30_000): Promise<RawMessage[]> {
     const deadline = performance.now() + timeoutMs
     while (!this.isClosed && performance.now() < deadline) await this.#next(timeoutMs)
     if (!this.isClosed) throw new Error(`not closed in ${timeoutMs} ms; heard "${this.types}"`)

@@ -3,7 +3,7 @@ import type { ClientSession } from '../../src/client/session.ts'
 import { type Frame, FrameReader, frameText, front } from './scripted-messages.ts'
 
 /** How long a test waits for bytes before it says what it has got instead, ms. */
-const patienceMs = 3_000
+const patienceMs = 20_000
 
 /** The application's end of a session. */
 export class ScriptedClient {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export async function waitFor<T>(
   what: string,
   condition: () => T | Promise<T>,
-  timeoutMs = 15_000,
+  timeoutMs = 30_000,
   everyMs = 20,
 ): Promise<NonNullable<T>> {
   const deadline = performance.now() + timeoutMs
