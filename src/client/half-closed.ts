@@ -5,9 +5,12 @@ import type { ClientSession } from './session.ts'
 
 /**
  * So long a client that has closed its side may wait for the answers to what it had sent, ms. What
- * commits by itself is done to its end, as by PostgreSQL.
+ * commits by itself is done to its end, as by PostgreSQL, while the client is still there.
  */
 const maxEndMs = 10_000
+
+/** How often it is asked from then on whether it is, ms. A second question finds out. */
+const lateAskMs = 2_000
 
 /** When it is asked first whether it is still there; each next time it is twice as long, ms. */
 const firstAskMs = 100
@@ -26,8 +29,8 @@ function commitsByItself(request: Request): boolean {
 /**
  * A client that has closed its side. One that still reads gets its answers, as from PostgreSQL; one
  * that has gone looks the same until something is sent to it, which its system then refuses. So a
- * client whose server connection is wanted by others is sent something: what nobody will read must
- * not keep them waiting.
+ * client whose server connection is wanted by others, or who waits for long, is sent something: what
+ * nobody will read must not keep them waiting.
  */
 export class HalfClosed {
   readonly #session: ClientSession
@@ -36,7 +39,7 @@ export class HalfClosed {
 
   constructor(session: ClientSession) {
     this.#session = session
-    this.#endLater()
+    this.#endAfter(maxEndMs)
     this.#askAfter(firstAskMs)
   }
 
@@ -45,12 +48,14 @@ export class HalfClosed {
     clearTimeout(this.#ask)
   }
 
-  #endLater(): void {
+  #endAfter(ms: number): void {
     this.#end = setTimeout(() => {
       const { transaction, inFlight, link } = this.#session
-      if (transaction === null && inFlight.some(commitsByItself)) this.#endLater()
-      else link.destroy()
-    }, maxEndMs).unref()
+      if (transaction === null && inFlight.some(commitsByItself)) {
+        if (this.#mayAsk(inFlight[0])) this.#session.say(question)
+        this.#endAfter(lateAskMs)
+      } else link.destroy()
+    }, ms).unref()
   }
 
   #askAfter(ms: number): void {
@@ -61,10 +66,13 @@ export class HalfClosed {
   }
 
   #isWanted(): boolean {
-    const { inFlight, waiting, link, scope } = this.#session
-    const request = inFlight[0] ?? waiting
-    // Behind half a message nothing can be said, and what waits to be sent asks by itself.
-    if (request === null || request.isMidFrame || link.pendingBytes > 0) return false
-    return scope.pool(request.nodeIndex).isWanted
+    const { inFlight, waiting, scope } = this.#session
+    const request = inFlight[0] ?? waiting ?? undefined
+    return this.#mayAsk(request) && scope.pool(request.nodeIndex).isWanted
+  }
+
+  /** Behind half a message nothing can be said, and what waits to be sent asks by itself. */
+  #mayAsk(request: Request | undefined): request is Request {
+    return request?.isMidFrame === false && this.#session.link.pendingBytes === 0
   }
 }
