@@ -1,4 +1,5 @@
 import { type ErrorFacts, PgSplitError } from '../errors.ts'
+import type { DriverPoolOptions } from './driver-pool.ts'
 
 /**
  * An error of the in-process door. `code` is the SQLSTATE again, under the name that drivers use, so
@@ -31,4 +32,21 @@ export function noNode(reason: string, cause: unknown): DoorError {
     hint: 'sessions.snapshot() tells what is wrong with each node.',
   }
   return new DoorError(facts, cause ?? undefined)
+}
+
+/** All connections of a pool were in use for too long. Nothing was sent. */
+export function noFree(
+  where: string,
+  { size, checkoutTimeoutMs }: DriverPoolOptions,
+  waiting: number,
+  cause?: unknown,
+): DoorError {
+  return new DoorError(
+    {
+      sqlstate: '53300',
+      message: `no free connection to ${where} within ${checkoutTimeoutMs} ms (${size} in use, ${waiting} waiting)`,
+      hint: 'Raise pool.size or pool.checkoutTimeout, or look for what keeps connections for so long.',
+    },
+    cause,
+  )
 }

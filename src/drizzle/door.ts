@@ -12,6 +12,12 @@ export interface ContextOptions {
 }
 
 /**
+ * Runs a statement on one connection. `hint`: a constant comment that the door wants in front of the
+ * text; '' when not given.
+ */
+export type Run<Connection, R> = (connection: Connection, hint?: string) => Promise<R>
+
+/**
  * Where statements go: to the nodes themselves, or through a proxy. `Connection` is the driver's,
  * `Context` what the door keeps of one client (a web request, a job, a session object).
  */
@@ -25,12 +31,7 @@ export interface Door<Connection, Context> {
    * only when nothing of the first try can have had an effect. Rejects with DoorError 25006 before
    * anything is sent when a read session is given what is not proved to be a read.
    */
-  query<R>(
-    mode: SessionMode,
-    context: Context,
-    text: string,
-    run: (connection: Connection) => Promise<R>,
-  ): Promise<R>
+  query<R>(mode: SessionMode, context: Context, text: string, run: Run<Connection, R>): Promise<R>
   /** A transaction; nothing is sent until its first statement. */
   begin(mode: SessionMode, context: Context): DoorTransaction<Connection>
   /** Reads in the context see at least what the token stands for from now on. */
@@ -48,7 +49,7 @@ export interface Door<Connection, Context> {
 /** One transaction on one connection. */
 export interface DoorTransaction<Connection> {
   /** The first text is its BEGIN. null: there was nothing to be sent. */
-  query<R>(text: string, run: (connection: Connection) => Promise<R>): Promise<R | null>
+  query<R>(text: string, run: Run<Connection, R>): Promise<R | null>
   /** Gives the connection back, whatever state the transaction is in. */
   release(): void
 }

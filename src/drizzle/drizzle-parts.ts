@@ -18,9 +18,17 @@ export interface DrizzleParts<TSchema extends Record<string, unknown>> {
   readonly options: { readonly logger?: Logger; readonly cache?: Cache }
 }
 
+/** Drizzle's configuration as a caller has taken it apart. */
+export interface GivenConfig<TSchema extends Record<string, unknown>> {
+  readonly schema: TSchema | undefined
+  readonly casing: DrizzleConfig['casing'] | undefined
+  readonly logger: boolean | Logger | undefined
+  readonly cache: Cache | undefined
+}
+
 /** What `drizzle()` makes of its configuration. */
 export function drizzleParts<TSchema extends Record<string, unknown>>(
-  config: DrizzleConfig<TSchema>,
+  config: GivenConfig<TSchema>,
 ): DrizzleParts<TSchema> {
   const { casing, logger, cache } = config
   const given = logger === true ? new DefaultLogger() : logger === false ? undefined : logger
@@ -41,4 +49,9 @@ function relationsOf<TSchema extends Record<string, unknown>>(
     ExtractTablesWithRelations<TSchema>
   >(fullSchema, createTableRelationsHelpers)
   return { fullSchema, schema: tables, tableNamesMap }
+}
+
+/** The cache as `drizzle()` shows it: `$cache.invalidate` is its own `onMutate`. */
+export function shownCache({ cache }: { readonly cache?: Cache }): object {
+  return cache === undefined ? {} : { $cache: Object.assign(cache, { invalidate: cache.onMutate }) }
 }

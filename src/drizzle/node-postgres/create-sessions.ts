@@ -3,7 +3,7 @@ import { NodePgDatabase, NodePgSession } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import type { Door, SessionMode } from '../door.ts'
-import { type DrizzleParts, drizzleParts } from '../drizzle-parts.ts'
+import { type DrizzleParts, drizzleParts, shownCache } from '../drizzle-parts.ts'
 import type { ReadDatabase } from '../read-database.ts'
 import type { NodeOptions, SessionBehaviour } from '../session-options.ts'
 import { Sessions } from '../sessions.ts'
@@ -39,12 +39,7 @@ export function createSessions<
   options: SessionsOptions<TSchema> & { readonly onWriteInReadSession?: Write },
 ): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {
   const { schema, casing, logger, cache, client = {}, ...rest } = options
-  const parts = drizzleParts<TSchema>({
-    ...(schema === undefined ? {} : { schema }),
-    ...(casing === undefined ? {} : { casing }),
-    ...(logger === undefined ? {} : { logger }),
-    ...(cache === undefined ? {} : { cache }),
-  })
+  const parts = drizzleParts<TSchema>({ schema, casing, logger, cache })
   return sessionsOver(openDirectDoor(rest, pgDriver(client)), parts)
 }
 
@@ -61,16 +56,11 @@ function sessionsOver<Context, TSchema extends AnySchema, Write>(
     const db = new NodePgDatabase<TSchema>(dialect, session, undefined)
     return Object.assign(db, {
       $client: pool,
-      ...(options.cache && { $cache: cacheOf(options.cache) }),
+      ...shownCache(options),
       ...(schema && { query: queriesOf(session), _: { ...schema, session } }),
     })
   }
   // A read session is the same object, of which the compiler shows less.
   type Made = Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>, Context>
   return new Sessions(door as Door<never, Context>, make as never) as Made as never
-}
-
-/** As `drizzle()` does: `$cache.invalidate` is the cache's own `onMutate`. */
-function cacheOf<C extends { onMutate: unknown }>(cache: C): C {
-  return Object.assign(cache, { invalidate: cache.onMutate })
 }

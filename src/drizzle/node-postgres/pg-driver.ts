@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { DoorError } from '../door-error.ts'
+import { noFree } from '../door-error.ts'
 import type { Driver, DriverPool, DriverPoolOptions, NodeTarget } from '../driver-pool.ts'
 
 /** What an application may set of its connections; where they go and their bounds are pgsplit's. */
@@ -50,11 +50,19 @@ function openPool(
   })
   // An idle connection that is lost is replaced; without a listener it would end the process.
   pool.on('error', () => {})
+  // So would one that is in use and waits for its application, as in a transaction.
+  pool.on('connect', (connection) => connection.on('error', () => {}))
   return {
     checkout: (done) => {
       pool.connect((error, connection) => {
         if (connection !== undefined) done(null, connection)
-        else done(isFull(pool, error) ? noFree(target, options, pool, error) : error, null)
+        else
+          done(
+            isFull(pool, error)
+              ? noFree(`${target.host}:${target.port}`, options, pool.waitingCount, error)
+              : error,
+            null,
+          )
       })
     },
     checkin: (connection, isSpoiled) => connection.release(isSpoiled),
@@ -77,20 +85,4 @@ function streamOf(connection: pg.PoolClient): { destroy(): void } | undefined {
 function isFull(pool: pg.Pool, error: unknown): boolean {
   const isTimeout = error instanceof Error && error.message.startsWith('timeout exceeded')
   return isTimeout && pool.totalCount >= pool.options.max
-}
-
-function noFree(
-  { host, port }: NodeTarget,
-  { size, checkoutTimeoutMs }: DriverPoolOptions,
-  pool: pg.Pool,
-  cause: unknown,
-): DoorError {
-  return new DoorError(
-    {
-      sqlstate: '53300',
-      message: `no free connection to ${host}:${port} within ${checkoutTimeoutMs} ms (${size} in use, ${pool.waitingCount} waiting)`,
-      hint: 'Raise pool.size or pool.checkoutTimeout, or look for what keeps connections for so long.',
-    },
-    cause,
-  )
 }

@@ -1,18 +1,18 @@
 import pg from 'pg'
-import type { Door, SessionMode } from '../door.ts'
+import type { Door, Run, SessionMode } from '../door.ts'
 
-type Query = (connection: pg.PoolClient) => Promise<pg.QueryResult>
+type Query = Run<pg.ClientBase, pg.QueryResult>
 
 /**
  * What Drizzle takes for a `pg.Pool`: each query goes where it belongs when it runs, and `connect()`
  * gives a transaction.
  */
 export class SessionPool<Context> {
-  readonly #door: Door<pg.PoolClient, Context>
+  readonly #door: Door<pg.ClientBase, Context>
   readonly #mode: SessionMode
   readonly #context: () => Context
 
-  constructor(door: Door<pg.PoolClient, Context>, mode: SessionMode, context: () => Context) {
+  constructor(door: Door<pg.ClientBase, Context>, mode: SessionMode, context: () => Context) {
     this.#door = door
     this.#mode = mode
     this.#context = context
@@ -43,7 +43,19 @@ function textOf(config: string | pg.QueryConfig): string {
 }
 
 function queryOf(config: string | pg.QueryConfig, values: unknown[] | undefined): Query {
-  return (connection) => connection.query(config as pg.QueryConfig, values)
+  return (connection, hint = '') =>
+    connection.query((hint === '' ? config : hinted(config, hint)) as pg.QueryConfig, values)
+}
+
+/** A prepared statement of another text needs another name. */
+function hinted(config: string | pg.QueryConfig, hint: string): string | pg.QueryConfig {
+  if (typeof config === 'string') return hint + config
+  const { name, text } = config
+  return {
+    ...config,
+    text: hint + text,
+    ...(name === undefined ? {} : { name: `${name}@primary` }),
+  }
 }
 
 /** The result of a BEGIN, COMMIT or ROLLBACK for which nothing had to be sent. */

@@ -2,6 +2,7 @@ import { eq, relations, sql } from 'drizzle-orm'
 import { integer, pgTable, serial, text } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSessions, type DoorError } from '../../../src/drizzle/index.ts'
+import { createSessions as createJsSessions } from '../../../src/drizzle/postgres-js/index.ts'
 import { type ServerCluster, startServers, waitFor } from '../../support/cluster.ts'
 
 const authors = pgTable('author', { id: serial().primaryKey(), name: text().notNull() })
@@ -17,16 +18,32 @@ const bookRelations = relations(books, ({ one }) => ({
 const schema = { authors, books, authorRelations, bookRelations }
 
 let cluster: ServerCluster
-let sessions: ReturnType<typeof start>
 
-function start(more: { readonly onWriteInReadSession?: 'error' } = {}) {
-  return createSessions({
-    primary: cluster.primary.urlFor('shop'),
-    replicas: cluster.replicas.map((replica) => replica.urlFor('shop')),
-    schema,
-    ...more,
-  })
+/** A driver over a door: each gives the same sessions. */
+interface Way {
+  readonly name: string
+  readonly start: () => PgSessions
+  readonly isProxy: boolean
 }
+
+const nodes = () => ({
+  primary: cluster.primary.urlFor('shop'),
+  replicas: cluster.replicas.map((replica) => replica.urlFor('shop')),
+  schema,
+})
+const startPg = () => createSessions(nodes())
+type PgSessions = ReturnType<typeof startPg>
+/** For the tests sessions of postgres.js are those of node-postgres; `rowsOf` knows both results. */
+const asPg = (sessions: { close(): Promise<void> }) => sessions as unknown as PgSessions
+
+const ways: readonly Way[] = [
+  { name: 'node-postgres on the nodes', start: startPg, isProxy: false },
+  {
+    name: 'postgres.js on the nodes',
+    start: () => asPg(createJsSessions(nodes())),
+    isProxy: false,
+  },
+]
 
 beforeAll(async () => {
   cluster = await startServers({ database: 'shop' })
@@ -43,23 +60,23 @@ beforeAll(async () => {
     'shop',
   )
   await cluster.catchUp()
-  sessions = start()
-  await sessions.ready
 })
 
 afterAll(async () => {
-  await sessions?.close()
   await cluster?.stop()
 })
 
 /** The port of the server that answers, as the server says. */
 const whereSql = sql`SELECT which_server() AS port`
 
-async function whereIs(db: {
-  execute: (query: typeof whereSql) => PromiseLike<{ rows: unknown[] }>
-}) {
-  const { rows } = await db.execute(whereSql)
-  return (rows[0] as { port: number }).port
+async function whereIs(db: { execute: (query: typeof whereSql) => PromiseLike<unknown> }) {
+  const [row] = rowsOf(await db.execute(whereSql))
+  return (row as { port: number }).port
+}
+
+/** Rows as node-postgres or as postgres.js gives them. */
+function rowsOf(result: unknown): unknown[] {
+  return Array.isArray(result) ? [...result] : (result as { rows: unknown[] }).rows
 }
 
 const codeOf = (error: unknown): unknown => {
@@ -76,192 +93,231 @@ async function failure(work: PromiseLike<unknown>): Promise<unknown> {
   return 'no error'
 }
 
-describe('a read session', () => {
-  it('reads on replicas, with builders, relations and raw SQL', async () => {
-    const db = sessions.getSession()
-    expect(await db.select({ name: authors.name }).from(authors).where(eq(authors.id, 1))).toEqual([
-      { name: 'Ada' },
-    ])
-    const found = await db.query.authors.findMany({
-      with: { books: true },
-      where: eq(authors.id, 2),
-    })
-    expect(found).toEqual([
-      { id: 2, name: 'Grace', books: [{ id: 2, title: 'Compilers', authorId: 2 }] },
-    ])
-    expect(await db.$count(books)).toBe(2)
-    const ports = cluster.replicas.map(({ port }) => port)
-    expect(ports).toContain(await whereIs(db))
-  })
+describe.each(ways)('$name', (way) => {
+  let sessions: PgSessions
 
-  it('balances over the replicas', async () => {
-    const seen = new Set<number>()
-    await Promise.all(
-      Array.from({ length: 40 }, async () => seen.add(await whereIs(sessions.getSession()))),
-    )
-    expect([...seen].sort()).toEqual(cluster.replicas.map(({ port }) => port).sort())
-  })
-
-  it('refuses what is not proved to be a read, before it is sent', async () => {
-    const db = sessions.getSession()
-    const refused = [
-      sql`INSERT INTO author (name) VALUES ('no')`,
-      sql`WITH gone AS (DELETE FROM author RETURNING id) SELECT * FROM gone`,
-      sql`SELECT nextval('author_id_seq')`,
-      sql`SELECT * FROM author FOR UPDATE`,
-      sql`SET work_mem = '1MB'`,
-      sql`BEGIN`,
-    ]
-    for (const query of refused) expect(await failure(db.execute(query))).toBe('25006')
-    // @ts-expect-error write builders are not there for the compiler
-    expect(await failure(db.insert(authors).values({ name: 'no' }))).toBe('25006')
-    expect(
-      await cluster.primary.query('SELECT count(*)::int AS n FROM author', [], 'shop'),
-    ).toEqual([{ n: 2 }])
-  })
-
-  it('is told when a function that says it only reads has tried to write', async () => {
-    const db = sessions.getSession()
-    expect(await failure(db.execute(sql`SELECT sneaky()`))).toBe('25006')
-    expect(await failure(db.execute(sql`SELECT sneaky()`))).toBe('25006')
-  })
-
-  it('runs a transaction as READ ONLY on one replica', async () => {
-    const ports = await sessions.getSession().transaction(
-      async (tx) => {
-        const { rows } = await tx.execute(sql`SHOW transaction_read_only`)
-        expect(rows).toEqual([{ transaction_read_only: 'on' }])
-        await tx.transaction(async (inner) => {
-          await inner.select().from(books)
-        })
-        return [await whereIs(tx), await whereIs(tx)]
-      },
-      { isolationLevel: 'repeatable read' },
-    )
-    expect(new Set(ports).size).toBe(1)
-    expect(cluster.replicas.map(({ port }) => port)).toContain(ports[0])
-  })
-
-  it('refuses writes, and what would mean nothing there, in such a transaction', async () => {
-    const inside = (query: ReturnType<typeof sql>) =>
-      failure(sessions.getSession().transaction((tx) => tx.execute(query)))
-    expect(await inside(sql`INSERT INTO author (name) VALUES ('no')`)).toBe('25006')
-    expect(await inside(sql`SELECT pg_advisory_xact_lock(1)`)).toBe('25006')
-    expect(await inside(sql`SET TRANSACTION READ WRITE`)).toBe('25006')
-    expect(await inside(sql`SELECT 1/0`)).toBe('22012')
-    expect(await inside(sql`SELECT 1`)).toBe('no error')
-  })
-})
-
-describe('a write session', () => {
-  it('runs everything on the primary', async () => {
-    const db = sessions.getSession(true)
-    expect(await whereIs(db)).toBe(cluster.primary.port)
-    const [row] = await db.insert(authors).values({ name: 'Barbara' }).returning()
-    expect(row?.name).toBe('Barbara')
-    await db.transaction(async (tx) => {
-      await tx
-        .update(authors)
-        .set({ name: 'Barbara L.' })
-        .where(eq(authors.id, row?.id ?? 0))
-      expect(await whereIs(tx)).toBe(cluster.primary.port)
-    })
-    const kept = failure(
-      db.transaction(async (tx) => {
-        await tx.delete(authors)
-        throw new Error('changed my mind')
-      }),
-    )
-    await kept
-    const rows = await sessions
-      .getSession()
-      .select()
-      .from(authors)
-      .where(eq(authors.id, row?.id ?? 0))
-    expect(rows).toEqual([{ id: row?.id, name: 'Barbara L.' }])
-  })
-
-  it('hands nothing of its session to the next user of a connection', async () => {
-    const db = sessions.getSession(true)
-    await db.execute(sql`SET application_name = 'leaked'`)
-    await db.execute(sql`SELECT pg_advisory_lock(4711)`)
-    await db.transaction((tx) => tx.execute(sql`CREATE TEMP TABLE author (id int)`))
-    const names = await Promise.all(
-      Array.from({ length: 8 }, () => db.execute(sql`SHOW application_name`)),
-    )
-    for (const { rows } of names) expect(rows).not.toEqual([{ application_name: 'leaked' }])
-    expect((await db.select().from(authors)).length).toBeGreaterThan(0)
-    await waitFor('the lock to go with its connection', async () => {
-      const held = await cluster.primary.query(
-        "SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory'",
-      )
-      return held[0]?.n === 0
-    })
-  })
-})
-
-describe('consistency', () => {
-  it('shows the process its own writes while the replicas replay nothing', async () => {
-    for (const replica of cluster.replicas) await replica.pauseReplay()
-    try {
-      for (let i = 0; i < 20; i++) {
-        const name = `late ${i}`
-        await sessions.getSession(true).insert(authors).values({ name })
-        const rows = await sessions
-          .getSession()
-          .select()
-          .from(authors)
-          .where(eq(authors.name, name))
-        expect(rows).toHaveLength(1)
-      }
-    } finally {
-      for (const replica of cluster.replicas) await replica.resumeReplay()
-    }
-  })
-
-  it('shows a request what a token stands for, and nobody else has to wait for it', async () => {
+  beforeAll(async () => {
     await cluster.catchUp()
-    for (const replica of cluster.replicas) await replica.pauseReplay()
-    try {
-      const token = await sessions.run(async () => {
-        await sessions.getSession(true).insert(authors).values({ name: 'token' })
-        return await sessions.causalToken()
-      })
-      expect(token).toMatch(/^1\/[0-9A-F]+\/[0-9A-F]+@\d+$/)
-      const read = () =>
-        sessions.getSession().select().from(authors).where(eq(authors.name, 'token'))
-      expect(await sessions.run(read, { token })).toHaveLength(1)
-      expect(await sessions.run(read)).toHaveLength(0)
-      await sessions.run(async () => {
-        sessions.afterWrite(token)
-        expect(await read()).toHaveLength(1)
-      })
-      expect(await sessions.run(read, { token: 'primary' })).toHaveLength(1)
-    } finally {
-      for (const replica of cluster.replicas) await replica.resumeReplay()
-    }
+    sessions = way.start()
+    await sessions.ready
   })
 
-  it('refuses tokens that are none or of another cluster', () => {
-    expect(() => sessions.run(() => 1, { token: 'nonsense' })).toThrow(/invalid causal token/)
-    expect(() => sessions.run(() => 1, { token: '1/0/1@42' })).toThrow(/another cluster/)
+  afterAll(() => sessions?.close())
+
+  describe('a read session', () => {
+    it('reads on replicas, with builders, relations and raw SQL', async () => {
+      const db = sessions.getSession()
+      expect(
+        await db.select({ name: authors.name }).from(authors).where(eq(authors.id, 1)),
+      ).toEqual([{ name: 'Ada' }])
+      const found = await db.query.authors.findMany({
+        with: { books: true },
+        where: eq(authors.id, 2),
+      })
+      expect(found).toEqual([
+        { id: 2, name: 'Grace', books: [{ id: 2, title: 'Compilers', authorId: 2 }] },
+      ])
+      expect(await db.$count(books)).toBe(2)
+      const ports = cluster.replicas.map(({ port }) => port)
+      expect(ports).toContain(await whereIs(db))
+    })
+
+    it('balances over the replicas', async () => {
+      const seen = new Set<number>()
+      await Promise.all(
+        Array.from({ length: 40 }, async () => seen.add(await whereIs(sessions.getSession()))),
+      )
+      expect([...seen].sort()).toEqual(cluster.replicas.map(({ port }) => port).sort())
+    })
+
+    it('refuses what is not proved to be a read, before it is sent', async () => {
+      const db = sessions.getSession()
+      const refused = [
+        sql`INSERT INTO author (name) VALUES ('no')`,
+        sql`WITH gone AS (DELETE FROM author RETURNING id) SELECT * FROM gone`,
+        sql`SELECT nextval('author_id_seq')`,
+        sql`SELECT * FROM author FOR UPDATE`,
+        sql`SET work_mem = '1MB'`,
+        sql`BEGIN`,
+      ]
+      for (const query of refused) expect(await failure(db.execute(query))).toBe('25006')
+      // @ts-expect-error write builders are not there for the compiler
+      expect(await failure(db.insert(authors).values({ name: 'no' }))).toBe('25006')
+      expect(
+        await cluster.primary.query(
+          "SELECT count(*)::int AS n FROM author WHERE name = 'no'",
+          [],
+          'shop',
+        ),
+      ).toEqual([{ n: 0 }])
+    })
+
+    it('is told when a function that says it only reads has tried to write', async () => {
+      const db = sessions.getSession()
+      expect(await failure(db.execute(sql`SELECT sneaky()`))).toBe('25006')
+      expect(await failure(db.execute(sql`SELECT sneaky()`))).toBe('25006')
+    })
+
+    it('runs a transaction as READ ONLY on one replica', async () => {
+      const ports = await sessions.getSession().transaction(
+        async (tx) => {
+          expect(rowsOf(await tx.execute(sql`SHOW transaction_read_only`))).toEqual([
+            { transaction_read_only: 'on' },
+          ])
+          await tx.transaction(async (inner) => {
+            await inner.select().from(books)
+          })
+          return [await whereIs(tx), await whereIs(tx)]
+        },
+        { isolationLevel: 'repeatable read' },
+      )
+      expect(new Set(ports).size).toBe(1)
+      expect(cluster.replicas.map(({ port }) => port)).toContain(ports[0])
+    })
+
+    it('refuses writes, and what would mean nothing there, in such a transaction', async () => {
+      const inside = (query: ReturnType<typeof sql>) =>
+        failure(sessions.getSession().transaction((tx) => tx.execute(query)))
+      expect(await inside(sql`INSERT INTO author (name) VALUES ('no')`)).toBe('25006')
+      expect(await inside(sql`SELECT pg_advisory_xact_lock(1)`)).toBe('25006')
+      expect(await inside(sql`SET TRANSACTION READ WRITE`)).toBe('25006')
+      expect(await inside(sql`SELECT 1/0`)).toBe('22012')
+      expect(await inside(sql`SELECT 1`)).toBe('no error')
+    })
   })
-})
 
-it('tells what each node does', async () => {
-  const { primary, nodes, timeline } = sessions.snapshot()
-  expect({ primary, timeline }).toEqual({ primary: 'primary', timeline: 1 })
-  expect(nodes.map(({ name, role, state }) => [name, role, state])).toEqual([
-    ['primary', 'primary', 'up'],
-    ['r1', 'replica', 'up'],
-    ['r2', 'replica', 'up'],
-  ])
-})
+  describe('a write session', () => {
+    it('runs everything on the primary', async () => {
+      const db = sessions.getSession(true)
+      expect(await whereIs(db)).toBe(cluster.primary.port)
+      const [row] = await db.insert(authors).values({ name: 'Barbara' }).returning()
+      expect(row?.name).toBe('Barbara')
+      await db.transaction(async (tx) => {
+        await tx
+          .update(authors)
+          .set({ name: 'Barbara L.' })
+          .where(eq(authors.id, row?.id ?? 0))
+        expect(await whereIs(tx)).toBe(cluster.primary.port)
+      })
+      const kept = failure(
+        db.transaction(async (tx) => {
+          await tx.delete(authors)
+          throw new Error('changed my mind')
+        }),
+      )
+      await kept
+      const rows = await sessions
+        .getSession()
+        .select()
+        .from(authors)
+        .where(eq(authors.id, row?.id ?? 0))
+      expect(rows).toEqual([{ id: row?.id, name: 'Barbara L.' }])
+    })
 
-it('closes all of its connections', async () => {
-  const own = start()
-  await own.getSession(true).execute(sql`SELECT 1`)
-  await own.getSession().execute(sql`SELECT 1`)
-  await own.close()
-  expect(await failure(own.getSession().execute(sql`SELECT 1`))).toBe('57P01')
+    it('writes nothing more in a transaction whose connection was lost', async () => {
+      const mark = `lost of ${way.name}`
+      const work = sessions.getSession(true).transaction(async (tx) => {
+        await tx.insert(authors).values({ name: mark })
+        const [row] = rowsOf(await tx.execute(sql`SELECT pg_backend_pid() AS pid`))
+        const pid = (row as { pid: number }).pid
+        await cluster.primary.query('SELECT pg_terminate_backend($1)', [pid])
+        await waitFor('the connection to go', async () => {
+          const found = await cluster.primary.query('SELECT FROM pg_stat_activity WHERE pid = $1', [
+            pid,
+          ])
+          return found.length === 0
+        })
+        await tx.insert(authors).values({ name: mark })
+      })
+      expect(await failure(work)).toBe('08006')
+      const rows = await sessions.getSession(true).select().from(authors)
+      expect(rows.filter(({ name }) => name === mark)).toEqual([])
+    })
+
+    it('hands nothing of its session to the next user of a connection', async () => {
+      const db = sessions.getSession(true)
+      await db.execute(sql`SET application_name = 'leaked'`)
+      await db.execute(sql`SELECT pg_advisory_lock(4711)`)
+      await db.transaction((tx) => tx.execute(sql`CREATE TEMP TABLE author (id int)`))
+      const names = await Promise.all(
+        Array.from({ length: 8 }, () => db.execute(sql`SHOW application_name`)),
+      )
+      for (const result of names)
+        expect(rowsOf(result)).not.toEqual([{ application_name: 'leaked' }])
+      expect((await db.select().from(authors)).length).toBeGreaterThan(0)
+      await waitFor('the lock to go with its connection', async () => {
+        const held = await cluster.primary.query(
+          "SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory'",
+        )
+        return held[0]?.n === 0
+      })
+    })
+  })
+
+  describe('consistency', () => {
+    it('shows the process its own writes while the replicas replay nothing', async () => {
+      for (const replica of cluster.replicas) await replica.pauseReplay()
+      try {
+        for (let i = 0; i < 20; i++) {
+          const name = `late ${i} of ${way.name}`
+          await sessions.getSession(true).insert(authors).values({ name })
+          const rows = await sessions
+            .getSession()
+            .select()
+            .from(authors)
+            .where(eq(authors.name, name))
+          expect(rows).toHaveLength(1)
+        }
+      } finally {
+        for (const replica of cluster.replicas) await replica.resumeReplay()
+      }
+    })
+
+    it('shows a request what a token stands for, and nobody else has to wait for it', async () => {
+      const mark = `token of ${way.name}`
+      await cluster.catchUp()
+      for (const replica of cluster.replicas) await replica.pauseReplay()
+      try {
+        const token = await sessions.run(async () => {
+          await sessions.getSession(true).insert(authors).values({ name: mark })
+          return await sessions.causalToken()
+        })
+        expect(token).toMatch(/^1\/[0-9A-F]+\/[0-9A-F]+@\d+$/)
+        const read = () =>
+          sessions.getSession().select().from(authors).where(eq(authors.name, mark))
+        expect(await sessions.run(read, { token })).toHaveLength(1)
+        expect(await sessions.run(read)).toHaveLength(0)
+        await sessions.run(async () => {
+          sessions.afterWrite(token)
+          expect(await read()).toHaveLength(1)
+        })
+        expect(await sessions.run(read, { token: 'primary' })).toHaveLength(1)
+      } finally {
+        for (const replica of cluster.replicas) await replica.resumeReplay()
+      }
+    })
+
+    it('refuses tokens that are none or of another cluster', () => {
+      expect(() => sessions.run(() => 1, { token: 'nonsense' })).toThrow(/invalid causal token/)
+      expect(() => sessions.run(() => 1, { token: '1/0/1@42' })).toThrow(/another cluster/)
+    })
+  })
+
+  it('tells what each node does', async () => {
+    const { primary, nodes, timeline } = sessions.snapshot()
+    expect({ primary, timeline }).toEqual({ primary: 'primary', timeline: 1 })
+    expect(nodes.map(({ name, role, state }) => [name, role, state])).toEqual([
+      ['primary', 'primary', 'up'],
+      ['r1', 'replica', 'up'],
+      ['r2', 'replica', 'up'],
+    ])
+  })
+
+  it('closes all of its connections', async () => {
+    const own = way.start()
+    await own.getSession(true).execute(sql`SELECT 1`)
+    await own.getSession().execute(sql`SELECT 1`)
+    await own.close()
+    expect(await failure(own.getSession().execute(sql`SELECT 1`))).toBe('57P01')
+  })
 })

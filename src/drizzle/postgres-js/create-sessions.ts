@@ -1,0 +1,68 @@
+import type { DrizzleConfig } from 'drizzle-orm'
+import { PostgresJsDatabase, PostgresJsSession } from 'drizzle-orm/postgres-js'
+import type postgres from 'postgres'
+import { openDirectDoor } from '../direct/open-direct-door.ts'
+import type { Door, SessionMode } from '../door.ts'
+import { type DrizzleParts, drizzleParts, shownCache } from '../drizzle-parts.ts'
+import type { ReadDatabase } from '../read-database.ts'
+import type { NodeOptions, SessionBehaviour } from '../session-options.ts'
+import { Sessions } from '../sessions.ts'
+import { tableQueries } from '../table-queries.ts'
+import type { JsConnection, PostgresJsOptions } from './js-connection.ts'
+import { jsDriver, jsSettings } from './js-driver.ts'
+import { SessionClient } from './session-client.ts'
+
+type AnySchema = Record<string, unknown>
+
+/** Options of `createSessions`: the nodes, Drizzle's own, and postgres.js' under `client`. */
+export interface SessionsOptions<TSchema extends AnySchema = Record<string, never>>
+  extends NodeOptions,
+    SessionBehaviour,
+    DrizzleConfig<TSchema> {
+  /** Options for every connection: `connection`, `types`, `transform`, `onnotice` … */
+  readonly client?: PostgresJsOptions
+}
+
+/** What `getSession()` gives: where writes may go to the primary, they are there for the compiler, too. */
+export type ReadSession<TSchema extends AnySchema, Write = 'error'> = Write extends 'primary'
+  ? PostgresJsDatabase<TSchema>
+  : ReadDatabase<PostgresJsDatabase<TSchema>>
+
+/**
+ * Read and write sessions of Drizzle on postgres.js: as `createSessions` of `pgsplit/drizzle`, with
+ * the same options. Throws ConfigError with the path of the first mistake.
+ */
+export function createSessions<
+  TSchema extends AnySchema = Record<string, never>,
+  const Write extends 'error' | 'primary' = 'error',
+>(
+  options: SessionsOptions<TSchema> & { readonly onWriteInReadSession?: Write },
+): Sessions<ReadSession<TSchema, Write>, PostgresJsDatabase<TSchema>> {
+  const { schema, casing, logger, cache, client = {}, ...rest } = options
+  const parts = drizzleParts<TSchema>({ schema, casing, logger, cache })
+  const settings = jsSettings(client)
+  return sessionsOver(openDirectDoor(rest, jsDriver(settings)), parts, settings.options)
+}
+
+function sessionsOver<Context, TSchema extends AnySchema, Write>(
+  door: Door<JsConnection, Context>,
+  parts: DrizzleParts<TSchema>,
+  clientOptions: postgres.ParsedOptions,
+): Sessions<ReadSession<TSchema, Write>, PostgresJsDatabase<TSchema>> {
+  const { dialect, schema, options } = parts
+  const queriesOf = tableQueries(parts)
+  const make = (mode: SessionMode, context: () => Context): PostgresJsDatabase<TSchema> => {
+    const client = new SessionClient(door, mode, context, clientOptions) as unknown as postgres.Sql
+    const session = new PostgresJsSession(client, dialect, schema, options)
+    // Without the schema: its constructor would make all that `queriesOf` makes later.
+    const db = new PostgresJsDatabase<TSchema>(dialect, session as never, undefined)
+    return Object.assign(db, {
+      $client: client,
+      ...shownCache(options),
+      ...(schema && { query: queriesOf(session), _: { ...schema, session } }),
+    })
+  }
+  // A read session is the same object, of which the compiler shows less.
+  type Made = Sessions<ReadSession<TSchema, Write>, PostgresJsDatabase<TSchema>, Context>
+  return new Sessions(door as Door<never, Context>, make as never) as Made as never
+}

@@ -1,0 +1,44 @@
+import postgres from 'postgres'
+import { ConnectionPool, type Connector } from '../connection-pool.ts'
+import type { Driver, NodeTarget } from '../driver-pool.ts'
+import { JsConnection, type JsSettings, type PostgresJsOptions } from './js-connection.ts'
+
+/** Dates and times, and arrays of them, which Drizzle reads and writes itself. */
+const drizzleTimes = [1184, 1082, 1083, 1114, 1182, 1185, 1115, 1231]
+/** json and jsonb: written by Drizzle. */
+const drizzleJson = [114, 3802]
+
+/**
+ * The options that all connections share. Its `options` are what Drizzle and applications know as
+ * `$client.options`: parsers and serializers set there count for every connection made later.
+ */
+export function jsSettings(client: PostgresJsOptions): JsSettings & {
+  readonly options: postgres.ParsedOptions
+} {
+  // It never connects.
+  const { options } = postgres({ ...client, max: 1, fetch_types: false })
+  const { parsers, serializers } = options
+  const asItIs = (value: unknown): unknown => value
+  for (const type of drizzleTimes) {
+    parsers[type] = asItIs
+    serializers[type] = asItIs
+  }
+  for (const type of drizzleJson) serializers[type] = asItIs
+  return { client, parsers, serializers, options: options as postgres.ParsedOptions }
+}
+
+/** postgres.js: connections of its own making in a pool of ours for each node. */
+export function jsDriver(settings: JsSettings): Driver<JsConnection> {
+  return {
+    open: (target, options) => new ConnectionPool(target, options, jsConnector(settings, target)),
+    command: (connection, text) => connection.run(text, [], {}, false),
+  }
+}
+
+function jsConnector(settings: JsSettings, target: NodeTarget): Connector<JsConnection> {
+  return {
+    open: (timeoutMs, onLost) => JsConnection.open(target, settings, timeoutMs, onLost),
+    end: (connection) => connection.end(),
+    destroy: (connection) => connection.destroy(),
+  }
+}
