@@ -22,7 +22,9 @@ export const SERVER =
  * Changes with every DDL that can change the sets (0.5 ms). An updated row carries a later xid, so
  * the sums grow; temporary relations and indexes are left out, they come and go all the time.
  * `defaults` and `reloaded` change with what new sessions start with: ALTER ROLE or DATABASE … SET,
- * and the server's configuration. (The time of the reload is each server process's own.)
+ * and the server's configuration. (The time of the reload is each server process's own.) A setting
+ * that was made and taken back between two looks leaves the rows as they were, and connections from
+ * in between with the wrong value: so deleted rows are counted, which the server tells some seconds late.
  */
 export const CHANGE_PROBE = `
 SELECT pg_is_in_recovery()::text AS standby, concat_ws('/',
@@ -41,7 +43,8 @@ SELECT pg_is_in_recovery()::text AS standby, concat_ws('/',
     WHERE typtype <> 'c' AND typcategory <> 'A' AND oid >= ${FIRST_USER_OID}),
   (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_attribute
     WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0)) AS state,
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_db_role_setting) AS defaults,
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_db_role_setting)
+    || ',' || pg_stat_get_tuples_deleted('pg_db_role_setting'::regclass) AS defaults,
   pg_conf_load_time()::text AS reloaded`
 
 /**

@@ -132,7 +132,12 @@ describe('limits', () => {
   it('says 57P03 and why when reads may not fall back to the primary', async () => {
     await behind({ routing: { fallbackToPrimary: false } }, async (proxy) => {
       const db = await proxy.client()
-      await db.query('SELECT count(*) FROM item')
+      // Before the catalog is known reads belong to the primary.
+      await waitFor('a read on the replica', async () => {
+        await db.query('SELECT count(*) FROM item')
+        const { rows } = await db.query('SHOW pgsplit.last_route')
+        return rows[0]['pgsplit.last_route'].startsWith('r1')
+      })
       await cluster.replicas[0]?.stop()
       try {
         await proxy.waitForNode('r1', ({ readable }) => !readable)

@@ -1,4 +1,6 @@
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { probeChanges } from '../../src/catalog/load-catalog.ts'
 import { type ServerCluster, sql, startServers, waitFor } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 
@@ -82,6 +84,19 @@ describe('what sessions start with', () => {
     await untilAllSee('work_mem', '9MB')
     await cluster.primary.query('ALTER ROLE app IN DATABASE defaults RESET work_mem', [])
     await untilAllSee('work_mem', '7MB')
+  })
+
+  it('changes the mark that is watched even if it was changed back between two looks', async () => {
+    const url = cluster.primary.urlFor('defaults')
+    const watching = new pg.Client({ connectionString: url })
+    await watching.connect()
+    const before = (await probeChanges(watching)).defaults
+    await sql(url, "ALTER ROLE app IN DATABASE defaults SET work_mem = '9MB'")
+    await sql(url, 'ALTER ROLE app IN DATABASE defaults RESET work_mem')
+    await waitFor(`another mark than ${before}`, async () => {
+      return (await probeChanges(watching)).defaults !== before
+    })
+    await watching.end()
   })
 
   it('follows ALTER SYSTEM and a reload', async () => {
