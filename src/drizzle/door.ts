@@ -7,6 +7,8 @@ export interface ContextOptions {
   readonly token?: string
   /** By this text the balancer `ip-hash` chooses. */
   readonly affinity?: string
+  /** A token of another cluster, if that can only be told later, says nothing. Default: an error. */
+  readonly isForeignIgnored?: boolean
   /** What the process has written counts as its own: it belongs to no request. Default false. */
   readonly isShared?: boolean
 }
@@ -40,6 +42,8 @@ export interface Door<Connection, Context> {
   causalToken(context: Context): Promise<string>
   /** '' = it has seen nothing; null = a position is still being asked for, which this begins. */
   causalTokenNow(context: Context): string | null
+  /** Whether anything of the context ran on the primary; a door that can't tell leaves it out. */
+  hasUsedPrimary?(context: Context): boolean
   readonly ready: Promise<void>
   /** What each node does. */
   snapshot(): DoorSnapshot

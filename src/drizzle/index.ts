@@ -7,7 +7,7 @@
  *     await sessions.close()
  */
 export { ConfigError, PgSplitError } from '../errors.ts'
-export type { ContextCarrier } from './context-carrier.ts'
+export type { CarrierOptions, ContextCarrier } from './context-carrier.ts'
 export type { DoorNode, DoorSnapshot } from './door.ts'
 export { DoorError } from './door-error.ts'
 export {
@@ -18,3 +18,11 @@ export {
 export type { ReadDatabase, ReadTransaction, ReadTransactionConfig } from './read-database.ts'
 export type { AppLogin, DoorEvent, NodeOptions, SessionBehaviour } from './session-options.ts'
 export type { Sessions } from './sessions.ts'
+export type { CookieOptions } from './web/cookie-channel.ts'
+export type { CookieAttributes } from './web/cookie-text.ts'
+export type { HeaderOptions } from './web/header-channel.ts'
+export type { Middleware } from './web/middleware.ts'
+export type { MiddlewareOptions } from './web/middleware-options.ts'
+export type { Secrets } from './web/signed-value.ts'
+export type { IgnoredReason } from './web/token-channel.ts'
+export type { WebRequest } from './web/web-request.ts'

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ContextCarrier } from './context-carrier.ts'
 import type { ContextOptions, Door, DoorSnapshot } from './door.ts'
+import { type Middleware, middleware } from './web/middleware.ts'
+import type { MiddlewareOptions } from './web/middleware-options.ts'
 
 /** Makes a database object whose statements run in what `context` gives when they run. */
 export type MakeDatabase<Context, ReadDb, WriteDb> = {
@@ -87,6 +89,20 @@ export class Sessions<ReadDb, WriteDb, Context = unknown> implements ContextCarr
   /** The same at once; null: a position is being asked for, and is usually there in some ms. */
   causalTokenNow(): string | null {
     return this.#door.causalTokenNow(this.#current())
+  }
+
+  /**
+   * For Express, Fastify, Hono and node:http: every request runs as one client, which sees at least
+   * what the same user's requests before it have written and seen (README, "Across requests"). Throws
+   * ConfigError with the path of the first mistake.
+   */
+  middleware(options: MiddlewareOptions): Middleware {
+    return middleware(this, options)
+  }
+
+  /** Whether anything of the current context ran on the primary; undefined: the door can't tell. */
+  hasUsedPrimary(): boolean | undefined {
+    return this.#door.hasUsedPrimary?.(this.#current())
   }
 
   #current(): Context {

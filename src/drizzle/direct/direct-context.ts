@@ -12,12 +12,17 @@ export interface DirectContext {
   /** Cluster that a token named before it was known which one this is; null = none to compare. */
   expectedCluster: string | null
   readonly patience: Patience
+  /** If it is another one, the token says nothing; else it is an error. */
+  readonly isForeignIgnored: boolean
+  /** Something of it ran on the primary. */
+  hasUsedPrimary: boolean
 }
 
 export function newDirectContext(
   given: Partial<SessionFacts>,
   process: SessionFacts,
   isShared: boolean,
+  isForeignIgnored = false,
 ): DirectContext {
   return {
     facts: initialFacts(given),
@@ -25,6 +30,8 @@ export function newDirectContext(
     isShared,
     expectedCluster: null,
     patience: newPatience(),
+    isForeignIgnored,
+    hasUsedPrimary: false,
   }
 }
 

@@ -83,17 +83,20 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     return this.#catalog
   }
 
-  newContext({ token, affinity, isShared }: ContextOptions): DirectContext {
+  newContext({ token, affinity, isForeignIgnored, isShared }: ContextOptions): DirectContext {
     const { consistency, causalWaitMs } = this.options.core.config.routing
     const isPrimary = token === 'primary'
     const context = newDirectContext(
       {
-        consistency: isPrimary ? 'primary' : consistency,
+        consistency,
+        // Not by `consistency`: what it reads there gets a position, for the next token.
+        routeSetting: isPrimary ? 'primary' : 'auto',
         causalWaitMs,
         ...(affinity === undefined ? {} : { clientAddressHash: hashOf(affinity) }),
       },
       this.process.facts,
       isShared === true,
+      isForeignIgnored === true,
     )
     if (token !== undefined && !isPrimary) this.raise(context, token)
     return context
@@ -133,9 +136,22 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     context.expectedCluster = null
   }
 
+  /** A token that was taken before the cluster was known. */
+  #checkLate(context: DirectContext): void {
+    const { expectedCluster } = context
+    const { systemIdentifier } = this.options.core
+    if (!context.isForeignIgnored || expectedCluster === systemIdentifier) {
+      this.#checkCluster(context)
+    } else if (systemIdentifier !== null) {
+      context.expectedCluster = null
+      context.facts.watermark = null
+    }
+  }
+
   causalTokenNow(context: DirectContext): string | null {
     const { core } = this.options
     const { facts } = context
+    if (context.expectedCluster !== null) this.#checkLate(context)
     takeShared(context, core.positions)
     if (!core.positions.settle(facts)) {
       core.positions.hurry(facts)
@@ -143,6 +159,10 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     }
     if (facts.watermark === null) return ''
     return formatCausalToken({ ...facts.watermark, systemIdentifier: core.systemIdentifier })
+  }
+
+  hasUsedPrimary(context: DirectContext): boolean {
+    return context.hasUsedPrimary
   }
 
   async causalToken(context: DirectContext): Promise<string> {
@@ -190,7 +210,7 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
   beReady(context: DirectContext): Promise<void> | undefined {
     if (this.#isClosed) throw closed()
     if (this.#catalog === null) return this.ready.then(() => this.beReady(context))
-    if (context.expectedCluster !== null) this.#checkCluster(context)
+    if (context.expectedCluster !== null) this.#checkLate(context)
     takeShared(context, this.options.core.positions)
     return undefined
   }

@@ -12,11 +12,15 @@ export function noteSent(core: ClusterCore, { facts }: DirectContext, nodeIndex:
 }
 
 /** The context has seen what this node had. */
-export function noteRead(core: ClusterCore, { facts }: DirectContext, nodeIndex: number): void {
+export function noteRead(core: ClusterCore, context: DirectContext, nodeIndex: number): void {
+  const { facts } = context
   if (facts.consistency !== 'session') return
   if (core.isReplica(nodeIndex)) core.positions.noteReplica(facts, nodeIndex)
-  // The primary, or promoted while it ran: it may have shown what no replica has.
-  else core.positions.notePrimary(facts)
+  else {
+    // The primary, or promoted while it ran: it may have shown what no replica has.
+    context.hasUsedPrimary = true
+    core.positions.notePrimary(facts)
+  }
 }
 
 /** Something ran on the primary and its transaction has ended; what failed may have committed before. */
@@ -24,6 +28,7 @@ export function noteWritten(core: ClusterCore, context: DirectContext, cls: Stat
   const { positions } = core
   const isAsynchronous = setsCommit(cls)
   context.patience.hasWritten = true
+  context.hasUsedPrimary = true
   for (const facts of [context.facts, context.process]) {
     if (isAsynchronous) positions.noteAsynchronous(facts)
     positions.notePrimary(facts)
