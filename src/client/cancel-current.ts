@@ -15,9 +15,9 @@ export function cancelCurrent(session: ClientSession): void {
     session.pump()
     return
   }
-  const request = session.inFlight[0]
+  const request = session.inFlight.first
   const connection = request?.connection
-  if (request === undefined || connection === null || connection === undefined) return
+  if (request === null || connection === null || connection === undefined) return
   request.isCancelled = true
   if (connection.queue.peek() !== request) return
   connection.cancelsPending++

@@ -1,5 +1,6 @@
 import { PgSplitError, ProtocolError } from '../errors.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
+import { copyBytes } from '../wire/copy-bytes.ts'
 import type { Cursor } from '../wire/cursor.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { boundClass } from './bound-settings.ts'
@@ -143,7 +144,7 @@ function keepUnnamed(
     old.length < 4096 + size * 2
       ? old
       : Buffer.allocUnsafe(Math.max(128, size))
-  buffer.copy(body, 0, bodyStart, end)
+  copyBytes(buffer, bodyStart, end, body, 0)
   session.unnamed = { serial, body, bodyBytes: size }
   segment.unnamedSerial = serial
   segment.unnamedParses++

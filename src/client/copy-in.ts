@@ -29,8 +29,8 @@ export class CopyIn {
    * waits: a Sync may be swallowed, and a request would stand in the place of data.
    */
   get isAwaited(): boolean {
-    const last = this.#session.inFlight.at(-1)
-    return last !== undefined && copiesIn(last)
+    const { last } = this.#session.inFlight
+    return last !== null && copiesIn(last)
   }
 
   /** The request has ended, and with it any COPY. */

@@ -9,6 +9,9 @@ import { Request } from './request.ts'
 import { appendToSegment, appendWriter, mergeClass, writer } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
 
+/** Over the message that is being collected. */
+const cursor = new Cursor(Buffer.alloc(0), 0, 0)
+
 /** A segment longer than this is sent before its Sync has come, bytes. */
 const maxCollectedBytes = 1024 * 1024
 
@@ -29,7 +32,7 @@ export function collect(
   // What is in flight may fail and take the transaction with it, and then no name is given.
   const isNamed = type === frontend.parse && buffer[start + 5] !== 0
   if (isNamed && session.inFlight.some((other) => other !== segment)) return false
-  const cursor = new Cursor(buffer, start + 5, end)
+  cursor.goTo(buffer, start + 5, end)
   try {
     collectFrame(session, segment, type, cursor, start)
   } catch (error) {

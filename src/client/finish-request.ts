@@ -16,10 +16,12 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   const connection = request.connection as ServerConnection
   const nowMs = cluster.nowMs()
   const elapsedMs = nowMs - request.startedAtMs
-  cluster.load.finish(connection.nodeIndex, elapsedMs)
+  // How long others would have waited for it, had they been behind it.
+  const servedMs = nowMs - Math.max(request.startedAtMs, connection.headSinceMs)
+  cluster.load.finish(connection.nodeIndex, elapsedMs, nowMs)
   cluster.reportSuccess(connection.nodeIndex)
   connection.headSinceMs = nowMs
-  takeOut(session, request)
+  session.inFlight.remove(request)
   if (request.isShared) {
     // The connection is quiet or has room for another: the pool serves whoever waits.
     if (connection.queue.size > 0) session.scope.pool(connection.nodeIndex).roomy(connection)
@@ -41,7 +43,7 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     return
   }
   count(session, request, connection, elapsedMs)
-  if (request.error === null) observe(request, elapsedMs)
+  if (request.error === null) observe(request, servedMs)
   else forgetNames(session, request)
   if (session.isGone) {
     if (!request.isShared) abandon(session)
@@ -57,7 +59,8 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   }
   // Portals die with their transaction.
   if (status === txStatus.idle && session.segment === null && session.inFlight.length === 0) {
-    session.portals.clear()
+    // clear() makes a new table even where there is nothing to clear.
+    if (session.portals.size > 0) session.portals.clear()
     session.portalNames = null
   }
   if (session.statements.isOwn) leaveOwnNames(session)
@@ -87,14 +90,6 @@ function noteUnnamed(session: ClientSession, request: Request): void {
   if (!isDropped && (request.unnamedSerial === 0 || !isRefused)) return
   session.unnamed = null
   session.unnamedClass = null
-}
-
-export function takeOut(session: ClientSession, request: Request): void {
-  if (session.inFlight[0] === request) session.inFlight.shift()
-  else {
-    const index = session.inFlight.indexOf(request)
-    if (index >= 0) session.inFlight.splice(index, 1)
-  }
 }
 
 /** Names whose Parse failed do not exist for the client either. */

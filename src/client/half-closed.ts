@@ -52,7 +52,7 @@ export class HalfClosed {
     this.#end = setTimeout(() => {
       const { transaction, inFlight, link } = this.#session
       if (transaction === null && inFlight.some(commitsByItself)) {
-        if (this.#mayAsk(inFlight[0])) this.#session.say(question)
+        if (this.#mayAsk(inFlight.first)) this.#session.say(question)
         this.#endAfter(lateAskMs)
       } else link.destroy()
     }, ms).unref()
@@ -67,12 +67,12 @@ export class HalfClosed {
 
   #isWanted(): boolean {
     const { inFlight, waiting, scope } = this.#session
-    const request = inFlight[0] ?? waiting ?? undefined
+    const request = inFlight.first ?? waiting
     return this.#mayAsk(request) && scope.pool(request.nodeIndex).isWanted
   }
 
   /** Behind half a message nothing can be said, and what waits to be sent asks by itself. */
-  #mayAsk(request: Request | undefined): request is Request {
+  #mayAsk(request: Request | null): request is Request {
     return request?.isMidFrame === false && this.#session.link.pendingBytes === 0
   }
 }

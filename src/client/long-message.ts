@@ -153,7 +153,7 @@ export class LongMessage {
     }
     const { connection } = request
     const isOn = connection !== null && request.refusal === null
-    if (!isOn || !session.inFlight.includes(request)) {
+    if (!isOn || !session.inFlight.some((one) => one === request)) {
       this.#state = 'dropped'
       return true
     }

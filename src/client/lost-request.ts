@@ -1,7 +1,6 @@
 import type { ErrorFacts } from '../errors.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
-import { takeOut } from './finish-request.ts'
 import { detach } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { undoSteps } from './name-steps.ts'
@@ -14,7 +13,7 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
   const { cluster } = session
   const connection = request.connection as ServerConnection
   cluster.load.finish(connection.nodeIndex, Number.NaN)
-  takeOut(session, request)
+  session.inFlight.remove(request)
   if (session.lease === connection) detach(session, connection)
   if (session.isGone) return
   if (

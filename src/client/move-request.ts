@@ -3,7 +3,6 @@ import { type ServerConnection, swallow } from '../server/server-connection.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { query, sync } from '../wire/frontend-messages.ts'
 import { backend, txStatus } from '../wire/message-types.ts'
-import { takeOut } from './finish-request.ts'
 import { abandon, detach, leave } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { loseLease } from './lost-request.ts'
@@ -93,7 +92,7 @@ function endFlushed(session: ClientSession, request: Request, from: ServerConnec
   from.queue.replaceAt(0, swallow)
   from.send(sync)
   session.cluster.load.finish(from.nodeIndex, Number.NaN)
-  takeOut(session, request)
+  session.inFlight.remove(request)
   const settled = request.sentKinds
   request.resetForRerun()
   request.settledKinds = settled

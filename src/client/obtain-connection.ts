@@ -1,4 +1,5 @@
 import { PgSplitError } from '../errors.ts'
+import type { NodePool } from '../pool/node-pool.ts'
 import type { UseMode, Waiter } from '../pool/pooled.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { SessionState } from '../server/session-state.ts'
@@ -48,9 +49,20 @@ export function checkout(
     begin(session, request, connection)
     return
   }
+  wait(session, request, pool, mode, wanted)
+}
+
+/** Apart, so that a request that need not wait makes no closures. */
+function wait(
+  session: ClientSession,
+  request: Request,
+  pool: NodePool<ServerConnection>,
+  mode: UseMode,
+  stateKey: SessionState,
+): void {
   const waiter: Waiter<ServerConnection> = {
     mode,
-    stateKey: wanted,
+    stateKey,
     onConnection: (given) => {
       session.forgetWaiter = null
       session.waiting = null
@@ -96,6 +108,14 @@ export function prepare(
     send(session, request, connection)
     return
   }
+  bringSettings(session, request, connection)
+}
+
+function bringSettings(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+): void {
   session.waiting = request
   connection.sync(session.state, (error) => {
     if (session.waiting === request) session.waiting = null

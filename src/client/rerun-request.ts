@@ -2,7 +2,6 @@ import { isStaleness, judgeError } from '../routing/judge-error.ts'
 import { type ServerConnection, swallow } from '../server/server-connection.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { isDemotion } from './demotion.ts'
-import { takeOut } from './finish-request.ts'
 import { type Request, requestBit } from './request.ts'
 import { route } from './route-request.ts'
 import type { ClientSession } from './session.ts'
@@ -72,7 +71,7 @@ export function rerun(session: ClientSession, request: Request): void {
 export function moved(session: ClientSession, request: Request): void {
   const connection = request.connection as ServerConnection
   session.cluster.load.finish(connection.nodeIndex, Number.NaN)
-  takeOut(session, request)
+  session.inFlight.remove(request)
   rerun(session, request)
 }
 

@@ -1,4 +1,5 @@
 import type { StatementClass, Verdict } from '../sql/statement-class.ts'
+import { copyBytes } from '../wire/copy-bytes.ts'
 import { Writer } from '../wire/writer.ts'
 import { bareSyncClass } from './fixed-class.ts'
 import type { Request } from './request.ts'
@@ -16,7 +17,7 @@ export const writer = new Writer(512)
 /** Appends raw bytes to what the segment sends. */
 export function appendToSegment(segment: Request, bytes: Buffer, start: number, end: number): void {
   const at = makeRoom(segment, end - start)
-  bytes.copy(segment.bytes, at, start, end)
+  copyBytes(bytes, start, end, segment.bytes, at)
 }
 
 /** Where the next `size` bytes of the segment go, which count as there from here on. */

@@ -19,6 +19,7 @@ import { reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
 import { Flow, highWaterBytes } from './flow.ts'
 import { HalfClosed } from './half-closed.ts'
+import { InFlight } from './in-flight.ts'
 import { abandon } from './leave-connection.ts'
 import { LexModes } from './lex-mode.ts'
 import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
@@ -94,7 +95,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** `poolMode: session`: connections kept until the client leaves, by node. */
   readonly kept = new Map<number, ServerConnection>()
   /** Requests handed to server connections and not answered yet, in order. */
-  readonly inFlight: Request[] = []
+  readonly inFlight = new InFlight()
   /** A request waits for a server connection or for a setting to be confirmed. */
   waiting: Request | null = null
   /** What takes `waiting` out of its pool's queue. */
@@ -459,7 +460,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   sendAway(sqlstate: string, message: string, hint?: string): void {
     if (this.isGone) return
     // Half a row is out: no message can be placed any more.
-    if (this.inFlight[0]?.isMidFrame !== true) {
+    if (this.inFlight.first?.isMidFrame !== true) {
       this.say(errorResponse({ sqlstate, message, ...(hint && { hint }), severity: 'FATAL' }))
     }
     this.link.end()

@@ -3,7 +3,7 @@ import type { Request } from './request.ts'
 
 /** Executions that must have been seen before a statement may share a server connection. */
 const minRuns = 4
-/** A statement shares only while its slowest recent run, waiting included, was below this, ms. */
+/** A statement shares only while its slowest recent run, without what it waited, was below this, ms. */
 const maxPeakMs = 25
 /** … and its largest recent answer below this, bytes. */
 const maxPeakBytes = 32 * 1024
@@ -18,11 +18,11 @@ export function mayShare({ timing }: StatementClass): boolean {
   return timing.runs >= minRuns && timing.peakMs < maxPeakMs && timing.peakBytes < maxPeakBytes
 }
 
-/** Notes one successful run. */
-export function observe(request: Request, elapsedMs: number): void {
+/** Notes one successful run, which kept its server connection busy for `servedMs`. */
+export function observe(request: Request, servedMs: number): void {
   const { timing } = request.cls
   timing.runs++
-  if (elapsedMs > timing.peakMs) timing.peakMs = elapsedMs
+  if (servedMs > timing.peakMs) timing.peakMs = servedMs
   if (request.answerBytes > timing.peakBytes) timing.peakBytes = request.answerBytes
   if (timing.runs % decayRuns === 0) {
     timing.peakMs /= 2

@@ -1,5 +1,6 @@
 import type { StatementClass } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
+import { copyBytes } from '../wire/copy-bytes.ts'
 import { frontend } from '../wire/message-types.ts'
 import { failSegment } from './extended.ts'
 import { functionCallClass } from './fixed-class.ts'
@@ -46,7 +47,7 @@ export function handleQuery(
     if (namesStatements(cls)) return runNamed(session, cls, buffer.subarray(start + 5, textEnd))
   }
   const bytes = Buffer.allocUnsafe(end - start)
-  buffer.copy(bytes, 0, start, end)
+  copyBytes(buffer, start, end, bytes, 0)
   const request = new Request(session, 'simple', cls, bytes)
   request.size = bytes.length
   request.isComplete = true

@@ -69,8 +69,8 @@ function mayStart(session: ClientSession): boolean {
   if (session.waiting !== null) return false
   // A client that sends requests and reads no answers: it goes on when it has read.
   if (session.link.hasBacklog(highWaterBytes)) return false
-  const last = session.inFlight.at(-1)
-  if (last === undefined) return true
+  const { last } = session.inFlight
+  if (last === null) return true
   if (session.copyIn.isAwaited) return false
   // Behind a COMMIT on a replica the next request may belong to the primary.
   if (session.lease === null || session.cluster.isReplica(session.lease.nodeIndex)) return false
@@ -115,9 +115,9 @@ function mayEnd(session: ClientSession): boolean {
 
 /** All is answered that will be: what is open behind a Flush or in a COPY is undone. */
 function mayLeave(session: ClientSession): boolean {
-  const [request] = session.inFlight
+  const request = session.inFlight.first
   if (session.waiting !== null) return dropHeld(session)
-  if (request === undefined || session.copyIn.isActive) return true
+  if (request === null || session.copyIn.isActive) return true
   return session.inFlight.length === 1 && request === session.segment && request.isAnswered
 }
 
@@ -135,7 +135,7 @@ function handleSync(session: ClientSession, buffer: Buffer, start: number, end: 
   if (session.copyIn.isActive && session.lease !== null) {
     // The server ignores it while it copies (protocol-flow, "COPY Operations"); after an error
     // that is still on its way it ends the segment.
-    if (session.inFlight[0]?.endsWithSync === true) session.lease.send(buffer, start, end)
+    if (session.inFlight.first?.endsWithSync === true) session.lease.send(buffer, start, end)
     return true
   }
   if (session.segment === null && !mayStart(session)) return false

@@ -131,7 +131,7 @@ function clientRow(session: ClientSession): ClientRow {
   const isWaiting = session.waiting !== null
   const isActive = session.inFlight.length > 0
   const waitUs = isWaiting ? Math.round((performance.now() - session.requestStartedAtMs) * 1000) : 0
-  const server = session.lease ?? session.inFlight[0]?.connection ?? null
+  const server = session.lease ?? session.inFlight.first?.connection ?? null
   return {
     user: session.scope.user,
     database: session.scope.database,

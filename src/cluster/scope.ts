@@ -7,6 +7,7 @@ import type { DatabaseCatalog } from '../core/database-catalog.ts'
 import type { NodeUse } from '../core/node-use.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { nowMs } from '../net/turn-clock.ts'
 import { NodePool } from '../pool/node-pool.ts'
 import type { NodeRoom } from '../pool/node-room.ts'
 import type { PoolCounts, PoolOptions } from '../pool/pooled.ts'
@@ -76,7 +77,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
           open: () => this.#options.open(nodeIndex, this.credential, this),
           timeoutError: (counts, waitedMs) => this.#noFree(nodeIndex, counts, waitedMs),
           isFull: (error) => error instanceof PgSplitError && error.sqlstate === '53300',
-          nowMs: () => performance.now(),
+          nowMs,
         },
         this.#options.room?.(nodeIndex) ?? null,
       )

@@ -1,6 +1,7 @@
 import type { ConnectionOptions } from 'node:tls'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import type { ServerTls } from '../net/tls-options.ts'
+import { nowMs } from '../net/turn-clock.ts'
 import { connectNode, tlsAttempts } from '../node-client.ts'
 import { createBalancer } from '../routing/balancers/create-balancer.ts'
 import { type ClusterCounters, newCounters } from '../routing/counters.ts'
@@ -280,7 +281,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   }
 
   nowMs(): number {
-    return performance.now()
+    return nowMs()
   }
 
   /** The catalog of `database`, watched from the first call on. */

@@ -6,6 +6,21 @@ import { inTurn, Outlet } from './outlet.ts'
 /** Every plain socket of the process reads into this one buffer: an idle socket holds none. */
 const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024)
 
+/** Chunks up to this size are the same object whenever they come in, bytes. */
+const maxKnownChunkBytes = 2048
+const knownChunks: (Buffer | undefined)[] = new Array(maxKnownChunkBytes + 1).fill(undefined)
+
+/** What has just been read: the first `size` bytes of the shared buffer. */
+function chunkOf(size: number): Buffer {
+  if (size > maxKnownChunkBytes) return sharedReadBuffer.subarray(0, size)
+  let chunk = knownChunks[size]
+  if (chunk === undefined) {
+    chunk = sharedReadBuffer.subarray(0, size)
+    knownChunks[size] = chunk
+  }
+  return chunk
+}
+
 const ignoreChunk = (): void => {}
 const ignoreClose = (): void => {}
 
@@ -72,8 +87,8 @@ export class Link {
       allowHalfOpen: true,
       onread: {
         buffer: sharedReadBuffer,
-        callback: (size: number, buffer: Uint8Array): boolean => {
-          if (link !== null) inTurn(link.onChunk, (buffer as Buffer).subarray(0, size))
+        callback: (size: number): boolean => {
+          if (link !== null) inTurn(link.onChunk, chunkOf(size))
           return true
         },
       },

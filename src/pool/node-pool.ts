@@ -124,7 +124,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
     for (let i = idle.length - 1; i >= 0; i--) {
       const connection = idle[i] as C
       if (connection.stateKey === stateKey) {
-        idle.splice(i, 1)
+        removeAt(idle, i)
         return connection
       }
     }
@@ -168,7 +168,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
   /** Tells that a shared connection has nothing in flight any more. */
   quiet(connection: C): void {
     const index = this.#shared.indexOf(connection)
-    if (index >= 0) this.#shared.splice(index, 1)
+    if (index >= 0) removeAt(this.#shared, index)
     else if (!this.#stalled.delete(connection)) return
     this.#settle(connection)
   }
@@ -206,7 +206,8 @@ export class NodePool<C extends Pooled> implements RoomUser {
 
   #settle(connection: C, isNew = false): void {
     if (!this.#connections.has(connection)) return
-    const age = this.#hooks.nowMs() - connection.createdAtMs
+    const nowMs = this.#hooks.nowMs()
+    const age = nowMs - connection.createdAtMs
     const isOld =
       (this.options.maxLifetimeMs > 0 && age > this.options.maxLifetimeMs) ||
       connection.createdAtMs < this.#recycledAtMs
@@ -219,7 +220,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
       this.#openMore()
       return
     }
-    connection.idleSinceMs = this.#hooks.nowMs()
+    connection.idleSinceMs = nowMs
     this.#idle.push(connection)
     this.#serve()
     if (this.#queue.length > 0) this.#openMore()
@@ -377,4 +378,10 @@ export class NodePool<C extends Pooled> implements RoomUser {
     // Its connections in use still count as they come back; it opens none.
     if (this.open === 0) this.#room?.remove(this)
   }
+}
+
+/** `splice` for one entry, without an array for what it takes out. */
+function removeAt(list: unknown[], index: number): void {
+  for (let i = index + 1; i < list.length; i++) list[i - 1] = list[i]
+  list.pop()
 }

@@ -32,12 +32,15 @@ export class LoadTable {
     this.started[node] = (this.started[node] ?? 0) + 1
   }
 
-  /** @param latencyMs time to the end of the answer; NaN = none came (the node failed) */
-  finish(node: number, latencyMs: number): void {
+  /**
+   * @param latencyMs time to the end of the answer; NaN = none came (the node failed)
+   * @param nowMs the time, if the caller has just asked for it
+   */
+  finish(node: number, latencyMs: number, nowMs?: number): void {
     const now = this.inFlight[node] ?? 0
     if (now > 0) this.inFlight[node] = now - 1
     if (Number.isNaN(latencyMs)) this.failed[node] = (this.failed[node] ?? 0) + 1
-    else this.#observe(node, latencyMs)
+    else this.#observe(node, latencyMs, nowMs ?? this.#nowMs())
   }
 
   /** Another node has this index from here on. */
@@ -56,8 +59,7 @@ export class LoadTable {
     return (this.#ewmaMs[node] ?? 0) * Math.exp(-aged / this.#decayMs)
   }
 
-  #observe(node: number, latencyMs: number): void {
-    const nowMs = this.#nowMs()
+  #observe(node: number, latencyMs: number, nowMs: number): void {
     const before = this.#ewmaMs[node] ?? 0
     const kept = Math.exp(-(nowMs - (this.#stampMs[node] ?? 0)) / this.#decayMs)
     const after = latencyMs > before * kept ? latencyMs : before * kept + latencyMs * (1 - kept)

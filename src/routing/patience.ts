@@ -65,7 +65,9 @@ export function moveOnUntilMs(
   outlook: Outlook,
   startedMs: number,
 ): number | null {
-  if (!mayLookAround(patience, facts, startedMs) || !outlook.wantsAway(facts)) return null
+  if (patience.catchUpUntilMs === null) {
+    if (!mayLookAround(patience, facts, startedMs) || !outlook.wantsAway(facts)) return null
+  }
   if (!outlook.positions.settle(facts) && facts.reader >= 0) {
     outlook.positions.hurry(facts)
     const nowMs = outlook.nowMs()

@@ -1,16 +1,26 @@
 import { ProtocolError } from '../errors.ts'
 import { decodeText } from './raw-text.ts'
 
+/** A string's end is looked for byte by byte in so many bytes. */
+const nearBytes = 16
+
 /**
  * Bounds-checked reader over the body of one frame. Every method throws ProtocolError instead of
  * reading past `end`; nothing is allocated on the word of a count alone.
  */
 export class Cursor {
-  readonly buffer: Buffer
+  buffer: Buffer
   at: number
-  readonly end: number
+  end: number
 
   constructor(buffer: Buffer, at: number, end: number) {
+    this.buffer = buffer
+    this.at = at
+    this.end = end
+  }
+
+  /** Reads another body from here on. */
+  goTo(buffer: Buffer, at: number, end: number): void {
     this.buffer = buffer
     this.at = at
     this.end = end
@@ -47,7 +57,15 @@ export class Cursor {
 
   /** Offset range of a NUL-terminated string (terminator excluded); moves past the terminator. */
   skipString(): number {
-    const zero = this.buffer.indexOf(0, this.at)
+    const { buffer, at } = this
+    // Most names are empty or short: the search costs a call into the runtime.
+    const near = Math.min(this.end, at + nearBytes)
+    for (let i = at; i < near; i++) {
+      if (buffer[i] !== 0) continue
+      this.at = i + 1
+      return i
+    }
+    const zero = buffer.indexOf(0, near)
     if (zero < 0 || zero >= this.end) throw new ProtocolError('string in message is not terminated')
     this.at = zero + 1
     return zero

@@ -1,4 +1,8 @@
+import { copyBytes } from './copy-bytes.ts'
 import { encodeText } from './raw-text.ts'
+
+/** Names up to this length are looked at as they are written, characters. */
+const shortLength = 32
 
 /**
  * Builds protocol messages in one growing buffer. `begin` and `end` belong together: they own the
@@ -59,12 +63,13 @@ export class Writer {
 
   bytes(value: Uint8Array, start = 0, end = value.length): this {
     const at = this.#room(end - start)
-    this.#buffer.set(start === 0 && end === value.length ? value : value.subarray(start, end), at)
+    copyBytes(value, start, end, this.#buffer, at)
     return this
   }
 
   /** UTF-8 (or what `Cursor.string` has read) with terminator; a NUL inside would end the string early, so it is cut there. */
   string(value: string): this {
+    if (value.length <= shortLength && this.#shortAscii(value)) return this
     if (!value.isWellFormed()) return this.bytes(encodeText(value)).byte(0)
     const zero = value.indexOf('\0')
     const text = zero < 0 ? value : value.slice(0, zero)
@@ -75,13 +80,29 @@ export class Writer {
     return this
   }
 
+  /** Writes a name of the usual kind without asking the runtime; false: nothing was written. */
+  #shortAscii(value: string): boolean {
+    const size = value.length
+    const at = this.#room(size + 1)
+    for (let i = 0; i < size; i++) {
+      const code = value.charCodeAt(i)
+      if (code === 0 || code >= 0x80) {
+        this.#at = at
+        return false
+      }
+      this.#buffer[at + i] = code
+    }
+    this.#buffer[at + size] = 0
+    return true
+  }
+
   get length(): number {
     return this.#at
   }
 
   /** Copies what was written to `target[at, …)`, which has room for it; the writer is empty again. */
   takeInto(target: Buffer, at: number): void {
-    this.#buffer.copy(target, at, 0, this.#at)
+    copyBytes(this.#buffer, 0, this.#at, target, at)
     this.#at = 0
   }
 

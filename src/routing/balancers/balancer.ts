@@ -21,7 +21,10 @@ export interface Balancer {
    * when the next turns are taken. Absent where turns don't matter.
    */
   stayed?(node: NodeView, candidates: readonly NodeView[]): void
-  /** Would the balancer rather see a session leave `node`, where it has stayed for a while? */
+  /**
+   * Would the balancer rather see a session leave `node`, where it has stayed for a while? Who is
+   * told so leaves: the next one is told so when it was not enough.
+   */
   wantsAway(node: NodeView): boolean
 }
 

@@ -51,7 +51,11 @@ export function leastConnections(): Balancer {
       return chosen
     },
     wantsAway({ index, effectiveWeight }) {
-      return (credit[index] ?? 0) < -turnsTooMany * effectiveWeight
+      const owed = credit[index] ?? 0
+      if (owed >= -turnsTooMany * effectiveWeight) return false
+      // One session makes up for it, not all that ask in the same moment.
+      credit[index] = owed + turnsTooMany * effectiveWeight
+      return true
     },
     stayed(node, candidates) {
       let total = 0

@@ -43,8 +43,14 @@ export class Rotation {
     this.#credit[node.index] = Math.max(left, -mostTurns * node.effectiveWeight)
   }
 
-  /** Turns that `node` had beyond its share. */
-  turnsAhead({ index, effectiveWeight }: NodeView): number {
-    return -(this.#credit[index] ?? 0) / effectiveWeight
+  /**
+   * Has `node` had more than `turns` beyond its share? They are forgiven then: one session makes up
+   * for them, not all that ask in the same moment.
+   */
+  isAhead({ index, effectiveWeight }: NodeView, turns: number): boolean {
+    const owed = this.#credit[index] ?? 0
+    if (owed >= -turns * effectiveWeight) return false
+    this.#credit[index] = owed + turns * effectiveWeight
+    return true
   }
 }

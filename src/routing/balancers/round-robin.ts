@@ -11,6 +11,6 @@ export function roundRobin(): Balancer {
     name: 'round-robin',
     pick: (candidates) => rotation.next(candidates),
     stayed: (node, candidates) => rotation.took(node, candidates),
-    wantsAway: (node) => rotation.turnsAhead(node) > turnsTooMany,
+    wantsAway: (node) => rotation.isAhead(node, turnsTooMany),
   }
 }
