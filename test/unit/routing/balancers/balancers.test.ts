@@ -165,6 +165,28 @@ describe('least connections after a hold-up', () => {
   })
 })
 
+describe.each(['least-connections', 'round-robin'] as const)(
+  '%s among sessions that stay',
+  (name) => {
+    it('sends one away when a node had too many turns, and not all that ask then', () => {
+      const nodes = [view(1), view(2)]
+      const [crowded, free] = nodes as [NodeView, NodeView]
+      const balancer = createBalancer(name, seeded(7))
+      const stay = (turns: number): void => {
+        for (let i = 0; i < turns; i++) balancer.stayed?.(crowded, nodes)
+      }
+      expect(balancer.wantsAway(crowded)).toBe(false)
+      stay(40)
+      expect(balancer.wantsAway(free)).toBe(false)
+      expect(balancer.wantsAway(crowded)).toBe(true)
+      expect(balancer.wantsAway(crowded)).toBe(false)
+      // It was not enough.
+      stay(40)
+      expect(balancer.wantsAway(crowded)).toBe(true)
+    })
+  },
+)
+
 describe('round robin', () => {
   it('spreads a heavy node’s turns instead of bunching them', () => {
     const nodes = [view(1, { weight: 5 }), view(2), view(3)]
