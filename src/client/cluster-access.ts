@@ -80,6 +80,13 @@ export interface ClusterAccess {
   readonly positions: SessionPositions
   /** The node has answered. */
   reportSuccess(nodeIndex: number): void
+  /** A replica has refused what was judged to be a read; `isNew`: for the first time. */
+  noteMisroute(
+    nodeIndex: number,
+    database: string,
+    what: { readonly sqlstate: string; readonly keyword: string; readonly reason: string },
+    isNew: boolean,
+  ): void
   /** DDL passed through in `database`. */
   noteDdl(database: string): void
   /** ALTER ROLE/DATABASE … SET: idle server connections would keep the old defaults. */

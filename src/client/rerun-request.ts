@@ -33,12 +33,7 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
       request.exclude |= requestBit(connection.nodeIndex)
       break
     case 'misrouted':
-      cluster.counters.misroutes++
-      // Nothing but its body can have tried to write; other errors may be of an EXECUTE's arguments.
-      session.scope.classifier.learnPrimary(
-        (fields.sqlstate === '25006' ? request.names?.body : null) ?? request.cls,
-        `a replica refused it (${fields.sqlstate}: ${fields.message})`,
-      )
+      learn(session, request, fields, connection.nodeIndex)
       request.exclude = 0x7fffffff
       break
     case 'primary':
@@ -51,6 +46,20 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
       verdict satisfies never
   }
   return true
+}
+
+/** A replica has refused the request: such a statement goes to the primary from now on. */
+function learn(
+  { cluster, scope }: ClientSession,
+  request: Request,
+  { sqlstate, message }: ErrorFields,
+  nodeIndex: number,
+): void {
+  // Nothing but its body can have tried to write; other errors may be of an EXECUTE's arguments.
+  const cls = (sqlstate === '25006' ? request.names?.body : null) ?? request.cls
+  const { keyword, reason } = cls
+  const isNew = scope.classifier.learnPrimary(cls, `a replica refused it (${sqlstate}: ${message})`)
+  cluster.noteMisroute(nodeIndex, scope.database, { sqlstate, keyword, reason }, isNew)
 }
 
 /** Runs a read again, elsewhere. */

@@ -30,6 +30,15 @@ import { SilentNodes } from './silent-nodes.ts'
 /** How often nodes that leave, and what the doors add, are looked after, ms. */
 const tidyEveryMs = 1_000
 
+/** What a replica has refused, as far as a log may tell it. */
+export interface Misroute {
+  readonly sqlstate: string
+  /** First word of the statement. */
+  readonly keyword: string
+  /** Why it was judged to be a read. */
+  readonly reason: string
+}
+
 export interface ClusterCoreOptions<Use extends NodeUse> {
   readonly config: ClusterConfig
   readonly log: EventLog
@@ -268,6 +277,21 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
 
   reportSuccess(nodeIndex: number): void {
     this.monitor.reportSuccess(nodeIndex)
+  }
+
+  /**
+   * A replica has refused what was judged to be a read; from now on such a statement goes to the
+   * primary. `isNew`: it is told, once, with what kind of statement it is and nothing of its text.
+   */
+  noteMisroute(nodeIndex: number, database: string, what: Misroute, isNew: boolean): void {
+    this.counters.misroutes++
+    if (!isNew) return
+    const { node } = this.members.of(nodeIndex)
+    const { sqlstate, keyword, reason } = what
+    this.eventLog.warn(
+      { event: 'misroute', node: node.name, database, reason: sqlstate, keyword },
+      `a replica refused a ${keyword} that was judged to be a read (${reason}): to the primary from now on`,
+    )
   }
 
   /** DDL passed through in `database`. */

@@ -4,6 +4,7 @@ import type { EventLog } from './event-log.ts'
 
 /** The classifier of one database, fed by the live catalog of the primary. */
 export class DatabaseCatalog {
+  readonly database: string
   readonly classifier = new Classifier()
   /** Resolves when the catalog was looked at for the first time, whatever came of it. */
   readonly ready: Promise<void>
@@ -17,6 +18,7 @@ export class DatabaseCatalog {
     onDefaults: () => void,
   ) {
     const { promise, resolve } = Promise.withResolvers<void>()
+    this.database = database
     this.ready = promise
     let digest = ''
     this.#watch = new CatalogWatch({

@@ -119,14 +119,15 @@ export class Classifier {
 
   /**
    * From now on the statement goes to the primary: a standby refused it although it was judged to
-   * be a read. Holders of `cls` see `cls.learned`.
+   * be a read. Holders of `cls` see `cls.learned`. False: that was known already.
    */
-  learnPrimary(cls: StatementClass, reason: string): void {
+  learnPrimary(cls: StatementClass, reason: string): boolean {
+    const wasKnown = cls.learned !== null
     cls.learned = reason
     const key = this.#keys.get(cls)
-    if (key === undefined) return
+    if (key === undefined) return !wasKnown
     const name = `${key.a} ${key.b} ${key.check}`
-    this.#learned.delete(name)
+    const isNew = !this.#learned.delete(name)
     this.#learned.set(name, reason)
     if (this.#learned.size > MAX_LEARNED) {
       const oldest = this.#learned.keys().next().value
@@ -136,6 +137,7 @@ export class Classifier {
     const learned = { ...cls, verdict, reason, learned: reason } as const
     this.#keys.set(learned, key)
     this.#cache.set(key.a, key.b, key.check, learned, ENTRY_BYTES)
+    return isNew
   }
 
   /** Whether a Parse's parameter of this type may write by being read in (a domain's check). */

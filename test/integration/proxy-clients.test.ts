@@ -404,3 +404,36 @@ describe('session state', () => {
     await db.query('COMMIT')
   })
 })
+
+it('runs what a replica refuses on the primary, and tells the operator once', async () => {
+  const db = await client()
+  const read = async (): Promise<void> => {
+    expect((await db.query('SELECT count(*)::int AS n FROM hidden')).rows).toEqual([{ n: 0 }])
+  }
+  const alter = (how: string) =>
+    cluster.primary.query(`ALTER TABLE hidden SET ${how}`, [], cluster.database)
+  const told = () => proxy.log.filter((line) => line.includes('"event":"misroute"'))
+  await db.query('CREATE TABLE hidden (id int)')
+  // A standby can't read it from now on; until pgsplit has looked at the catalog again it doesn't know.
+  await waitFor('a replica to refuse it', async () => {
+    await alter('LOGGED')
+    await cluster.catchUp()
+    await waitFor('the read at a replica', async () => {
+      await read()
+      return /^r[12]: /.test(await lastRoute(db))
+    })
+    await alter('UNLOGGED')
+    await cluster.catchUp()
+    for (let i = 0; i < 5; i++) await read()
+    return told().length > 0
+  })
+  for (let i = 0; i < 3; i++) await read()
+  expect(await lastRoute(db)).toMatch(/^primary: /)
+  expect(told()).toHaveLength(1)
+  expect(JSON.parse(told()[0] ?? '')).toMatchObject({
+    database: cluster.database,
+    reason: '0A000',
+    keyword: 'select',
+  })
+  expect(told()[0]).not.toContain('hidden')
+})

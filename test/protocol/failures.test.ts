@@ -69,6 +69,17 @@ describe('a read that fails before its first row', () => {
     const client = cluster.connect()
     for (let i = 0; i < 4; i++) expect(await client.query('SELECT node()')).toContain('D primary')
     expect(cluster.counters.misroutes).toBe(1)
+    expect(cluster.misroutes).toEqual(['25006 select'])
+  })
+
+  it('tells it once, however many clients meet it at the same time', async () => {
+    cluster.on('SELECT node()', (_, { node }) =>
+      node.isReplica ? { error: { sqlstate: '25006', message: 'read-only' } } : null,
+    )
+    const clients = Array.from({ length: 8 }, () => cluster.connect())
+    const answers = await Promise.all(clients.map((client) => client.query('SELECT node()')))
+    for (const answer of answers) expect(answer).toContain('D primary')
+    expect(cluster.misroutes).toEqual(['25006 select'])
   })
 
   it('learns it of the body when an EXECUTE with arguments was refused', async () => {

@@ -163,6 +163,14 @@ export class ScriptedCluster implements ClusterAccess {
     return this.#sampler.onNext(callback)
   }
 
+  /** What was told of refusals by replicas. */
+  readonly misroutes: string[] = []
+
+  noteMisroute(...[, , what, isNew]: Parameters<ClusterAccess['noteMisroute']>): void {
+    this.counters.misroutes++
+    if (isNew) this.misroutes.push(`${what.sqlstate} ${what.keyword}`)
+  }
+
   noteDdl(): void {}
 
   vacate(): void {}

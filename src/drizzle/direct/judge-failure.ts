@@ -57,10 +57,13 @@ export function judgeRead(failed: FailedRun): Judged {
       return judged('again', bit, true, error)
     case 'other-node':
       return judged('again', bit, isNodeTrouble, error)
-    case 'misrouted':
-      core.counters.misroutes++
-      catalog.classifier.learnPrimary(cls, `a replica refused it (${server.sqlstate}: ${reason})`)
+    case 'misrouted': {
+      const why = `a replica refused it (${server.sqlstate}: ${reason})`
+      const what = { sqlstate: server.sqlstate, keyword: cls.keyword, reason: cls.reason }
+      const isNew = catalog.classifier.learnPrimary(cls, why)
+      core.noteMisroute(nodeIndex, catalog.database, what, isNew)
       return judged(server.sqlstate === '25006' ? 'write' : 'again', everyReplica, false, error)
+    }
     case 'primary':
       return judged('again', everyReplica, isNodeTrouble, error)
     default:
