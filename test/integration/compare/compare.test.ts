@@ -10,7 +10,7 @@ let comparison: Comparison
 
 beforeAll(async () => {
   comparison = await compareAll(talks)
-}, 180_000)
+}, 300_000)
 
 describe('8 sessions on 2 server connections per node hear byte for byte what PostgreSQL says', () => {
   it('has at least 300 conversations, each of a name of its own', () => {
