@@ -1,6 +1,7 @@
 /**
  * run.ts COMMAND…: a primary, two replicas with sample data, and pgsplit, for as long as the command
- * runs. It finds pgsplit by DATABASE_URL and by libpq's PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE.
+ * runs. It finds pgsplit by DATABASE_URL and by libpq's PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE,
+ * and the servers themselves by PRIMARY_URL, REPLICA_URLS, MONITOR_USER and MONITOR_PASSWORD.
  * At the end the servers themselves say what each of them did. Ends with the command's exit code.
  */
 import { spawn } from 'node:child_process'
@@ -51,7 +52,12 @@ async function untilReadsAreSplit(connectionString: string): Promise<void> {
 }
 
 function run(file: string, args: readonly string[], url: string): Promise<number> {
+  const urlOf = (node: EmbeddedNode) => node.urlFor(DEMO_DATABASE, DEMO_USER, DEMO_PASSWORD)
   const env = {
+    PRIMARY_URL: urlOf(cluster.primary),
+    REPLICA_URLS: cluster.replicas.map(urlOf).join(' '),
+    MONITOR_USER: 'postgres',
+    MONITOR_PASSWORD: cluster.password,
     DATABASE_URL: url,
     PGHOST: '127.0.0.1',
     PGPORT: new URL(url).port,

@@ -20,6 +20,15 @@ const examples: Readonly<Record<string, Example>> = {
     says: [/primary: UPDATE writes/, /r[12]: proved read-only/, /listens on news/],
     rowsWritten: 2,
   },
+  drizzle: {
+    says: [
+      /anna orders tea: +201 +primary/,
+      /anna looks: +5 orders +(primary|r[12])/,
+      /anna looks again: +5 orders +r[12]/,
+      /ben looks: +[45] orders +r[12]/,
+    ],
+    rowsWritten: 2,
+  },
   'node-postgres': {
     says: [
       /insert: +primary: INSERT writes/,
