@@ -81,5 +81,5 @@ const beganMs = Number(process.env.PGSPLIT_CI_BEGAN ?? 'NaN') * 1000
 if (!Number.isNaN(beganMs)) {
   console.log(`=== all in all ${Math.round((Date.now() - beganMs) / 1000)} s`)
 }
-console.log(figures(files))
+console.log(files.length === 0 ? '0 passed, 1 failed' : figures(files))
 process.exitCode = exitCode

@@ -16,6 +16,9 @@ const kinds: readonly WriteKind[] = [
   'text',
 ]
 
+/** Far below holdWrites (10 s): pgsplit sees a promotion at its next probe, after no timeout. */
+const resumeWithinMs = 3_000
+
 let cluster: ServerCluster
 let proxy: TestProxy
 let reads: ReadLoad
@@ -208,7 +211,7 @@ describe('a primary that is killed while a replica is promoted', () => {
       { client: 'held', n: 1 },
       { client: 'held', n: 2 },
     ])
-    expect(resumedMs).toBeLessThan(1_000)
+    expect(resumedMs).toBeLessThan(resumeWithinMs)
     await cluster.rejoin(from)
   })
 })
@@ -240,7 +243,7 @@ describe('a planned switchover: the primary is shut down fast, a replica promote
     await reads.stop()
     await writes.stop()
     await expectNothingLost()
-    expect(resumedMs).toBeLessThan(1_000)
+    expect(resumedMs).toBeLessThan(resumeWithinMs)
     await cluster.rejoin(from)
   })
 })
@@ -280,7 +283,7 @@ describe('a primary that is frozen while a replica is promoted', () => {
     )
     expect(left).toEqual([])
     await expectNothingLost()
-    expect(resumedMs).toBeLessThan(1_000)
+    expect(resumedMs).toBeLessThan(resumeWithinMs)
     await cluster.rejoin(from)
   })
 })
