@@ -16,7 +16,13 @@ export {
   type SessionsOptions,
 } from './node-postgres/create-sessions.ts'
 export type { ReadDatabase, ReadTransaction, ReadTransactionConfig } from './read-database.ts'
-export type { AppLogin, DoorEvent, NodeOptions, SessionBehaviour } from './session-options.ts'
+export type {
+  AppLogin,
+  DoorEvent,
+  NodeOptions,
+  ProxyOptions,
+  SessionBehaviour,
+} from './session-options.ts'
 export type { Sessions } from './sessions.ts'
 export type { CookieOptions } from './web/cookie-channel.ts'
 export type { CookieAttributes } from './web/cookie-text.ts'

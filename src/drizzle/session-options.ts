@@ -2,6 +2,7 @@ import type { ClusterConfig, MonitorLogin } from '../config/config.ts'
 import { parseConfig } from '../config/parse-config.ts'
 import type { ClusterOptions } from '../config/schema-cluster.ts'
 import type { EventLog } from '../core/event-log.ts'
+import { ConfigError } from '../errors.ts'
 
 /** Who the application is at the nodes, where their URLs don't say it (discovered nodes). */
 export interface AppLogin {
@@ -36,7 +37,34 @@ export interface NodeOptions
   >
   /** Default: as the first URL says. */
   readonly login?: AppLogin
+  readonly proxy?: never
 }
+
+/**
+ * One connection string to a pgsplit proxy in place of the nodes. Who they are, how they are watched
+ * and balanced is the proxy's configuration then.
+ */
+export interface ProxyOptions extends Pick<NodeOptions, 'pool' | 'tls'> {
+  readonly proxy: string
+  readonly primary?: never
+  readonly replicas?: never
+  readonly discovery?: never
+  readonly monitor?: never
+  readonly routing?: never
+  readonly failover?: never
+  readonly login?: never
+}
+
+/** What stands in the configuration of the proxy. */
+const ofTheProxy = [
+  'primary',
+  'replicas',
+  'discovery',
+  'monitor',
+  'routing',
+  'failover',
+  'login',
+] as const
 
 /** How read and write sessions behave, and who hears of events. */
 export interface SessionBehaviour {
@@ -64,6 +92,17 @@ export function resolveOptions(options: NodeOptions): ResolvedOptions {
   const discovered = app.discovery?.login ?? logins[0]
   if (discovered === undefined) throw new Error('unreachable: a cluster has a node or a discovery')
   return { config, logins, discovered }
+}
+
+/** Where the proxy is, and the pool of connections to it. Throws ConfigError. */
+export function resolveProxyOptions(options: ProxyOptions): ClusterConfig {
+  const { proxy, pool, tls } = options
+  const given: { readonly [name: string]: unknown } = { ...options }
+  for (const name of ofTheProxy) {
+    if (given[name] === undefined) continue
+    throw new ConfigError(name, 'makes no sense with proxy; it belongs to the configuration there')
+  }
+  return clusterOf({ primary: proxy, pool, tls }, {})
 }
 
 function clusterOf(options: object, monitor: object): ClusterConfig {

@@ -1,7 +1,16 @@
 import type { StatementClass, TransactionModes } from '../../sql/statement-class.ts'
 import type { DoorTransaction, SessionMode } from '../door.ts'
-import { DoorError, notARead } from '../door-error.ts'
-import { classOf, endOf, isRead, isTransactionControl, spoils } from '../judge-text.ts'
+import { notARead } from '../door-error.ts'
+import { classOf, endOf, spoils } from '../judge-text.ts'
+import {
+  assertAllowed,
+  beginText,
+  commits,
+  hasEnded,
+  joined,
+  modesOf,
+  wasLost,
+} from '../transaction-modes.ts'
 import type { DirectContext } from './direct-context.ts'
 import type { DirectDoor } from './direct-door.ts'
 import { judgeRead, judgeWrite, lost, unknown } from './judge-failure.ts'
@@ -53,32 +62,23 @@ export class DirectTransaction<Connection> implements DoorTransaction<Connection
     const state = this.#state
     switch (state.kind) {
       case 'new':
-        this.#state = { kind: 'begun', modes: this.#modesOf(cls) }
+        this.#state = { kind: 'begun', modes: modesOf(this.#mode, cls) }
         return null
       case 'begun':
         if (endOf(cls) !== null) {
           this.#state = { kind: 'done' }
           return null
         }
-        this.#assertAllowed(cls)
+        assertAllowed(this.#mode, cls)
         return await this.#first(state.modes, cls, run)
       case 'open':
-        this.#assertAllowed(cls)
+        assertAllowed(this.#mode, cls)
         return await this.#next(state, cls, run)
       case 'broken':
         if (endOf(cls) === 'rollback') return null
-        throw new DoorError({
-          sqlstate: '25P02',
-          message:
-            'the connection of this transaction was lost; statements are ignored until ROLLBACK',
-          hint: 'Run the transaction again from the start.',
-        })
+        throw wasLost()
       case 'done':
-        throw new DoorError({
-          sqlstate: '25P01',
-          message: 'the transaction has ended',
-          hint: 'Its object is of no use any more; begin another one.',
-        })
+        throw hasEnded()
       default:
         return state satisfies never
     }
@@ -89,26 +89,6 @@ export class DirectTransaction<Connection> implements DoorTransaction<Connection
     this.#state = { kind: 'done' }
     // It was neither committed nor rolled back: the server does the latter when the connection goes.
     if (state.kind === 'open') this.#giveBack(state, true)
-  }
-
-  #modesOf({ effects }: StatementClass): TransactionModes {
-    const [effect] = effects
-    if (effect?.kind !== 'begin') {
-      throw new DoorError({
-        sqlstate: '25P01',
-        message: 'a transaction begins with BEGIN',
-        hint: 'Use transaction() of the session.',
-      })
-    }
-    if (this.#mode === 'write') return effect.modes
-    if (effect.modes.readOnly === false) throw notARead('a READ WRITE transaction')
-    return { ...effect.modes, readOnly: true }
-  }
-
-  /** In a transaction that reads, what could mean something else on a replica is refused, too. */
-  #assertAllowed(cls: StatementClass): void {
-    if (this.#mode === 'write' || isRead(cls) || isTransactionControl(cls)) return
-    throw notARead(cls.reason)
   }
 
   /** Sends BEGIN and the first statement. */
@@ -226,29 +206,4 @@ export class DirectTransaction<Connection> implements DoorTransaction<Connection
     if (this.#hasDdl) core.noteDdl(database)
     this.#door.finished(held, startedMs, isSpoiled)
   }
-}
-
-/** `SET TRANSACTION` as the first statement belongs to the modes. */
-function joined(modes: TransactionModes, { effects }: StatementClass): TransactionModes {
-  const [effect] = effects
-  if (effect?.kind !== 'set-transaction') return modes
-  return {
-    isolation: effect.modes.isolation ?? modes.isolation,
-    readOnly: modes.readOnly ?? effect.modes.readOnly,
-    deferrable: effect.modes.deferrable ?? modes.deferrable,
-  }
-}
-
-function commits({ effects }: StatementClass): boolean {
-  return effects.some(({ kind }) => kind === 'commit')
-}
-
-/** Made of words of our own only. */
-function beginText({ isolation, readOnly, deferrable }: TransactionModes): string {
-  const modes = [
-    ...(isolation === null ? [] : [`ISOLATION LEVEL ${isolation.toUpperCase()}`]),
-    ...(readOnly === null ? [] : [readOnly ? 'READ ONLY' : 'READ WRITE']),
-    ...(deferrable === null ? [] : [deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE']),
-  ]
-  return ['BEGIN', modes.join(', ')].join(' ').trim()
 }

@@ -4,8 +4,9 @@ import type pg from 'pg'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import type { Door, SessionMode } from '../door.ts'
 import { type DrizzleParts, drizzleParts, shownCache } from '../drizzle-parts.ts'
+import { openProxyDoor } from '../proxy/open-proxy-door.ts'
 import type { ReadDatabase } from '../read-database.ts'
-import type { NodeOptions, SessionBehaviour } from '../session-options.ts'
+import type { NodeOptions, ProxyOptions, SessionBehaviour } from '../session-options.ts'
 import { Sessions } from '../sessions.ts'
 import { tableQueries } from '../table-queries.ts'
 import { type PgClientOptions, pgDriver } from './pg-driver.ts'
@@ -13,14 +14,20 @@ import { SessionPool } from './session-pool.ts'
 
 type AnySchema = Record<string, unknown>
 
-/** Options of `createSessions`: the nodes, Drizzle's own, and node-postgres' under `client`. */
-export interface SessionsOptions<TSchema extends AnySchema = Record<string, never>>
-  extends NodeOptions,
-    SessionBehaviour,
+/** Drizzle's own options, and node-postgres' under `client`. */
+interface DatabaseOptions<TSchema extends AnySchema>
+  extends SessionBehaviour,
     DrizzleConfig<TSchema> {
   /** Options for every connection: `application_name`, `statement_timeout`, `types` … */
   readonly client?: PgClientOptions
 }
+
+/** Options of `createSessions`: the nodes, or one proxy in front of them. */
+export type SessionsOptions<TSchema extends AnySchema = Record<string, never>> = (
+  | NodeOptions
+  | ProxyOptions
+) &
+  DatabaseOptions<TSchema>
 
 /** What `getSession()` gives: where writes may go to the primary, they are there for the compiler, too. */
 export type ReadSession<TSchema extends AnySchema, Write = 'error'> = Write extends 'primary'
@@ -40,11 +47,14 @@ export function createSessions<
 ): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {
   const { schema, casing, logger, cache, client = {}, ...rest } = options
   const parts = drizzleParts<TSchema>({ schema, casing, logger, cache })
-  return sessionsOver(openDirectDoor(rest, pgDriver(client)), parts)
+  const driver = pgDriver(client)
+  return rest.proxy === undefined
+    ? sessionsOver(openDirectDoor(rest, driver), parts)
+    : sessionsOver(openProxyDoor(rest, driver), parts)
 }
 
 function sessionsOver<Context, TSchema extends AnySchema, Write>(
-  door: Door<pg.PoolClient, Context>,
+  door: Door<pg.ClientBase, Context>,
   parts: DrizzleParts<TSchema>,
 ): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {
   const { dialect, schema, options } = parts

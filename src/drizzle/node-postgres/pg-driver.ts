@@ -1,6 +1,8 @@
 import pg from 'pg'
+import type { Connector } from '../connection-pool.ts'
 import { noFree } from '../door-error.ts'
 import type { Driver, DriverPool, DriverPoolOptions, NodeTarget } from '../driver-pool.ts'
+import type { ProxyDriver } from '../proxy/lines.ts'
 
 /** What an application may set of its connections; where they go and their bounds are pgsplit's. */
 export type PgClientOptions = Omit<
@@ -20,11 +22,18 @@ export type PgClientOptions = Omit<
   | 'stream'
 >
 
-/** node-postgres: a `pg.Pool` for each node. */
-export function pgDriver(client: PgClientOptions): Driver<pg.PoolClient> {
+/** node-postgres: a `pg.Pool` for each node, or single clients for a proxy. */
+export function pgDriver(
+  client: PgClientOptions,
+): Driver<pg.PoolClient> & ProxyDriver<pg.ClientBase> {
   return {
     open: (target, options) => openPool(target, options, client),
-    command: (connection, text) => connection.query(text),
+    connector: (target) => pgConnector(target, client),
+    ask: async (connection, text) => {
+      const { rows } = await connection.query({ text, rowMode: 'array' })
+      return String(rows[0]?.[0] ?? '')
+    },
+    command: (connection: pg.ClientBase, text: string) => connection.query(text),
   }
 }
 
@@ -33,16 +42,9 @@ function openPool(
   options: DriverPoolOptions,
   client: PgClientOptions,
 ): DriverPool<pg.PoolClient> {
-  const { password, ...where } = target
   const { size, checkoutTimeoutMs, idleTimeoutMs, maxLifetimeMs } = options
   const pool = new pg.Pool({
-    keepAlive: true,
-    ...client,
-    ...where,
-    // A function: an empty string would make pg look into the environment and ~/.pgpass.
-    password: () => password ?? '',
-    // Texts are judged as they read with this setting, whatever a role's default is.
-    options: [client.options, '-c standard_conforming_strings=on'].filter(Boolean).join(' '),
+    ...clientConfig(target, client),
     max: size,
     connectionTimeoutMillis: checkoutTimeoutMs,
     idleTimeoutMillis: idleTimeoutMs,
@@ -74,7 +76,43 @@ function openPool(
   }
 }
 
-function streamOf(connection: pg.PoolClient): { destroy(): void } | undefined {
+function clientConfig(target: NodeTarget, client: PgClientOptions): pg.ClientConfig {
+  const { password, ...where } = target
+  return {
+    keepAlive: true,
+    ...client,
+    ...where,
+    // A function: an empty string would make pg look into the environment and ~/.pgpass.
+    password: () => password ?? '',
+    // Texts are judged as they read with this setting, whatever a role's default is.
+    options: [client.options, '-c standard_conforming_strings=on'].filter(Boolean).join(' '),
+  }
+}
+
+function pgConnector(target: NodeTarget, client: PgClientOptions): Connector<pg.ClientBase> {
+  return {
+    open: async (timeoutMs, onLost) => {
+      const connection = new pg.Client({
+        ...clientConfig(target, client),
+        connectionTimeoutMillis: timeoutMs,
+      })
+      // What runs on it rejects; without a listener a loss would end the process.
+      connection.on('error', () => {})
+      connection.once('end', onLost)
+      try {
+        await connection.connect()
+        return connection
+      } catch (error) {
+        connection.end().catch(() => {})
+        throw error
+      }
+    },
+    end: (connection) => void (connection as pg.Client).end().catch(() => {}),
+    destroy: (connection) => streamOf(connection)?.destroy(),
+  }
+}
+
+function streamOf(connection: pg.ClientBase): { destroy(): void } | undefined {
   const { connection: inner } = connection as unknown as {
     readonly connection?: { readonly stream?: { destroy(): void } }
   }

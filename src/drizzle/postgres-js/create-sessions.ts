@@ -4,8 +4,9 @@ import type postgres from 'postgres'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import type { Door, SessionMode } from '../door.ts'
 import { type DrizzleParts, drizzleParts, shownCache } from '../drizzle-parts.ts'
+import { openProxyDoor } from '../proxy/open-proxy-door.ts'
 import type { ReadDatabase } from '../read-database.ts'
-import type { NodeOptions, SessionBehaviour } from '../session-options.ts'
+import type { NodeOptions, ProxyOptions, SessionBehaviour } from '../session-options.ts'
 import { Sessions } from '../sessions.ts'
 import { tableQueries } from '../table-queries.ts'
 import type { JsConnection, PostgresJsOptions } from './js-connection.ts'
@@ -14,14 +15,20 @@ import { SessionClient } from './session-client.ts'
 
 type AnySchema = Record<string, unknown>
 
-/** Options of `createSessions`: the nodes, Drizzle's own, and postgres.js' under `client`. */
-export interface SessionsOptions<TSchema extends AnySchema = Record<string, never>>
-  extends NodeOptions,
-    SessionBehaviour,
+/** Drizzle's own options, and postgres.js' under `client`. */
+interface DatabaseOptions<TSchema extends AnySchema>
+  extends SessionBehaviour,
     DrizzleConfig<TSchema> {
   /** Options for every connection: `connection`, `types`, `transform`, `onnotice` … */
   readonly client?: PostgresJsOptions
 }
+
+/** Options of `createSessions`: the nodes, or one proxy in front of them. */
+export type SessionsOptions<TSchema extends AnySchema = Record<string, never>> = (
+  | NodeOptions
+  | ProxyOptions
+) &
+  DatabaseOptions<TSchema>
 
 /** What `getSession()` gives: where writes may go to the primary, they are there for the compiler, too. */
 export type ReadSession<TSchema extends AnySchema, Write = 'error'> = Write extends 'primary'
@@ -41,7 +48,10 @@ export function createSessions<
   const { schema, casing, logger, cache, client = {}, ...rest } = options
   const parts = drizzleParts<TSchema>({ schema, casing, logger, cache })
   const settings = jsSettings(client)
-  return sessionsOver(openDirectDoor(rest, jsDriver(settings)), parts, settings.options)
+  const driver = jsDriver(settings)
+  return rest.proxy === undefined
+    ? sessionsOver(openDirectDoor(rest, driver), parts, settings.options)
+    : sessionsOver(openProxyDoor(rest, driver), parts, settings.options)
 }
 
 function sessionsOver<Context, TSchema extends AnySchema, Write>(

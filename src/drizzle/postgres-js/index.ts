@@ -7,7 +7,13 @@ export type { ContextCarrier } from '../context-carrier.ts'
 export type { DoorNode, DoorSnapshot } from '../door.ts'
 export { DoorError } from '../door-error.ts'
 export type { ReadDatabase, ReadTransaction, ReadTransactionConfig } from '../read-database.ts'
-export type { AppLogin, DoorEvent, NodeOptions, SessionBehaviour } from '../session-options.ts'
+export type {
+  AppLogin,
+  DoorEvent,
+  NodeOptions,
+  ProxyOptions,
+  SessionBehaviour,
+} from '../session-options.ts'
 export type { Sessions } from '../sessions.ts'
 export { createSessions, type ReadSession, type SessionsOptions } from './create-sessions.ts'
 export type { PostgresJsOptions } from './js-connection.ts'

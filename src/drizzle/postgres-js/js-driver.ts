@@ -1,6 +1,7 @@
 import postgres from 'postgres'
 import { ConnectionPool, type Connector } from '../connection-pool.ts'
 import type { Driver, NodeTarget } from '../driver-pool.ts'
+import type { ProxyDriver } from '../proxy/lines.ts'
 import { JsConnection, type JsSettings, type PostgresJsOptions } from './js-connection.ts'
 
 /** Dates and times, and arrays of them, which Drizzle reads and writes itself. */
@@ -28,9 +29,14 @@ export function jsSettings(client: PostgresJsOptions): JsSettings & {
 }
 
 /** postgres.js: connections of its own making in a pool of ours for each node. */
-export function jsDriver(settings: JsSettings): Driver<JsConnection> {
+export function jsDriver(settings: JsSettings): Driver<JsConnection> & ProxyDriver<JsConnection> {
   return {
     open: (target, options) => new ConnectionPool(target, options, jsConnector(settings, target)),
+    connector: (target) => jsConnector(settings, target),
+    ask: async (connection, text) => {
+      const [row] = await connection.run(text, [], {}, true)
+      return String((row as unknown as unknown[] | undefined)?.[0] ?? '')
+    },
     command: (connection, text) => connection.run(text, [], {}, false),
   }
 }

@@ -1,0 +1,65 @@
+import type { NodeConfig } from '../../config/config.ts'
+import { DatabaseCatalog } from '../../core/database-catalog.ts'
+import { loadServerTls } from '../../net/tls-options.ts'
+import { connectNode, mayDiffer, tlsAttempts } from '../../node-client.ts'
+import type { Connector } from '../connection-pool.ts'
+import {
+  eventLog,
+  type ProxyOptions,
+  resolveProxyOptions,
+  type SessionBehaviour,
+} from '../session-options.ts'
+import { Lines, type ProxyDriver } from './lines.ts'
+import { ProxyDoor } from './proxy-door.ts'
+
+/** The door is of use at once; its first statements wait for the catalog. Throws ConfigError. */
+export function openProxyDoor<Connection extends object>(
+  options: ProxyOptions & SessionBehaviour,
+  driver: ProxyDriver<Connection>,
+): ProxyDoor<Connection> {
+  const { onEvent, onWriteInReadSession = 'error', ...given } = options
+  const { nodes, pool } = resolveProxyOptions(given)
+  const [node] = nodes
+  if (node === undefined) throw new Error('unreachable: the proxy stands where the primary would')
+  const { host, port } = node
+  const { database } = node.login
+  const lines = new Lines(node, pool, connectorOf(node, driver), driver)
+  const open = async () => {
+    const { connectTimeoutMs } = pool
+    const client = await connectNode(node, { connectTimeoutMs, statementTimeoutMs: 10_000 })
+    // A replica may have yesterday's catalog.
+    await client.query("SET pgsplit.route = 'primary'")
+    return client
+  }
+  const catalog = new DatabaseCatalog(database, eventLog(onEvent), open, () => {})
+  return new ProxyDoor({ lines, driver, catalog, name: `${host}:${port}`, onWriteInReadSession })
+}
+
+/** Dials as sslmode says, first as it went the last time. */
+function connectorOf<Connection extends object>(
+  node: NodeConfig,
+  driver: ProxyDriver<Connection>,
+): Connector<Connection> {
+  const { host, port, login } = node
+  const { user, password, database } = login
+  const tls = loadServerTls(node.tls, 'tls')
+  const connectors = tlsAttempts(tls, host).map((ssl) =>
+    driver.connector({ host, port, user, password: password?.reveal(), database, ssl }),
+  )
+  let best = 0
+  const [first] = connectors
+  if (first === undefined) throw new Error('unreachable: sslmode gives at least one attempt')
+  return {
+    ...first,
+    open: async (timeoutMs, onLost) => {
+      for (let tries = 1; ; tries++) {
+        try {
+          return await (connectors[best] ?? first).open(timeoutMs, onLost)
+        } catch (error) {
+          if (tries >= connectors.length || !mayDiffer(error)) throw error
+          best = (best + 1) % connectors.length
+        }
+      }
+    },
+  }
+}
