@@ -29,6 +29,7 @@ export const expectedOfPgx: readonly ExpectedDifference[] = [
 /** Names are `package test`. */
 export const expectedOfPq: readonly ExpectedDifference[] = [
   { test: 'pq TestListenerReconnect', reason: outlives },
+  { test: 'pq TestPing', reason: outlives },
   { test: 'pq TestCopyInRespLoopConnectionError', reason: outlives },
 ]
 
