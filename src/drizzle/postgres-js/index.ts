@@ -15,5 +15,7 @@ export type {
   SessionBehaviour,
 } from '../session-options.ts'
 export type { Sessions } from '../sessions.ts'
+export type { Middleware } from '../web/middleware.ts'
+export type { MiddlewareOptions } from '../web/middleware-options.ts'
 export { createSessions, type ReadSession, type SessionsOptions } from './create-sessions.ts'
 export type { PostgresJsOptions } from './js-connection.ts'
