@@ -185,14 +185,28 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     }
   }
 
-  async query<R>(
+  query<R>(
     mode: SessionMode,
     context: DirectContext,
     text: string,
     run: (connection: Connection) => Promise<R>,
   ): Promise<R> {
-    const waiting = this.beReady(context)
-    if (waiting !== undefined) await waiting
+    try {
+      const waiting = this.beReady(context)
+      return waiting === undefined
+        ? this.#judged(mode, context, text, run)
+        : waiting.then(() => this.#judged(mode, context, text, run))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #judged<R>(
+    mode: SessionMode,
+    context: DirectContext,
+    text: string,
+    run: (connection: Connection) => Promise<R>,
+  ): Promise<R> {
     const cls = classOf(this.catalog.classifier, text)
     this.options.core.counters.queries++
     if (mode === 'write') return this.#write(context, cls, run)
@@ -310,12 +324,15 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
   ): Promise<Held<Connection>> {
     const { core, pools } = this.options
     const wish: Wish = { context, cls, exclude, isReadOnly, startMs: core.nowMs() }
+    const { facts, patience } = context
+    const looksAround =
+      isReadOnly && mayLookAround(patience, facts, wish.startMs) && core.wantsAway(facts)
     // The usual case, without a promise more than it needs.
-    if (!isReadOnly || !mayLookAround(context.patience, context.facts, wish.startMs)) {
-      const route = core.route(cls, context.facts, exclude)
+    if (!looksAround) {
+      const route = core.route(cls, facts, exclude)
       const { node } = route
       if (node !== null && route.isBehind !== true) {
-        context.patience.wasBehind = false
+        patience.wasBehind = false
         if (isReadOnly) noteSent(core, context, node.index)
         return pools.checkout(node.index, (error) => this.#holdOn(wish, route, node, error))
       }
