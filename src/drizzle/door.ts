@@ -5,6 +5,8 @@ export type SessionMode = 'read' | 'write'
 export interface ContextOptions {
   /** Its reads see at least what this causal token stands for; `primary`: they go to the primary. */
   readonly token?: string
+  /** Default: `routing.consistency`. */
+  readonly consistency?: 'session' | 'bounded' | 'eventual' | 'primary'
   /** By this text the balancer `ip-hash` chooses. */
   readonly affinity?: string
   /** A token of another cluster, if that can only be told later, says nothing. Default: an error. */

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { createSessions } from '../../src/drizzle/index.ts'
 import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { History, type Register, registers } from '../support/history.ts'
+import { type OpenClient, proxyClients, sessionClients } from '../support/history-client.ts'
 import { type HistoryRun, HistorySession } from '../support/history-session.ts'
 import { Nemesis } from '../support/nemesis.ts'
 import { startProxyWith, type TestProxy } from '../support/proxy.ts'
@@ -11,11 +13,14 @@ import { waitFor } from '../support/wait-for.ts'
 /** The full run: `PGSPLIT_HISTORY_OPERATIONS=200000`. Without it every trouble comes once. */
 const operations = Number(process.env.PGSPLIT_HISTORY_OPERATIONS ?? 0)
 const seed = Number(process.env.PGSPLIT_HISTORY_SEED ?? 20261122)
+/** `proxy`, `sessions`, or both doors to the same cluster. */
+const doorNames = process.env.PGSPLIT_HISTORY_DOORS ?? 'both'
 const longestMs = operations > 0 ? 1_500_000 : 90_000
 const clients = 32
 
 let cluster: ServerCluster
 const proxies: TestProxy[] = []
+let sessions: ReturnType<typeof createSessions>
 const relays: Map<string, TcpRelay>[] = []
 
 beforeAll(async () => {
@@ -33,37 +38,52 @@ beforeAll(async () => {
   for (const node of cluster.nodes) {
     await node.configure({ synchronous_standby_names: `ANY 1 (${names})` })
   }
-  for (let i = 0; i < 2; i++) proxies.push(await startBehindRelays())
+  for (let i = 0; i < 2; i++) {
+    proxies.push(
+      await startProxyWith(cluster, {
+        ...proxyOptions,
+        clusters: { main: await nodesBehindRelays() },
+      }),
+    )
+  }
+  sessions = createSessions(await nodesBehindRelays())
+  await sessions.ready
 })
 
 afterAll(async () => {
   for (const proxy of proxies) await proxy.stop()
+  await sessions?.close()
   for (const relay of relays.flatMap((each) => [...each.values()])) relay.stop()
   await cluster?.stop()
 })
 
-/** An instance of pgsplit that reaches each node through a relay of its own. */
-async function startBehindRelays(): Promise<TestProxy> {
+const proxyOptions = { listen: ['127.0.0.1:0'], log: { level: 'silent' } }
+
+/** The nodes for one more instance of pgsplit, each through a relay of its own. */
+async function nodesBehindRelays() {
   const own = new Map<string, TcpRelay>()
   relays.push(own)
   for (const { name, port } of cluster.nodes) own.set(name, await TcpRelay.start(port))
-  const entry = ({ name, url, port }: ServerCluster['primary']) => ({
-    url: url.replace(`:${port}/`, `:${own.get(name)?.port}/`),
-    name,
+  const entry = (node: ServerCluster['primary']) => ({
+    url: node.urlFor('shop').replace(`:${node.port}/`, `:${own.get(node.name)?.port}/`),
+    name: node.name,
   })
-  return startProxyWith(cluster, {
-    listen: ['127.0.0.1:0'],
-    log: { level: 'silent' },
-    clusters: {
-      main: {
-        primary: entry(cluster.primary),
-        replicas: cluster.replicas.map(entry),
-        monitor: { database: 'postgres', probeInterval: '200ms', probeTimeout: '500ms' },
-        routing: { slowStart: '0', failTimeout: '1s', readTimeout: '700ms' },
-        pool: { size: 20 },
-      },
-    },
-  })
+  return {
+    primary: entry(cluster.primary),
+    replicas: cluster.replicas.map(entry),
+    monitor: { database: 'postgres', probeInterval: '200ms', probeTimeout: '500ms' },
+    routing: { slowStart: '0', failTimeout: '1s', readTimeout: '700ms' },
+    pool: { size: 20 },
+  }
+}
+
+/** Where the clients go. */
+function doors(): readonly OpenClient[] {
+  const [first, second] = proxies.map((proxy) => proxyClients(proxy.url()))
+  const own = sessionClients(sessions)
+  if (first === undefined || second === undefined) throw new Error('there are two proxies')
+  if (doorNames === 'proxy') return [first, second]
+  return doorNames === 'sessions' ? [own] : [first, second, own]
 }
 
 async function run(
@@ -74,7 +94,7 @@ async function run(
   const current: HistoryRun = {
     history: new History(),
     consistency,
-    urls: proxies.map((proxy) => proxy.url()),
+    doors: doors(),
     tokens: [],
     isOver: () => isOver,
     refused: new Map(),
@@ -84,11 +104,11 @@ async function run(
   }
   await cluster.primary.query('TRUNCATE log; UPDATE reg SET v = 0, id = 0', [], 'shop')
   await cluster.catchUp()
-  const sessions = Array.from(
+  const clientsOf = Array.from(
     { length: clients },
     (_, i) => new HistorySession(current, seededNumbers(seed + i)),
   )
-  const working = Promise.all(sessions.map((session) => session.work()))
+  const working = Promise.all(clientsOf.map((session) => session.work()))
   try {
     await disturb(current)
   } finally {
@@ -98,7 +118,7 @@ async function run(
       working,
       new Promise((_, reject) => {
         late.onabort = () => {
-          const doing = sessions
+          const doing = clientsOf
             .map((session) => session.doing)
             .filter((what) => what !== 'nothing')
           reject(new Error(`sessions hang: ${doing.join('; ')}`))
@@ -119,9 +139,12 @@ async function audit({ history }: HistoryRun): Promise<string[]> {
 /** Of the reads outside transactions, those that replicas answered. */
 function replicaShare(): number {
   const counters = proxies.flatMap(({ proxy }) => proxy.clusters.map((each) => each.counters))
-  const reads = counters.reduce((sum, each) => sum + each.reads, 0)
+  const { nodes } = sessions.snapshot()
+  const own = (isReplica: boolean) =>
+    nodes.reduce((sum, { role, reads }) => sum + (isReplica && role !== 'replica' ? 0 : reads), 0)
+  const reads = counters.reduce((sum, each) => sum + each.reads, own(false))
   const onReplicas = counters.flatMap((each) => each.readsReplica)
-  return onReplicas.reduce((sum, count) => sum + (count ?? 0), 0) / reads
+  return onReplicas.reduce((sum, count) => sum + (count ?? 0), own(true)) / reads
 }
 
 function report(

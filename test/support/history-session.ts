@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import { type History, merge, type Register, registers, type Seen } from './history.ts'
+import type { HistoryClient, OpenClient } from './history-client.ts'
 import { oneOf, type Random } from './seeded-numbers.ts'
 
 /** A causal token that somebody was given, and what it stands for. */
@@ -13,8 +13,8 @@ interface Token {
 export interface HistoryRun {
   readonly history: History
   readonly consistency: 'session' | 'eventual'
-  /** Connection strings of the pgsplit instances. */
-  readonly urls: readonly string[]
+  /** The doors: instances of the proxy, and in-process ones. */
+  readonly doors: readonly OpenClient[]
   readonly tokens: Token[]
   readonly isOver: () => boolean
   /** SQLSTATEs of what was refused, with how often. */
@@ -26,8 +26,8 @@ export interface HistoryRun {
 
 /** Errors that say that nothing was done. */
 const notDone = new Set(['25006', '57P03', '25P02', '40001', '40P01', '08006'])
-const writeText = `WITH u AS (UPDATE reg SET v = v + 1, id = $2 WHERE k = $1 RETURNING v)
-  INSERT INTO log (id, k, v) SELECT $2, $1, v FROM u RETURNING v`
+const writeText = `WITH u AS (UPDATE reg SET v = v + 1, id = $2::int WHERE k = $1::int RETURNING v)
+  INSERT INTO log (id, k, v) SELECT $2::int, $1::int, v FROM u RETURNING v`
 const keptTokens = 32
 
 /**
@@ -37,7 +37,7 @@ const keptTokens = 32
 export class HistorySession {
   readonly #run: HistoryRun
   readonly #random: Random
-  #client: pg.Client | null = null
+  #client: HistoryClient | null = null
   #seen: Seen = new Int32Array(registers)
   /** What it does now, for a run that hangs. */
   doing = 'nothing'
@@ -60,10 +60,10 @@ export class HistorySession {
     this.doing = 'nothing'
     const client = this.#client
     this.#client = null
-    await client?.end().catch(() => {})
+    await client?.end()
   }
 
-  async #step(client: pg.Client): Promise<void> {
+  async #step(client: HistoryClient): Promise<void> {
     const dice = this.#random(100)
     if (dice < 30) await this.#read(client, [this.#register()])
     else if (dice < 45) await this.#read(client, [this.#register()], 'one')
@@ -77,13 +77,10 @@ export class HistorySession {
     else await sleep(this.#random(20))
   }
 
-  async #connect(): Promise<pg.Client> {
+  async #connect(): Promise<HistoryClient> {
     this.doing = 'connect'
-    const connectionString = oneOf(this.#random, this.#run.urls)
-    const client = new pg.Client({ connectionString, connectionTimeoutMillis: 20_000 })
-    client.on('error', () => {})
-    await client.connect()
-    client.on('end', () => {
+    const open = oneOf(this.#random, this.#run.doors)
+    const client: HistoryClient = await open(this.#run.consistency, () => {
       if (this.#client !== client) return
       this.#client = null
       this.#run.disconnected++
@@ -91,44 +88,42 @@ export class HistorySession {
     this.#client = client
     // A new session knows nothing but what it is handed.
     this.#seen = new Int32Array(registers)
-    await client.query(`SET pgsplit.consistency = '${this.#run.consistency}'`)
     return client
   }
 
-  async #leave(client: pg.Client): Promise<void> {
+  async #leave(client: HistoryClient): Promise<void> {
     const mayTake = this.#random(2) === 0 && this.#run.consistency === 'session'
     const token = mayTake ? await this.#giveToken(client) : null
     this.#client = null
-    await client.end().catch(() => {})
+    await client.end()
     const next = await this.#connect()
     if (token !== null) await this.#use(next, token)
   }
 
-  async #giveToken(client: pg.Client): Promise<Token | null> {
+  async #giveToken(client: HistoryClient): Promise<Token | null> {
     if (this.#run.consistency !== 'session') return null
     this.doing = 'SHOW causal_token'
     const seen = this.#seen.slice()
-    const { rows } = await client.query('SHOW pgsplit.causal_token')
-    const token = { text: String(rows[0]?.['pgsplit.causal_token']), seen }
+    const token = { text: await client.causalToken(), seen }
     this.#run.tokens[this.#random(keptTokens)] = token
     return token
   }
 
-  async #takeToken(client: pg.Client): Promise<void> {
+  async #takeToken(client: HistoryClient): Promise<void> {
     const token = this.#run.tokens[this.#random(keptTokens)]
     if (token !== undefined) await this.#use(client, token)
   }
 
-  async #use(client: pg.Client, token: Token): Promise<void> {
+  async #use(client: HistoryClient, token: Token): Promise<void> {
     this.doing = `SET causal_token ${token.text}`
-    await client.query(`SET pgsplit.causal_token = '${token.text}'`)
+    await client.useToken(token.text)
     merge(this.#seen, token.seen)
     this.#run.handedOver++
     await this.#read(client, this.#some())
   }
 
   async #read(
-    client: pg.Client,
+    client: HistoryClient,
     ks: readonly number[],
     name?: string,
     seen = this.#seen,
@@ -141,35 +136,36 @@ export class HistorySession {
     const before = seen.slice()
     const sentAtMs = performance.now()
     const config = name === undefined ? { text } : { text, name }
-    const { rows } = await client.query<Register>({ ...config, values: [...ks] })
+    const found = await client.query({ ...config, values: ks })
+    const rows = found.rows as readonly Register[]
     this.#run.operations++
     if (rows.length !== ks.length) throw new Error(`${rows.length} rows instead of ${ks.length}`)
     // What the transaction itself wrote is nobody's yet.
     const others = rows.filter(({ k }) => !own.has(k))
     const into = this.#seen
-    const found = this.#run.history.read(others, { seen: before, sentAtMs, what }, into)
-    if (found.length === 0) return
-    const route = await client.query('SHOW pgsplit.last_route').catch(() => null)
-    const where = String(route?.rows[0]?.['pgsplit.last_route'] ?? '?')
-    for (const one of found) this.#run.history.settle(one, where)
+    const missed = this.#run.history.read(others, { seen: before, sentAtMs, what }, into)
+    if (missed.length === 0) return
+    const where = await client.lastRoute()
+    for (const one of missed) this.#run.history.settle(one, where)
   }
 
-  async #readOnly(client: pg.Client): Promise<void> {
+  async #readOnly(client: HistoryClient): Promise<void> {
     const isRepeatable = this.#random(2) === 0
     this.doing = 'BEGIN READ ONLY'
     try {
-      await client.query(`BEGIN ${isRepeatable ? 'ISOLATION LEVEL REPEATABLE READ ' : ''}READ ONLY`)
+      const level = isRepeatable ? 'ISOLATION LEVEL REPEATABLE READ ' : ''
+      await client.query({ text: `BEGIN ${level}READ ONLY` })
       await this.#read(client, this.#some())
       // A snapshot is older than what the session learned of the rows it holds beside one another.
       if (!isRepeatable) await this.#read(client, this.#some())
-      await client.query('COMMIT')
+      await client.query({ text: 'COMMIT' })
     } catch (error) {
       await this.#rollBack(client)
       throw error
     }
   }
 
-  async #transaction(client: pg.Client): Promise<void> {
+  async #transaction(client: HistoryClient): Promise<void> {
     const { history } = this.#run
     const isCommitted = this.#random(5) > 0
     const k = this.#register()
@@ -177,14 +173,14 @@ export class HistorySession {
     let isCommitting = false
     try {
       this.doing = 'BEGIN'
-      await client.query('BEGIN')
+      await client.query({ text: 'BEGIN' })
       if (this.#random(2) === 0) await this.#read(client, this.#some())
       id = history.begin(k, this.#seen)
       const v = await this.#send(client, k, id)
       await this.#read(client, [k, (k + 1) % registers], undefined, this.#seen, new Set([k]))
       this.doing = isCommitted ? 'COMMIT' : 'ROLLBACK'
       isCommitting = true
-      const { command } = await client.query(isCommitted ? 'COMMIT' : 'ROLLBACK')
+      const { command } = await client.query({ text: isCommitted ? 'COMMIT' : 'ROLLBACK' })
       if (command !== 'COMMIT') {
         history.refuse(id)
         return
@@ -199,7 +195,7 @@ export class HistorySession {
     }
   }
 
-  async #write(client: pg.Client): Promise<void> {
+  async #write(client: HistoryClient): Promise<void> {
     const { history } = this.#run
     const k = this.#register()
     const id = history.begin(k, this.#seen)
@@ -213,23 +209,23 @@ export class HistorySession {
     }
   }
 
-  async #send(client: pg.Client, k: number, id: number, name?: string): Promise<number> {
+  async #send(client: HistoryClient, k: number, id: number, name?: string): Promise<number> {
     const what = `write ${id} of ${k}`
     this.doing = what
     const reading = { seen: this.#seen.slice(), sentAtMs: performance.now(), what }
     const config = name === undefined ? { text: writeText } : { text: writeText, name }
-    const { rows } = await client.query<{ v: number }>({ ...config, values: [k, id] })
+    const { rows } = await client.query({ ...config, values: [k, id] })
     this.#run.operations++
-    const v = Number(rows[0]?.v)
+    const v = Number((rows[0] as { readonly v?: unknown } | undefined)?.v)
     // It follows all that its session had seen: the version below its own is one of those.
     this.#run.history.read([{ k, v: v - 1, id: 0 }], reading, this.#seen)
     return v
   }
 
-  async #rollBack(client: pg.Client): Promise<void> {
+  async #rollBack(client: HistoryClient): Promise<void> {
     if (this.#client !== client) return
     this.doing = 'ROLLBACK'
-    await client.query('ROLLBACK').catch(() => {})
+    await client.query({ text: 'ROLLBACK' }).catch(() => {})
   }
 
   #note(error: unknown): void {

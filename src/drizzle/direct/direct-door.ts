@@ -83,15 +83,17 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     return this.#catalog
   }
 
-  newContext({ token, affinity, isForeignIgnored, isShared }: ContextOptions): DirectContext {
-    const { consistency, causalWaitMs } = this.options.core.config.routing
+  newContext(options: ContextOptions): DirectContext {
+    const { token, affinity, isForeignIgnored, isShared } = options
+    const { routing } = this.options.core.config
+    const { consistency = routing.consistency } = options
     const isPrimary = token === 'primary'
     const context = newDirectContext(
       {
         consistency,
         // Not by `consistency`: what it reads there gets a position, for the next token.
         routeSetting: isPrimary ? 'primary' : 'auto',
-        causalWaitMs,
+        causalWaitMs: routing.causalWaitMs,
         ...(affinity === undefined ? {} : { clientAddressHash: hashOf(affinity) }),
       },
       this.process.facts,

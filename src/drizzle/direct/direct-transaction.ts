@@ -78,6 +78,8 @@ export class DirectTransaction<Connection> implements DoorTransaction<Connection
         if (endOf(cls) === 'rollback') return null
         throw wasLost()
       case 'done':
+        // Drizzle rolls back after a COMMIT that failed; what that one said is what counts.
+        if (endOf(cls) === 'rollback') return null
         throw hasEnded()
       default:
         return state satisfies never
