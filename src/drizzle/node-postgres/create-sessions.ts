@@ -53,7 +53,8 @@ export function createSessions<
     : sessionsOver(openProxyDoor(rest, driver), parts)
 }
 
-function sessionsOver<Context, TSchema extends AnySchema, Write>(
+/** Sessions over whatever door. */
+export function sessionsOver<Context, TSchema extends AnySchema, Write>(
   door: Door<pg.ClientBase, Context>,
   parts: DrizzleParts<TSchema>,
 ): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {

@@ -1,0 +1,81 @@
+import pg from 'pg'
+import { ConfigError } from '../../errors.ts'
+import type { PgClientOptions } from './pg-driver.ts'
+
+/** What `pg` has made of a pool's options, its environment included. */
+interface Resolved {
+  readonly host: string
+  readonly port: number
+  readonly user: string | undefined
+  readonly database: string | undefined
+  readonly password: unknown
+  readonly ssl: unknown
+}
+
+/**
+ * The connection string of the node that a `pg.Pool` goes to. Throws ConfigError at `path` for what
+ * a connection string can't say; `hasTls`: the application says itself how TLS is done.
+ */
+export function poolAddress(client: unknown, path: string, hasTls: boolean): string {
+  if (!(client instanceof pg.Pool)) {
+    throw new ConfigError(path, 'was not made over a pg.Pool; use createSessions with URLs')
+  }
+  // It never connects.
+  const made = new pg.Client(client.options) as unknown as Resolved
+  const { host, port, user, database } = made
+  // `pg` hides it from enumeration only.
+  const password = client.options.password ?? made.password
+  if (typeof password === 'function') {
+    throw new ConfigError(path, 'has a password function; use createSessions with URLs')
+  }
+  const parts: [string, unknown][] = [
+    ['host', host],
+    ['port', port],
+    ['user', user],
+    ['password', password],
+    ['dbname', database],
+    ...(hasTls ? [] : tlsParts(made.ssl, path)),
+  ]
+  return parts
+    .filter(([, value]) => value !== undefined && value !== null && value !== '')
+    .map(([name, value]) => `${name}='${String(value).replace(/['\\]/g, '\\$&')}'`)
+    .join(' ')
+}
+
+function tlsParts(ssl: unknown, path: string): [string, string][] {
+  if (ssl === false || ssl === undefined || ssl === null) return [['sslmode', 'disable']]
+  const options = ssl === true ? {} : (ssl as { readonly [name: string]: unknown })
+  if (options.ca !== undefined || options.cert !== undefined || options.key !== undefined) {
+    throw new ConfigError(path, 'has certificates in its ssl option; name their files under tls')
+  }
+  if (options.rejectUnauthorized === false) return [['sslmode', 'require']]
+  return [
+    ['sslmode', 'verify-full'],
+    ['sslrootcert', 'system'],
+  ]
+}
+
+const own = new Set([
+  'host',
+  'port',
+  'user',
+  'password',
+  'database',
+  'ssl',
+  'connectionString',
+  'max',
+  'min',
+  'maxUses',
+  'idleTimeoutMillis',
+  'maxLifetimeSeconds',
+  'connectionTimeoutMillis',
+  'stream',
+  'Client',
+  'Promise',
+  'log',
+])
+
+/** The options of its connections, but for where they go and for the bounds of the pool. */
+export function clientOptions({ options }: pg.Pool): PgClientOptions {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !own.has(name)))
+}
