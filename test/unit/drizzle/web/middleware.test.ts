@@ -365,6 +365,24 @@ describe.each(Object.keys(frameworks))('middleware in %s', (name) => {
 })
 
 describe('middleware', () => {
+  it('keeps a request in its context when its body comes later, by events', async () => {
+    const carrier = new FakeCarrier()
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+    const handler = (req: IncomingMessage, res: ServerResponse): void => {
+      req.on('data', () => {})
+      req.on('end', () => res.end(carrier.isInContext() ? 'inside' : 'outside'))
+      begin()
+    }
+    const server = createServer(middleware(carrier, { header: 'x-causal-token' }).wrap(handler))
+    const [ours, theirs] = duplexPair()
+    server.emit('connection', theirs)
+    ours.write('POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\n')
+    await begun
+    ours.write('x')
+    const answer = await new Promise((resolve) => ours.once('data', resolve))
+    expect(String(answer)).toMatch(/\binside$/)
+  })
+
   it('covers a reply that Fastify gives out of its hands', async () => {
     const carrier = new FakeCarrier()
     carrier.positions = 'later'
