@@ -100,7 +100,10 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
       isShared === true,
       isForeignIgnored === true,
     )
-    if (token !== undefined && !isPrimary) this.raise(context, token)
+    // Whatever was acknowledged before lies behind any position that is asked for from now on: not even
+    // a hint leads to a replica without it.
+    if (isPrimary) this.options.core.positions.notePrimary(context.facts)
+    else if (token !== undefined) this.raise(context, token)
     return context
   }
 
