@@ -8,6 +8,8 @@ export interface NodeTarget {
   readonly password: string | undefined
   readonly database: string
   readonly ssl: false | ConnectionOptions
+  /** TLS from the first byte (`sslnegotiation: direct`), without asking for it. */
+  readonly isDirectTls: boolean
 }
 
 /** Bounds of one node's pool. */

@@ -44,5 +44,13 @@ function targetOf<Connection>(
   const { host, port, role } = core.node(nodeIndex)
   const login = role === 'any' ? discovered : (logins[nodeIndex] ?? discovered)
   const { user, password, database } = login
-  return { host, port, user, password: password?.reveal(), database, ssl: core.dialTls(nodeIndex) }
+  return {
+    host,
+    port,
+    user,
+    password: password?.reveal(),
+    database,
+    ssl: core.dialTls(nodeIndex),
+    isDirectTls: core.tls(nodeIndex).isDirect,
+  }
 }

@@ -77,11 +77,12 @@ function openPool(
 }
 
 function clientConfig(target: NodeTarget, client: PgClientOptions): pg.ClientConfig {
-  const { password, ...where } = target
+  const { password, isDirectTls, ...where } = target
   return {
     keepAlive: true,
     ...client,
     ...where,
+    ...(isDirectTls ? { sslnegotiation: 'direct' as const } : {}),
     // A function: an empty string would make pg look into the environment and ~/.pgpass.
     password: () => password ?? '',
     // Texts are judged as they read with this setting, whatever a role's default is.

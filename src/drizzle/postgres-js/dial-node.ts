@@ -7,7 +7,7 @@ const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 
 /** A socket to the node, with TLS where the target says so. Rejects with the system's error. */
 export async function dialNode(
-  { host, port, ssl }: NodeTarget,
+  { host, port, ssl, isDirectTls }: NodeTarget,
   timeoutMs: number,
 ): Promise<Socket> {
   const endMs = performance.now() + timeoutMs
@@ -24,12 +24,7 @@ export async function dialNode(
   try {
     await happens(socket, 'connect')
     if (ssl === false) return socket
-    socket.write(sslRequest)
-    const answer = await happens(socket, 'data')
-    // What comes unencrypted behind the answer may be somebody else's (CVE-2021-23222).
-    if (answer?.length !== 1 || answer[0] !== 0x53) {
-      throw new Error(`The server at ${host}:${port} does not support SSL connections`)
-    }
+    if (!isDirectTls) await askForTls(socket, `${host}:${port}`)
   } catch (error) {
     socket.destroy()
     throw error
@@ -38,6 +33,15 @@ export async function dialNode(
   }
   const leftMs = Math.max(1, endMs - performance.now())
   return (await connectTls(socket, ssl, leftMs)).socket
+}
+
+async function askForTls(socket: Socket, where: string): Promise<void> {
+  socket.write(sslRequest)
+  const answer = await happens(socket, 'data')
+  // What comes unencrypted behind the answer may be somebody else's (CVE-2021-23222).
+  if (answer?.length !== 1 || answer[0] !== 0x53) {
+    throw new Error(`The server at ${where} does not support SSL connections`)
+  }
 }
 
 function happens(socket: Socket, event: 'connect' | 'data'): Promise<Buffer | undefined> {

@@ -44,7 +44,15 @@ function connectorOf<Connection extends object>(
   const { user, password, database } = login
   const tls = loadServerTls(node.tls, 'tls')
   const connectors = tlsAttempts(tls, host).map((ssl) =>
-    driver.connector({ host, port, user, password: password?.reveal(), database, ssl }),
+    driver.connector({
+      host,
+      port,
+      user,
+      password: password?.reveal(),
+      database,
+      ssl,
+      isDirectTls: tls.isDirect,
+    }),
   )
   let best = 0
   const [first] = connectors
