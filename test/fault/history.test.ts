@@ -13,14 +13,16 @@ import { waitFor } from '../support/wait-for.ts'
 /** The full run: `PGSPLIT_HISTORY_OPERATIONS=200000`. Without it every trouble comes once. */
 const operations = Number(process.env.PGSPLIT_HISTORY_OPERATIONS ?? 0)
 const seed = Number(process.env.PGSPLIT_HISTORY_SEED ?? 20261122)
-/** `proxy`, `sessions`, or both doors to the same cluster. */
-const doorNames = process.env.PGSPLIT_HISTORY_DOORS ?? 'both'
+/** `proxy`, `sessions` (onto the nodes), `proxied` sessions, or all doors to the same cluster. */
+const doorNames = process.env.PGSPLIT_HISTORY_DOORS ?? 'all'
 const longestMs = operations > 0 ? 1_500_000 : 90_000
 const clients = 32
 
 let cluster: ServerCluster
 const proxies: TestProxy[] = []
 let sessions: ReturnType<typeof createSessions>
+/** Sessions over the first proxy. */
+let proxied: ReturnType<typeof createSessions>
 const relays: Map<string, TcpRelay>[] = []
 
 beforeAll(async () => {
@@ -47,10 +49,12 @@ beforeAll(async () => {
     )
   }
   sessions = createSessions(await nodesBehindRelays())
-  await sessions.ready
+  proxied = createSessions({ proxy: `${proxies[0]?.url()}`, pool: { size: 20 } })
+  await Promise.all([sessions.ready, proxied.ready])
 })
 
 afterAll(async () => {
+  await proxied?.close()
   for (const proxy of proxies) await proxy.stop()
   await sessions?.close()
   for (const relay of relays.flatMap((each) => [...each.values()])) relay.stop()
@@ -83,7 +87,9 @@ function doors(): readonly OpenClient[] {
   const own = sessionClients(sessions)
   if (first === undefined || second === undefined) throw new Error('there are two proxies')
   if (doorNames === 'proxy') return [first, second]
-  return doorNames === 'sessions' ? [own] : [first, second, own]
+  const over = sessionClients(proxied)
+  if (doorNames === 'proxied') return [over]
+  return doorNames === 'sessions' ? [own] : [first, second, own, over]
 }
 
 async function run(

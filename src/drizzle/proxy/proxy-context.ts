@@ -1,11 +1,24 @@
 import type { TokenText } from '../../routing/watermark.ts'
+import type { ContextOptions } from '../door.ts'
 import { joinedTokens, type Line } from './line.ts'
+
+/** Hints that ask the proxy for a level (README, "Where a statement goes"). */
+const levelHints = {
+  session: '/* pgsplit: consistency=session */ ',
+  bounded: '/* pgsplit: consistency=bounded */ ',
+  eventual: '/* pgsplit: consistency=eventual */ ',
+  primary: '',
+} as const
 
 /** What the door keeps of one client: a web request, a job, or a session object outside of both. */
 export class ProxyContext<Connection> {
   readonly isShared: boolean
   /** All its reads go to the primary. */
   readonly isPrimary: boolean
+  /** A constant comment in front of its reads, for another level of consistency; '' = the proxy's. */
+  readonly hint: string
+  /** A token of another cluster says nothing, and is no error. */
+  readonly isForeignIgnored: boolean
   /** What its reads must see. */
   token: TokenText | null = null
   /** And what these lines have shown it or written for it, up to so many uses. */
@@ -14,9 +27,11 @@ export class ProxyContext<Connection> {
   inFlight = 0
   begun = 0
 
-  constructor(isShared: boolean, isPrimary: boolean) {
-    this.isShared = isShared
-    this.isPrimary = isPrimary
+  constructor({ token, consistency, isShared, isForeignIgnored }: ContextOptions) {
+    this.isShared = isShared === true
+    this.isPrimary = token === 'primary' || consistency === 'primary'
+    this.hint = consistency === undefined ? '' : levelHints[consistency]
+    this.isForeignIgnored = isForeignIgnored === true
   }
 
   /** Takes over what lines have told. True: nothing is left to ask; `line` itself need not be asked. */

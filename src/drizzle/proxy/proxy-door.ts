@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DatabaseCatalog } from '../../core/database-catalog.ts'
-import { formatCausalToken, parseCausalToken } from '../../routing/watermark.ts'
+import { formatCausalToken, parseCausalToken, type TokenText } from '../../routing/watermark.ts'
 import { NO_CATALOG } from '../../sql/classifier.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
 import { isFatal, isLost, serverErrorOf, sqlstateOf, whyOf } from '../direct/server-error.ts'
@@ -46,7 +46,7 @@ export class ProxyDoor<Connection extends object>
   implements Door<Connection, ProxyContext<Connection>>
 {
   readonly options: ProxyDoorOptions<Connection>
-  readonly process = new ProxyContext<Connection>(false, false)
+  readonly process = new ProxyContext<Connection>({})
   readonly ready: Promise<void>
   #systemIdentifier: string | null = null
   #isClosed = false
@@ -77,8 +77,9 @@ export class ProxyDoor<Connection extends object>
     }
   }
 
-  newContext({ token, isShared }: ContextOptions): ProxyContext<Connection> {
-    const context = new ProxyContext<Connection>(isShared === true, token === 'primary')
+  newContext(options: ContextOptions): ProxyContext<Connection> {
+    const { token } = options
+    const context = new ProxyContext<Connection>(options)
     if (token !== undefined && token !== 'primary') this.raise(context, token)
     return context
   }
@@ -93,17 +94,30 @@ export class ProxyDoor<Connection extends object>
         hint: 'Give it what causalToken() or SHOW pgsplit.causal_token gave, such as 1/0/3000148@7312345678901234567.',
       })
     }
-    const known = this.#systemIdentifier
-    const given = token.systemIdentifier
-    if (known !== null && given !== null && given !== known) {
-      throw new DoorError({
-        sqlstate: '22023',
-        message: 'the causal token is from another cluster',
-        detail: `It names system identifier ${given}; this cluster has ${known}.`,
-        hint: 'A token counts only where it was given out, and in copies of that cluster by replication.',
-      })
-    }
+    if (this.#isForeign(token)) throw this.#foreign(token)
     context.token = joinedTokens(context.token, token)
+  }
+
+  #isForeign({ systemIdentifier }: TokenText): boolean {
+    const known = this.#systemIdentifier
+    return known !== null && systemIdentifier !== null && systemIdentifier !== known
+  }
+
+  #foreign({ systemIdentifier }: TokenText): DoorError {
+    return new DoorError({
+      sqlstate: '22023',
+      message: 'the causal token is from another cluster',
+      detail: `It names system identifier ${systemIdentifier}; this cluster has ${this.#systemIdentifier}.`,
+      hint: 'A token counts only where it was given out, and in copies of that cluster by replication.',
+    })
+  }
+
+  /** Its token may have come before it was known which cluster this is. */
+  #checkToken(context: ProxyContext<Connection>): void {
+    const { token, isForeignIgnored } = context
+    if (token === null || !this.#isForeign(token)) return
+    if (!isForeignIgnored) throw this.#foreign(token)
+    context.token = null
   }
 
   causalTokenNow(context: ProxyContext<Connection>): string | null {
@@ -121,7 +135,7 @@ export class ProxyDoor<Connection extends object>
   }
 
   async causalToken(context: ProxyContext<Connection>): Promise<string> {
-    await this.#beReady()
+    await this.#beReady(context)
     for (let attempts = 1; attempts <= 3; attempts++) {
       await this.#gather(context, null, tokenWaitMs)
       const token = this.causalTokenNow(context)
@@ -144,7 +158,7 @@ export class ProxyDoor<Connection extends object>
     text: string,
     run: Run<Connection, R>,
   ): Promise<R> {
-    await this.#beReady()
+    await this.#beReady(context)
     const cls = classOf(this.options.catalog.classifier, text)
     const write = (): Promise<R> =>
       this.onPrimary(context, cls, ({ connection }) => run(connection, toPrimary))
@@ -160,8 +174,9 @@ export class ProxyDoor<Connection extends object>
   }
 
   /** Before anything is sent. Throws DoorError 57P01 when the sessions are closed. */
-  async #beReady(): Promise<void> {
+  async #beReady(context: ProxyContext<Connection>): Promise<void> {
     if (!this.#isReady) await this.ready
+    this.#checkToken(context)
     if (!this.#isClosed) return
     throw new DoorError({
       sqlstate: '57P01',
@@ -171,8 +186,8 @@ export class ProxyDoor<Connection extends object>
   }
 
   /** As `query`, for transactions: the class of a text. */
-  async judge(text: string): Promise<StatementClass> {
-    await this.#beReady()
+  async judge(context: ProxyContext<Connection>, text: string): Promise<StatementClass> {
+    await this.#beReady(context)
     return classOf(this.options.catalog.classifier, text)
   }
 
@@ -181,7 +196,7 @@ export class ProxyDoor<Connection extends object>
       const { line, isPrimary } = await this.takeForRead(context)
       const use = this.started(context, line, true)
       try {
-        const result = await run(line.connection, isPrimary ? toPrimary : '')
+        const result = await run(line.connection, isPrimary ? toPrimary : context.hint)
         this.ended(use, line, { isPrimary, isWrite: false, isSpoiled: false })
         return result
       } catch (error) {

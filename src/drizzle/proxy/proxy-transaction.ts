@@ -49,7 +49,7 @@ export class ProxyTransaction<Connection extends object> implements DoorTransact
   }
 
   async query<R>(text: string, run: Run<Connection, R>): Promise<R | null> {
-    const cls = await this.#door.judge(text)
+    const cls = await this.#door.judge(this.#context, text)
     const state = this.#state
     switch (state.kind) {
       case 'new':
@@ -69,6 +69,8 @@ export class ProxyTransaction<Connection extends object> implements DoorTransact
         if (endOf(cls) === 'rollback') return null
         throw wasLost()
       case 'done':
+        // Drizzle rolls back after a COMMIT that failed; what that one said is what counts.
+        if (endOf(cls) === 'rollback') return null
         throw hasEnded()
       default:
         return state satisfies never
@@ -95,7 +97,7 @@ export class ProxyTransaction<Connection extends object> implements DoorTransact
       try {
         if (state.isRouted) await driver.command(connection, "SET pgsplit.route = 'primary'")
         await driver.command(connection, beginText(modes))
-        const result = await run(connection, state.isPrimary ? toPrimary : '')
+        const result = await run(connection, state.isPrimary ? toPrimary : this.#context.hint)
         this.#state = state
         this.#note(cls)
         return result

@@ -62,6 +62,7 @@ beforeAll(async () => {
   await cluster.primary.query(
     `CREATE TABLE author (id serial PRIMARY KEY, name text NOT NULL);
      CREATE TABLE book (id serial PRIMARY KEY, title text NOT NULL, author_id int NOT NULL);
+     CREATE TABLE seat (id int UNIQUE DEFERRABLE INITIALLY DEFERRED);
      INSERT INTO author (name) VALUES ('Ada'), ('Grace');
      INSERT INTO book (title, author_id) VALUES ('Notes', 1), ('Compilers', 2);
      CREATE FUNCTION which_server() RETURNS int LANGUAGE plpgsql STABLE AS
@@ -232,6 +233,13 @@ describe.each(ways)('$name', (way) => {
       expect(rows).toEqual([{ id: row?.id, name: 'Barbara L.' }])
     })
 
+    it('tells why a COMMIT has failed', async () => {
+      const work = sessions
+        .getSession(true)
+        .transaction((tx) => tx.execute(sql`INSERT INTO seat VALUES (1), (1)`))
+      expect(await failure(work)).toBe('23505')
+    })
+
     it('writes nothing more in a transaction whose connection was lost', async () => {
       const mark = `lost of ${way.name}`
       const work = sessions.getSession(true).transaction(async (tx) => {
@@ -311,6 +319,8 @@ describe.each(ways)('$name', (way) => {
           expect(await read()).toHaveLength(1)
         })
         expect(await sessions.run(read, { token: 'primary' })).toHaveLength(1)
+        expect(await sessions.run(read, { consistency: 'primary' })).toHaveLength(1)
+        expect(await sessions.run(read, { token, consistency: 'eventual' })).toHaveLength(0)
       } finally {
         for (const replica of cluster.replicas) await replica.resumeReplay()
       }
