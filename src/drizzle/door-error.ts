@@ -50,3 +50,28 @@ export function noFree(
     cause,
   )
 }
+
+export function closedError(): DoorError {
+  return new DoorError({
+    sqlstate: '57P01',
+    message: 'the sessions are closed',
+    hint: 'close() ends them for good; create new ones.',
+  })
+}
+
+export function notAToken(text: string): DoorError {
+  return new DoorError({
+    sqlstate: '22023',
+    message: `invalid causal token: "${text.slice(0, 64)}"`,
+    hint: 'Give it what causalToken() or SHOW pgsplit.causal_token gave, such as 1/0/3000148@7312345678901234567.',
+  })
+}
+
+export function foreignToken(named: string | null, own: string | null): DoorError {
+  return new DoorError({
+    sqlstate: '22023',
+    message: 'the causal token is from another cluster',
+    detail: `It names system identifier ${named}; this cluster has ${own}.`,
+    hint: 'A token counts only where it was given out, and in copies of that cluster by replication.',
+  })
+}

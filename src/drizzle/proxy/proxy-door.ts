@@ -12,7 +12,7 @@ import type {
   Run,
   SessionMode,
 } from '../door.ts'
-import { DoorError, notARead } from '../door-error.ts'
+import { closedError, DoorError, foreignToken, notARead, notAToken } from '../door-error.ts'
 import { classOf, isRead, spoils } from '../judge-text.ts'
 import { joinedTokens, type Line } from './line.ts'
 import type { Lines, ProxyDriver } from './lines.ts'
@@ -87,13 +87,7 @@ export class ProxyDoor<Connection extends object>
   raise(context: ProxyContext<Connection>, text: string): void {
     if (text === '') return
     const token = parseCausalToken(text)
-    if (token === null) {
-      throw new DoorError({
-        sqlstate: '22023',
-        message: `invalid causal token: "${text.slice(0, 64)}"`,
-        hint: 'Give it what causalToken() or SHOW pgsplit.causal_token gave, such as 1/0/3000148@7312345678901234567.',
-      })
-    }
+    if (token === null) throw notAToken(text)
     if (this.#isForeign(token)) throw this.#foreign(token)
     context.token = joinedTokens(context.token, token)
   }
@@ -104,12 +98,7 @@ export class ProxyDoor<Connection extends object>
   }
 
   #foreign({ systemIdentifier }: TokenText): DoorError {
-    return new DoorError({
-      sqlstate: '22023',
-      message: 'the causal token is from another cluster',
-      detail: `It names system identifier ${systemIdentifier}; this cluster has ${this.#systemIdentifier}.`,
-      hint: 'A token counts only where it was given out, and in copies of that cluster by replication.',
-    })
+    return foreignToken(systemIdentifier, this.#systemIdentifier)
   }
 
   /** Its token may have come before it was known which cluster this is. */
@@ -177,12 +166,7 @@ export class ProxyDoor<Connection extends object>
   async #beReady(context: ProxyContext<Connection>): Promise<void> {
     if (!this.#isReady) await this.ready
     this.#checkToken(context)
-    if (!this.#isClosed) return
-    throw new DoorError({
-      sqlstate: '57P01',
-      message: 'the sessions are closed',
-      hint: 'close() ends them for good; create new ones.',
-    })
+    if (this.#isClosed) throw closedError()
   }
 
   /** As `query`, for transactions: the class of a text. */

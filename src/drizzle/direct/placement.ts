@@ -1,0 +1,161 @@
+import type { ClusterCore } from '../../core/cluster-core.ts'
+import { PgSplitError } from '../../errors.ts'
+import { catchUpUntilMs, mayLookAround, moveOnUntilMs } from '../../routing/patience.ts'
+import type { Route } from '../../routing/route.ts'
+import type { StatementClass } from '../../sql/statement-class.ts'
+import type { NodeView } from '../../topology/node.ts'
+import { closedError, noNode } from '../door-error.ts'
+import type { DirectContext } from './direct-context.ts'
+import type { Held, NodePools } from './node-pools.ts'
+import { noteSent } from './note-done.ts'
+import { sqlstateOf, whyOf } from './server-error.ts'
+import { waitForNews } from './wait-for-news.ts'
+
+/** What a statement wants of the node that it runs on. */
+interface Wish {
+  readonly context: DirectContext
+  readonly cls: StatementClass
+  /** Bit mask of nodes where it was in vain. */
+  readonly exclude: number
+  readonly isReadOnly: boolean
+  /** When it came, monotonic ms. */
+  readonly startMs: number
+}
+
+/** Finds the node and the connection that a statement runs on, and waits where waiting is of use. */
+export class Placement<Connection> {
+  readonly #core: ClusterCore
+  readonly #pools: NodePools<Connection>
+  readonly #isClosed: () => boolean
+  /** Statements that wait for a node now. */
+  #held = 0
+
+  constructor(core: ClusterCore, pools: NodePools<Connection>, isClosed: () => boolean) {
+    this.#core = core
+    this.#pools = pools
+    this.#isClosed = isClosed
+  }
+
+  /**
+   * A connection to a node that may serve the class now: waits for a replica that is far enough, for
+   * a primary, for a free connection, each within its bound. Rejects with DoorError 57P03 or 53300.
+   */
+  hold(
+    context: DirectContext,
+    cls: StatementClass,
+    exclude: number,
+    isReadOnly: boolean,
+  ): Promise<Held<Connection>> {
+    const core = this.#core
+    const pools = this.#pools
+    const wish: Wish = { context, cls, exclude, isReadOnly, startMs: core.nowMs() }
+    const { facts, patience } = context
+    const looksAround =
+      isReadOnly && mayLookAround(patience, facts, wish.startMs) && core.wantsAway(facts)
+    // The usual case, without a promise more than it needs.
+    if (!looksAround) {
+      const route = core.route(cls, facts, exclude)
+      const { node } = route
+      if (node !== null && route.isBehind !== true) {
+        patience.wasBehind = false
+        if (isReadOnly) noteSent(core, context, node.index)
+        return pools.checkout(node.index, (error) => this.#holdOn(wish, route, node, error))
+      }
+    }
+    return this.#holdOn(wish, null, null, null)
+  }
+
+  /** `failed` could give no connection. */
+  async #holdOn(
+    wish: Wish,
+    failedRoute: Route | null,
+    failed: NodeView | null,
+    error: unknown,
+  ): Promise<Held<Connection>> {
+    const core = this.#core
+    const pools = this.#pools
+    const { context, isReadOnly } = wish
+    let { exclude } = wish
+    let cause = error
+    let route = failedRoute
+    let node = failed
+    const held = { untilMs: core.nowMs() + core.config.failover.holdWritesMs }
+    for (;;) {
+      if (this.#isClosed()) throw closedError()
+      if (route !== null && node !== null) {
+        if (!this.#mayGoElsewhere(node, cause, isReadOnly)) throw cause
+        const isNew = isReadOnly && ((exclude >>> node.index) & 1) === 0
+        if (isNew) exclude |= 1 << node.index
+        else await this.#holdBack(whyOf(cause), held.untilMs, cause)
+      }
+      route = await this.#route({ ...wish, exclude })
+      node = route.node
+      if (node === null) {
+        await this.#holdBack(route.reason, held.untilMs, cause)
+        exclude = wish.exclude
+        continue
+      }
+      try {
+        if (isReadOnly) noteSent(core, context, node.index)
+        return await pools.checkout(node.index)
+      } catch (problem) {
+        cause = problem
+      }
+    }
+  }
+
+  /** The route; before that a read waits for a replica as long as that is of use. */
+  async #route({ context, cls, exclude, isReadOnly, startMs }: Wish): Promise<Route> {
+    const core = this.#core
+    const { facts, patience } = context
+    if (!isReadOnly) return core.route(cls, facts, exclude)
+    // Reads of one context may wait side by side: each has its own time.
+    const own = { ...patience, catchUpUntilMs: null }
+    for (;;) {
+      const untilMs = moveOnUntilMs(own, facts, core, startMs)
+      if (untilMs === null) break
+      await waitForNews((callback) => core.onNews(callback), untilMs - core.nowMs())
+    }
+    own.catchUpUntilMs = null
+    let route = core.route(cls, facts, exclude)
+    while (route.isBehind === true) {
+      const untilMs = catchUpUntilMs(own, facts, core, startMs, cls, exclude)
+      if (untilMs === null) break
+      await waitForNews((callback) => core.onNews(callback), untilMs - core.nowMs())
+      route = core.route(cls, facts, exclude)
+    }
+    patience.choseAtMs = own.choseAtMs
+    patience.behindSinceMs = own.behindSinceMs
+    patience.wasBehind = route.isBehind === true
+    return route
+  }
+
+  /** No node for it now: it waits for the next news, up to `failover.holdWrites` in all. */
+  async #holdBack(reason: string, untilMs: number, cause: unknown): Promise<void> {
+    const core = this.#core
+    const leftMs = untilMs - core.nowMs()
+    if (!(leftMs > 0) || this.#held >= core.config.failover.maxHeld) throw noNode(reason, cause)
+    this.#held++
+    try {
+      await waitForNews((callback) => core.onNews(callback), leftMs)
+    } finally {
+      this.#held--
+    }
+  }
+
+  /** No connection to the node could be had, so nothing was sent: is that the node's trouble? */
+  #mayGoElsewhere(node: NodeView, error: unknown, isReadOnly: boolean): boolean {
+    const core = this.#core
+    const isFull = error instanceof PgSplitError && error.sqlstate === '53300'
+    if (isFull) return isReadOnly && node.role === 'replica'
+    const sqlstate = sqlstateOf(error)
+    if (sqlstate === '') core.reportFailure(node.index, dialFailure(error), whyOf(error))
+    else if (sqlstate.startsWith('57P')) core.reportFailure(node.index, 'shutdown', whyOf(error))
+    // What a replica refuses, a log-in too, may be there already on the primary.
+    return sqlstate === '' || /^(08|57P|53)/.test(sqlstate) || node.role === 'replica'
+  }
+}
+
+function dialFailure(error: unknown): 'timeout' | 'refused' {
+  return /time/i.test(whyOf(error)) ? 'timeout' : 'refused'
+}
