@@ -94,10 +94,11 @@ function noteUnnamed(session: ClientSession, request: Request): void {
 
 /** Names whose Parse failed do not exist for the client either. */
 function forgetNames(session: ClientSession, request: Request): void {
-  if (request.parses.length === 0) return
-  const failed = request.script?.unconfirmed() ?? []
-  for (const { name, statement } of request.parses) {
-    if (failed.includes(statement)) session.statements.forget(name, statement)
+  const { script } = request
+  if (script === null) return
+  // Also one that the connection had already: behind an error nothing is done.
+  for (const { name, statement, unit } of request.parses) {
+    if (!script.isDone(unit)) session.statements.forget(name, statement)
   }
 }
 

@@ -89,7 +89,8 @@ function toPrimary(session: ClientSession, request: Request): void {
 
 /** The replica is done with what was flushed; the request is as new, but for the answers given. */
 function endFlushed(session: ClientSession, request: Request, from: ServerConnection): void {
-  from.queue.replaceAt(0, swallow)
+  // Something of ours may be in front of it.
+  from.queue.replace(request, swallow)
   from.send(sync)
   session.cluster.load.finish(from.nodeIndex, Number.NaN)
   session.inFlight.remove(request)

@@ -53,6 +53,11 @@ export class ReplyQueue {
     if (index < this.#size) this.#ring[(this.#head + index) & (this.#ring.length - 1)] = receiver
   }
 
+  /** Puts another receiver in the place of `receiver`, wherever it is in the queue. */
+  replace(receiver: ReplyReceiver, by: ReplyReceiver): void {
+    for (let i = 0; i < this.#size; i++) if (this.at(i) === receiver) this.replaceAt(i, by)
+  }
+
   /** The connection is closed on purpose: nobody waits for what was still expected. */
   abandon(): void {
     while (this.shift() !== null);

@@ -45,6 +45,16 @@ describe('a named statement', () => {
     expect(cluster.server('primary').texts).toHaveLength(1)
   })
 
+  it('behind an error is not made, also where the server connection has it already', async () => {
+    const insert = 'INSERT INTO items VALUES (1)'
+    const one = cluster.connect()
+    await one.send(front.parse('a', insert), execute('a')).ready()
+    const two = cluster.connect()
+    two.send(front.run("SELECT fail('22012')"), front.parse('b', insert), front.sync)
+    expect(await two.ready()).toMatch(/E 22012 · Z I$/)
+    expect(await two.send(execute('b')).ready()).toBe('E 26000 · Z I')
+  })
+
   it('of one client is not seen by another', async () => {
     const one = cluster.connect()
     const two = cluster.connect()

@@ -26,7 +26,9 @@ describe('the reply queue', () => {
           } else if (step === 'shift') expect(queue.shift()).toBe(model.shift() ?? null)
           else {
             const receiver = { ...swallow }
-            queue.replaceAt(step, receiver)
+            const former = model[step]
+            if (former !== undefined && step % 2 === 0) queue.replace(former, receiver)
+            else queue.replaceAt(step, receiver)
             if (step < model.length) model[step] = receiver
           }
           expect(queue.size).toBe(model.length)

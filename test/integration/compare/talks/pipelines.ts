@@ -45,6 +45,8 @@ const kinds: Readonly<Record<string, readonly Buffer[]>> = {
   a: [parse('', read), describe('S'), flush],
   l: [bind('', ''), execute(), flush],
   x: [close('S', 'i'), flush],
+  // Is asked of the primary.
+  g: [parse('i', 'SELECT pg_is_in_recovery()'), describe('S', 'i'), flush],
 }
 
 /** Letters of `kinds`; `|` is Sync, `Q` a simple query. */
@@ -168,6 +170,14 @@ const scores: readonly string[] = [
   'ax|',
   'ixw|j|',
   'xixiw|j|',
+  'xw|',
+  'xwx|w|',
+  'xfw|r|',
+  'xrw|',
+  'gw|',
+  'xgj|',
+  'xgw|',
+  'xgxgw|j|',
   'ixjw|',
   'ijxw|',
   'a|lw|',
