@@ -3,7 +3,7 @@ import { cloneRunning } from './data-directory.ts'
 import { EmbeddedError } from './embedded-error.ts'
 import { EmbeddedNode, type NodeSurroundings } from './embedded-node.ts'
 import { freePort } from './free-port.ts'
-import { haveCaughtUp } from './steer-replication.ts'
+import { haveCaughtUp, isAhead } from './steer-replication.ts'
 
 const CATCH_UP_TIMEOUT_MS = 30_000
 
@@ -85,6 +85,13 @@ export class EmbeddedCluster {
     this.#replicas = this.#replicas.filter((node) => node !== to)
     this.#primary = to
     for (const replica of this.#replicas) if (replica.isRunning) await replica.follow(to)
+    const ahead = []
+    for (const replica of this.#replicas) {
+      if (replica.isRunning && (await isAhead(to, replica))) ahead.push(replica)
+    }
+    // All of them first: who rejoins waits for those that run.
+    for (const replica of ahead) await replica.kill()
+    for (const replica of ahead) await this.rejoin(replica)
   }
 
   /** Makes `node` a replica of the present primary, with a new copy of its data. */

@@ -46,6 +46,18 @@ export async function hasLeft(server: SteeredServer): Promise<void> {
   )
 }
 
+/**
+ * Has the replica received more than the promoted server had? Then its history is another one, and it
+ * can't follow (high-availability, "Failover"): it needs a new copy.
+ */
+export async function isAhead(promoted: SteeredServer, replica: SteeredServer): Promise<boolean> {
+  const [end] = await promoted.query('SELECT pg_last_wal_replay_lsn()::text AS lsn')
+  const [row] = await replica.query('SELECT pg_last_wal_receive_lsn() > $1::pg_lsn AS is_ahead', [
+    end?.lsn,
+  ])
+  return row?.is_ahead === true
+}
+
 /** Makes the physical replication slot that the replica `name` uses, if there is none. */
 export async function createSlot(primary: SteeredServer, name: string): Promise<void> {
   await primary.query(

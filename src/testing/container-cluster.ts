@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { freePort } from '../embedded/free-port.ts'
 import { QUICK_SETTINGS, type ServerSettings } from '../embedded/server-settings.ts'
-import { haveCaughtUp } from '../embedded/steer-replication.ts'
+import { haveCaughtUp, isAhead } from '../embedded/steer-replication.ts'
 import { WatchdogProcess } from '../embedded/watchdog-process.ts'
 import { ContainerNode, type ContainerSurroundings } from './container-node.ts'
 import { connectEngine, loadTestcontainers } from './engine.ts'
@@ -120,6 +120,13 @@ export class ContainerCluster implements ServerCluster {
     this.#replicas = this.#replicas.filter((node) => node !== chosen)
     this.#primary = chosen
     for (const replica of this.#replicas) await replica.follow(chosen)
+    const ahead = []
+    for (const replica of this.#replicas) {
+      if (replica.isRunning && (await isAhead(chosen, replica))) ahead.push(replica)
+    }
+    // All of them first: who rejoins waits for those that run.
+    for (const replica of ahead) await replica.kill()
+    for (const replica of ahead) await this.rejoin(replica)
   }
 
   async rejoin(node: ServerNode): Promise<void> {

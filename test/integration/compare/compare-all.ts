@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type ServerCluster, sql, startServers, testProvider } from '../../support/cluster.ts'
+import { type ServerCluster, sql, startServers } from '../../support/cluster.ts'
 import type { Conversation } from '../../support/conversation.ts'
 import { hold, type Transcript } from '../../support/conversation-run.ts'
 import { startTestProxy } from '../../support/proxy.ts'
@@ -9,7 +9,7 @@ const sessions = 8
 
 export interface Comparison {
   readonly direct: ReadonlyMap<string, Transcript>
-  /** Rounds of other orders, so that other sessions share a server connection; one on containers. */
+  /** Rounds of other orders, so that other sessions share a server connection. */
   readonly proxied: readonly ReadonlyMap<string, Transcript>[]
 }
 
@@ -21,7 +21,7 @@ export async function compareAll(talks: readonly Conversation[]): Promise<Compar
     await freshDatabase(cluster)
     const direct = await holdAll(cluster, talks, cluster.primary.port)
     const proxied: Map<string, Transcript>[] = []
-    for (const seed of testProvider === 'containers' ? [1] : [1, 2]) {
+    for (const seed of [1, 2]) {
       await freshDatabase(cluster)
       const proxy = await startTestProxy(cluster, { pool: { size: 2, checkoutTimeout: '20s' } })
       try {
