@@ -32,7 +32,7 @@ export function startCluster(options: EmbeddedOptions = {}): Promise<EmbeddedClu
 }
 
 /** What the servers of `startServers` run in: PGSPLIT_TEST_PROVIDER, `embedded` when not set. */
-const testProvider = process.env.PGSPLIT_TEST_PROVIDER ?? 'embedded'
+export const testProvider = process.env.PGSPLIT_TEST_PROVIDER ?? 'embedded'
 
 /**
  * The same for tests that know no more of their servers than what both providers can do: processes
