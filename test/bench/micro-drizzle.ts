@@ -35,7 +35,7 @@ class InstantClient extends EventEmitter {
   }
 }
 
-const rounds = 15
+const rounds = 9
 const perRound = 20_000
 const Client = InstantClient as unknown as NonNullable<pg.PoolConfig['Client']>
 
