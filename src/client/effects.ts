@@ -36,6 +36,10 @@ export function applyEffects(session: ClientSession, request: Request, status: n
   }
   if (status !== txStatus.idle) session.transaction ??= new Transaction(session)
   refreshFacts(session)
+  const { connection } = request
+  if (connection !== null && session.pinReason !== null && session.pins.mayHaveTemporarySchema) {
+    connection.hasTemporarySchema = true
+  }
   noteSeen(session, request, status)
 }
 

@@ -35,10 +35,7 @@ export function checkout(
     prepare(session, request, kept)
     return
   }
-  // What a request only sets it may find known already.
-  const wanted = onlySets(request)
-    ? session.state.knowing(customNames(request.effects))
-    : session.state
+  const wanted = wantedState(session, request)
   const own = sequenceConnection(session, request, nodeIndex)
   if (own !== null && pool.takeThis(own, wanted)) {
     begin(session, request, own)
@@ -50,6 +47,17 @@ export function checkout(
     return
   }
   wait(session, request, pool, mode, wanted)
+}
+
+/** The state to look for: what a request only sets it may find known already. */
+function wantedState({ state }: ClientSession, request: Request): SessionState {
+  const { effects } = request
+  if (effects.length === 0) return state
+  if (onlySets(request)) return state.knowing(customNames(effects))
+  // `SET search_path = pg_temp`: the session stays there.
+  const path = effects.find((effect) => effect.kind === 'set' && effect.name === 'search_path')
+  const isTemporary = path !== undefined && effects.some(({ kind }) => kind === 'temp')
+  return isTemporary ? state.with('search_path', 'pg_temp') : state
 }
 
 /** Apart, so that a request that need not wait makes no closures. */

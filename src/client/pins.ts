@@ -89,6 +89,11 @@ export class Pins {
     this.#settings.delete(name)
   }
 
+  /** The server's session may have a temporary schema now. */
+  get mayHaveTemporarySchema(): boolean {
+    return this.#causes.has('temp') || this.#others.has(searchPathPin)
+  }
+
   /** There is nothing on the server: the session must only stay off the replicas. */
   get needsNoConnection(): boolean {
     return this.#others.size === 1 && this.reason === searchPathPin

@@ -139,7 +139,7 @@ export function refreshFacts(session: ClientSession): void {
   facts.defaultIsolationSerializable =
     state.get('default_transaction_isolation')?.toLowerCase() === 'serializable'
   // What is created without a schema is temporary then, and no text shows it.
-  if (state.get('search_path')?.includes('pg_temp')) {
+  if (state.namesTemporarySchema) {
     session.pins.add(searchPathPin)
     facts.pinned = session.pinReason
   } else if (session.pinReason !== null) session.pins.drop(searchPathPin)

@@ -67,6 +67,8 @@ export class ServerConnection implements FrameSink {
   unnamed = 0
   /** Serial of who called nextval() here last, as far as is known; 0 = nobody yet, -1 = several. */
   sequenceUser = 0
+  /** A temporary schema may have been made here, which stays, and shows to who creates in it. */
+  hasTemporarySchema = false
   isSyncing = false
   holder: ConnectionHolder | null = null
   /** Why this connection must not be reused; null = it may. */
@@ -120,11 +122,13 @@ export class ServerConnection implements FrameSink {
   }
 
   /**
-   * Who knows custom parameters gets a connection that knows them, so that others stay without.
-   * A key that is no state is as near as any.
+   * Who knows custom parameters gets a connection that knows them, so that others stay without. Who
+   * creates in the temporary schema gets one that has none: `current_schema()` makes it, and marks
+   * the transaction as one that can't be prepared. A key that is no state is as near as any.
    */
   nearness(stateKey: object): number {
     if (!(stateKey instanceof SessionState)) return 0
+    if (this.hasTemporarySchema && stateKey.namesTemporarySchema) return -1
     return this.state.canBecome(stateKey) ? this.state.customs.length : -1
   }
 

@@ -77,6 +77,11 @@ export class SessionState {
     return SessionState.of([...names.map((name) => [name, null] as const), ...this.entries])
   }
 
+  /** What is created without a schema may be temporary. */
+  get namesTemporarySchema(): boolean {
+    return this.get('search_path')?.includes('pg_temp') ?? false
+  }
+
   /** Has `other` all custom parameters that are known here? If not, it can't be reached. */
   canBecome(other: SessionState): boolean {
     const { customs } = this

@@ -186,6 +186,23 @@ describe('a pin by temporary objects', () => {
     })
   })
 
+  it('leave a schema that nobody gets who creates in his own', async () => {
+    await proxy.with(async (db) => {
+      await db.query('CREATE TEMP TABLE made (a int)')
+      await db.query('DROP TABLE made')
+      await isFreed(db)
+    })
+    for (let i = 0; i < 2; i++) {
+      await proxy.with(async (db) => {
+        await db.query('SET search_path = pg_temp')
+        expect(await one(db, 'SELECT pg_my_temp_schema()')).toBe(0)
+        expect(await one(db, 'SELECT current_schema()')).toMatch(/^pg_temp_/)
+        await db.query('RESET search_path')
+        await isFreed(db)
+      })
+    }
+  })
+
   it('ends with DISCARD ALL, and nothing of them is left for the next session', async () => {
     await proxy.with(async (db) => {
       await db.query('CREATE TEMP TABLE made (a int)')
