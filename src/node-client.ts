@@ -1,65 +1,73 @@
 /** pgsplit's own connections to a node, for everything that isn't a client's work. */
-import type { ConnectionOptions } from 'node:tls'
-import pg from 'pg'
+import { credential, noCredential } from './auth/credential.ts'
 import type { NodeConfig } from './config/config.ts'
 import { loadServerTls, type ServerTls } from './net/tls-options.ts'
+import { connectServer } from './server/connect.ts'
+import { SqlSession, type SqlSessionOptions } from './server/sql-session.ts'
 
-/** How to dial: the database if not the monitor's own, and the time for all of it in ms. */
-export interface NodeClientOptions {
+/** How to dial. */
+export interface NodeClientOptions extends Pick<SqlSessionOptions, 'onLost'> {
+  /** Default: that of the node's log-in. */
   readonly database?: string
+  /** For all of it, ms. */
   readonly connectTimeoutMs: number
+  /** The server gives a statement up after it; pgsplit does so a second later. ms. */
   readonly statementTimeoutMs: number
+  readonly applicationName?: string
+  /** Further settings of the session, as in libpq's `options`. */
+  readonly settings?: string
+  /** Default: read from the node's files. */
+  readonly tls?: ServerTls
+  /** Fires when nobody waits for the connection any more. */
+  readonly signal?: AbortSignal
+}
+
+/** TLS for a node whose certificate may have another name than the address that is dialled. */
+export function namedTls(tls: ServerTls, { serverName }: NodeConfig): ServerTls {
+  if (serverName === undefined) return tls
+  return { ...tls, connectOptions: () => tls.connectOptions(serverName) }
+}
+
+/** A session and how its node was reached. */
+export interface NodeClient {
+  readonly session: SqlSession
+  readonly isEncrypted: boolean
 }
 
 /**
- * Connects and logs in as the monitor, following sslmode. Rejects with the system's or the server's
- * error; the caller ends the client.
+ * Connects and logs in as the monitor, following sslmode. Rejects with ConnectError; the caller ends
+ * the session.
  */
 export async function connectNode(
   node: NodeConfig,
   options: NodeClientOptions,
-): Promise<pg.Client> {
-  const tls = loadServerTls(node.tls, `node ${node.name}`)
-  const attempts = tlsAttempts(tls, node.serverName ?? node.host)
-  for (const [index, ssl] of attempts.entries()) {
-    const client = new pg.Client({
-      host: node.host,
-      port: node.port,
-      user: node.login.user,
-      password: node.login.password?.reveal() ?? '',
-      database: options.database ?? node.login.database,
-      ssl,
-      ...(tls.isDirect ? { sslnegotiation: 'direct' } : {}),
-      connectionTimeoutMillis: options.connectTimeoutMs,
-      statement_timeout: options.statementTimeoutMs,
-      query_timeout: options.statementTimeoutMs + 1000,
-      application_name: 'pgsplit',
-    })
-    // Errors reach the caller by its query; without a listener they would end the process.
-    client.on('error', () => {})
-    try {
-      await client.connect()
-      return client
-    } catch (error) {
-      client.end().catch(() => {})
-      if (index === attempts.length - 1 || !mayDiffer(error)) throw error
-    }
-  }
-  throw new Error('unreachable: sslmode gives at least one attempt')
+): Promise<SqlSession> {
+  return (await dialNode(node, options)).session
 }
 
-/** What to try in which order (libpq-ssl, "SSL Mode Descriptions"): `allow` begins without TLS. */
-export function tlsAttempts(tls: ServerTls, host: string): (false | ConnectionOptions)[] {
-  if (tls.sslmode === 'disable') return [false]
-  const encrypted = tls.connectOptions(host)
-  if (tls.sslmode === 'allow') return [false, encrypted]
-  if (tls.sslmode === 'prefer') return [encrypted, false]
-  return [encrypted]
-}
-
-/** Whether the other way, with or without TLS, may get further: refused by pg_hba, or by TLS. */
-export function mayDiffer(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  const code = 'code' in error ? String(error.code) : ''
-  return code === '28000' || /^ERR_SSL|^ERR_TLS/.test(code) || /SSL/.test(error.message)
+/** The same, for who wants to know how it was reached. */
+export async function dialNode(node: NodeConfig, options: NodeClientOptions): Promise<NodeClient> {
+  const { host, port, login } = node
+  const { statementTimeoutMs, signal, onLost } = options
+  const password = login.password?.reveal()
+  const opened = await connectServer({
+    target: { host, port },
+    user: login.user,
+    database: options.database ?? login.database,
+    credential: password === undefined ? noCredential : credential({ kind: 'password', password }),
+    tls: options.tls ?? namedTls(loadServerTls(node.tls, `node ${node.name}`), node),
+    timeoutMs: options.connectTimeoutMs,
+    allowCleartext: true,
+    parameters: [
+      ['application_name', options.applicationName ?? 'pgsplit'],
+      ['client_encoding', 'UTF8'],
+      ['options', `-c statement_timeout=${statementTimeoutMs} ${options.settings ?? ''}`.trim()],
+    ],
+    ...(signal === undefined ? {} : { signal }),
+  })
+  const session = new SqlSession(opened, {
+    timeoutMs: statementTimeoutMs + 1000,
+    ...(onLost === undefined ? {} : { onLost }),
+  })
+  return { session, isEncrypted: opened.tls !== null }
 }

@@ -7,7 +7,7 @@ import type { Queryable } from './catalog-rows.ts'
 import { type Changes, loadCatalog, prepareConnection, probeChanges } from './load-catalog.ts'
 
 export interface CatalogConnection extends Queryable {
-  end(): Promise<void>
+  end(): void
 }
 
 /** The part of the timers that is needed; injected in tests. */
@@ -17,8 +17,7 @@ export interface WatchTimers {
 }
 
 export interface CatalogWatchOptions {
-  /** Connects to the primary's database, with the monitor's credential. A driver that emits
-   * `error` for a lost idle connection (`pg`) needs a listener: the next query tells it here. */
+  /** Connects to the primary's database, with the monitor's credential. */
   readonly open: () => Promise<CatalogConnection>
   /** New sets, or null: what was given before must not be used any longer. */
   readonly onCatalog: (sets: CatalogSets | null) => void
@@ -200,7 +199,10 @@ export class CatalogWatch {
       connection = await this.#bounded(opening, 'a connection for the catalog')
     } catch (error) {
       // It may still open after the deadline.
-      opening.then(endQuietly, () => undefined)
+      opening.then(
+        (late) => late.end(),
+        () => undefined,
+      )
       throw error
     }
     this.#connection = connection
@@ -212,7 +214,7 @@ export class CatalogWatch {
     const connection = this.#connection
     this.#connection = null
     this.#reloaded = null
-    if (connection !== null) endQuietly(connection)
+    if (connection !== null) connection.end()
   }
 
   async #bounded<T>(promise: Promise<T>, what: string): Promise<T> {
@@ -254,10 +256,6 @@ export class CatalogWatch {
 
 /** No failure: the connection was given up on purpose. */
 class LeftError extends Error {}
-
-function endQuietly(connection: CatalogConnection): void {
-  connection.end().catch(() => undefined)
-}
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error))

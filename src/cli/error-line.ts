@@ -28,7 +28,13 @@ function textOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return textOf(error.errors[0])
   if (error instanceof ConfigError) return error.message
   if (error instanceof PgSplitError) {
-    return [error.message, error.detail, error.hint].filter((part) => part !== undefined).join('; ')
+    const { message, detail, hint, sqlstate, cause } = error
+    if (cause instanceof Error && 'code' in cause && systemReasons[String(cause.code)]) {
+      return textOf(cause)
+    }
+    const reason = hint === undefined ? systemReasons[sqlstate] : undefined
+    const fact = reason === undefined ? message : `${message}: ${reason}`
+    return [fact, detail, hint].filter((part) => part !== undefined).join('; ')
   }
   if (!(error instanceof Error)) return String(error)
   const code = 'code' in error ? String(error.code) : ''

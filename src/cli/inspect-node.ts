@@ -34,30 +34,20 @@ export async function inspectNode(node: NodeConfig, cluster: ClusterConfig): Pro
   const { connectTimeoutMs } = cluster.pool
   const client = await connectNode(node, { connectTimeoutMs, statementTimeoutMs: 5000 })
   try {
-    const { rows } = await client.query<FactsRow>(factsSql)
-    const row = rows[0]
+    const [row] = (await client.query(factsSql)).rows
     if (row === undefined) throw new Error('the node answered without a row')
     return {
-      isStandby: row.is_standby,
-      version: row.version,
-      timeline: row.timeline,
-      systemIdentifier: row.system_identifier,
-      maxConnections: row.max_connections,
+      isStandby: row.is_standby === 't',
+      version: row.version ?? '',
+      timeline: Number(row.timeline),
+      systemIdentifier: row.system_identifier ?? '',
+      maxConnections: Number(row.max_connections),
       walPosition: BigInt(row.wal_position ?? '0'),
       mayLookUp: await mayLookUp(cluster, client),
     }
   } finally {
-    client.end().catch(() => {})
+    client.end()
   }
-}
-
-interface FactsRow {
-  readonly is_standby: boolean
-  readonly version: string
-  readonly timeline: number
-  readonly system_identifier: string
-  readonly max_connections: number
-  readonly wal_position: string | null
 }
 
 async function mayLookUp(
@@ -66,7 +56,7 @@ async function mayLookUp(
 ): Promise<boolean> {
   if (lookup.kind === 'off' || method === 'trust' || method === 'cert') return true
   const { rows } = await (lookup.kind === 'function'
-    ? client.query<{ allowed: boolean }>(functionSql, [lookup.name])
-    : client.query<{ allowed: boolean }>(authidSql))
-  return rows[0]?.allowed ?? false
+    ? client.query(functionSql, [lookup.name])
+    : client.query(authidSql))
+  return rows[0]?.allowed === 't'
 }

@@ -35,6 +35,6 @@ async function readCatalog(primary: NodeConfig, cluster: ClusterConfig, database
     await prepareConnection(client)
     return await loadCatalog(client)
   } finally {
-    client.end().catch(() => {})
+    client.end()
   }
 }

@@ -1,3 +1,4 @@
+import { ConfigError } from '../errors.ts'
 import type { Parts } from './run.ts'
 
 /** Each part is loaded when its command runs, so that `--version` need not load a proxy. */
@@ -11,7 +12,10 @@ export const parts: Parts = {
     return openLiveJudge(primary, cluster, database)
   },
   demo: async (options) => {
-    const { runDemo } = await import('../demo/run-demo.ts')
+    const { runDemo } = await import('../demo/run-demo.ts').catch((error) => {
+      if (!/Cannot find package 'pg'/.test(String(error))) throw error
+      throw new ConfigError('', 'pgsplit demo needs the package pg: npm install pg', error)
+    })
     const { startDemoProxy } = await import('./start-demo-proxy.ts')
     return runDemo({ ...options, startProxy: startDemoProxy })
   },

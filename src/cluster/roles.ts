@@ -1,10 +1,10 @@
-import type pg from 'pg'
 import { authidSql, lookupFunctionSql } from '../auth/role-sql.ts'
 import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
 import { type RoleRecord, VerifierLookup } from '../auth/verifier-lookup.ts'
 import type { Authenticator } from '../client/login.ts'
 import type { AuthConfig, NodeConfig } from '../config/config.ts'
 import { connectNode } from '../node-client.ts'
+import type { SqlSession } from '../server/sql-session.ts'
 import type { Cluster } from './cluster.ts'
 
 /**
@@ -16,7 +16,7 @@ export class Roles implements Authenticator {
   readonly #listed = new Map<string, StoredSecret>()
   readonly #lookup: VerifierLookup | null
   readonly #cluster: Cluster
-  #client: Promise<pg.Client> | null = null
+  #client: Promise<SqlSession> | null = null
   #askedNode: NodeConfig | null = null
 
   constructor(cluster: Cluster) {
@@ -55,14 +55,10 @@ export class Roles implements Authenticator {
         : authidSql
     const client = await this.#connect()
     try {
-      const { rows } = await client.query<{
-        password: string | null
-        can_login: boolean
-        is_expired: boolean
-      }>(sql, [user])
-      const row = rows[0]
+      const [row] = (await client.query(sql, [user])).rows
       if (row === undefined) return null
-      return { password: row.password, canLogin: row.can_login, isExpired: row.is_expired }
+      const { password = null, can_login, is_expired } = row
+      return { password, canLogin: can_login === 't', isExpired: is_expired === 't' }
     } catch (error) {
       this.#drop(client)
       throw error
@@ -70,7 +66,7 @@ export class Roles implements Authenticator {
   }
 
   /** One connection for all look-ups, on the primary or, failing that, on any node that is up. */
-  #connect(): Promise<pg.Client> {
+  #connect(): Promise<SqlSession> {
     const former = this.#client
     if (former !== null && !this.#cluster.members.has(this.#askedNode)) {
       // It has left the cluster: what it knows is no longer true.
@@ -78,19 +74,16 @@ export class Roles implements Authenticator {
       former.then((client) => client.end()).catch(() => {})
     }
     if (this.#client !== null) return this.#client
-    const dialled = this.#dial()
-    this.#client = dialled
     const forget = (): void => {
       if (this.#client === dialled) this.#client = null
     }
-    dialled.then((client) => {
-      client.on('end', forget)
-      client.on('error', forget)
-    }, forget)
+    const dialled = this.#dial(forget)
+    this.#client = dialled
+    dialled.catch(forget)
     return dialled
   }
 
-  async #dial(): Promise<pg.Client> {
+  async #dial(onLost: () => void): Promise<SqlSession> {
     const { primary, nodes } = this.#cluster.snapshot
     const chosen = primary ?? nodes.find(({ health }) => health === 'up')
     if (chosen === undefined) throw new Error('no node is up')
@@ -99,17 +92,19 @@ export class Roles implements Authenticator {
     return connectNode(node, {
       connectTimeoutMs: this.#cluster.config.pool.connectTimeoutMs,
       statementTimeoutMs: 5_000,
+      tls: this.#cluster.tls(chosen.index),
+      onLost,
     })
   }
 
-  #drop(client: pg.Client): void {
+  #drop(client: SqlSession): void {
     this.#client = null
-    client.end().catch(() => {})
+    client.end()
   }
 
   async stop(): Promise<void> {
     const client = await this.#client?.catch(() => null)
     this.#client = null
-    await client?.end().catch(() => {})
+    client?.end()
   }
 }

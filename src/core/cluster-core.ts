@@ -2,7 +2,7 @@ import type { ConnectionOptions } from 'node:tls'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import type { ServerTls } from '../net/tls-options.ts'
 import { nowMs } from '../net/turn-clock.ts'
-import { connectNode, tlsAttempts } from '../node-client.ts'
+import { connectNode } from '../node-client.ts'
 import { createBalancer } from '../routing/balancers/create-balancer.ts'
 import { type ClusterCounters, newCounters } from '../routing/counters.ts'
 import { LoadTable } from '../routing/load.ts'
@@ -23,12 +23,14 @@ import type { EventLog } from './event-log.ts'
 import { Members, specOf } from './members.ts'
 import { Membership } from './membership.ts'
 import type { NodeUse } from './node-use.ts'
-import { positionOpener } from './open-positions.ts'
 import { probeOpener } from './open-probe.ts'
 import { SilentNodes } from './silent-nodes.ts'
 
 /** How often nodes that leave, and what the doors add, are looked after, ms. */
 const tidyEveryMs = 1_000
+
+/** Bounds of probes' connections; the monitor and the sampler give up much earlier. */
+const probeTimeouts = { connectTimeoutMs: 10_000, statementTimeoutMs: 10_000 }
 
 /** What a replica has refused, as far as a log may tell it. */
 export interface Misroute {
@@ -66,8 +68,8 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   protected readonly news = new News()
   protected readonly eventLog: EventLog
   protected drainTimeoutMs: number
-  /** By node: which of sslmode's attempts the last probe got through with. */
-  readonly #dialled = new WeakMap<NodeConfig, number>()
+  /** By node: whether the last probe got through with TLS. */
+  readonly #isEncrypted = new WeakMap<NodeConfig, boolean>()
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   readonly #membership: Membership | null
   readonly #departures: Departures
@@ -90,7 +92,10 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     this.monitor = new Monitor({
       nodes: this.members.all.map(specOf),
       isOpen: config.discovery !== null,
-      openProbe: probeOpener(nodeOf, this.#dialled),
+      openProbe: probeOpener(nodeOf, {
+        ...probeTimeouts,
+        onOpen: (node, isEncrypted) => this.#isEncrypted.set(node, isEncrypted),
+      }),
       ...monitorTuningOf(config),
       onEvent: (event) => {
         const { kind, ...facts } = event
@@ -103,7 +108,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
       },
     })
     this.sampler = new PositionSampler({
-      openProbe: positionOpener(nodeOf, () => this.nowMs()),
+      openProbe: probeOpener(nodeOf, probeTimeouts),
       snapshot: () => this.monitor.snapshot,
       nowMs: () => this.nowMs(),
       news: this.news,
@@ -200,7 +205,8 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   /** How drivers are to dial the node: as the last probe that got through. */
   dialTls(index: number): false | ConnectionOptions {
     const { node, tls } = this.members.of(index)
-    return tlsAttempts(tls, node.host)[this.#dialled.get(node) ?? 0] ?? false
+    const isEncrypted = this.#isEncrypted.get(node) ?? !['disable', 'allow'].includes(tls.sslmode)
+    return isEncrypted ? tls.connectOptions(node.host) : false
   }
 
   get snapshot(): Snapshot {
@@ -320,6 +326,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
           if (primary === null) throw new Error('there is no primary now')
           return connectNode(this.node(primary.index), {
             database,
+            tls: this.tls(primary.index),
             connectTimeoutMs: this.config.pool.connectTimeoutMs,
             statementTimeoutMs: 10_000,
           })

@@ -1,5 +1,6 @@
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import { loadServerTls, type ServerTls } from '../net/tls-options.ts'
+import { namedTls } from '../node-client.ts'
 import { MAX_NODES, type NodeSpec } from '../topology/node.ts'
 
 /** One node of a cluster as everything but the topology knows it. */
@@ -52,7 +53,7 @@ export class Members {
   /** Gives a discovered node an index; null when all are in use. */
   join(node: NodeConfig, source: string): ClusterMember | null {
     const tls = this.#discoveredTls
-    return tls === null ? null : this.enter(node, named(tls, node), source)
+    return tls === null ? null : this.enter(node, namedTls(tls, node), source)
   }
 
   /** Gives a node an index; null when all are in use. */
@@ -73,12 +74,6 @@ export class Members {
     this.#members.set(index, member)
     return member
   }
-}
-
-/** TLS for a node whose certificate has another name than the address that is dialled. */
-function named(tls: ServerTls, { serverName }: NodeConfig): ServerTls {
-  if (serverName === undefined) return tls
-  return { ...tls, connectOptions: () => tls.connectOptions(serverName) }
 }
 
 export function specOf({ index, node }: ClusterMember): NodeSpec {

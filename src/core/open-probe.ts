@@ -1,39 +1,43 @@
 import type { NodeConfig } from '../config/config.ts'
 import type { ServerTls } from '../net/tls-options.ts'
-import { mayDiffer, tlsAttempts } from '../node-client.ts'
-import { type OpenProbe, pgProbeOpener } from '../topology/probe-connection.ts'
+import { dialNode } from '../node-client.ts'
+import type { OpenProbe } from '../topology/probe-connection.ts'
 
-/**
- * Probe connections as the monitor's role, with sslmode's attempts in libpq's order. What worked is
- * tried first the next time, so that a probe normally dials once; it is noted in `worked`.
- */
+export interface ProbeOptions {
+  /** For TCP, TLS and the log-in together, ms. Whoever probes gives up earlier, by his signal. */
+  readonly connectTimeoutMs: number
+  /** ms. */
+  readonly statementTimeoutMs: number
+  /** Told of every connection that was opened, and whether it is TLS. */
+  readonly onOpen?: (node: NodeConfig, isEncrypted: boolean) => void
+}
+
+/** Connections as the monitor's role, for probes and for questions about positions. */
 export function probeOpener(
   nodeOf: (index: number) => { readonly node: NodeConfig; readonly tls: ServerTls } | undefined,
-  worked: WeakMap<NodeConfig, number>,
+  { onOpen, ...timeouts }: ProbeOptions,
 ): OpenProbe {
-  return async (spec, call) => {
+  return async (spec, { signal, onLost }) => {
     const found = nodeOf(spec.index)
     if (found === undefined) throw new Error(`node ${spec.id} has left the cluster`)
     const { node, tls } = found
-    const attempts = tlsAttempts(tls, node.host)
-    const password = node.login.password?.reveal()
-    const first = worked.get(node) ?? 0
-    const order = [first, ...attempts.keys()].filter((one, at, all) => all.indexOf(one) === at)
-    for (const [at, index] of order.entries()) {
-      try {
-        const open = pgProbeOpener(() => ({
-          user: node.login.user,
-          database: node.login.database,
-          ...(password === undefined ? {} : { password }),
-          ssl: attempts[index] ?? false,
-        }))
-        const connection = await open(spec, call)
-        worked.set(node, index)
-        return connection
-      } catch (error) {
-        if (at === order.length - 1 || !mayDiffer(error)) throw error
-      }
+    const { session, isEncrypted } = await dialNode(node, {
+      ...timeouts,
+      tls,
+      signal,
+      onLost,
+      applicationName: 'pgsplit-monitor',
+      // Role defaults must not break probes: a standby refuses serializable for every statement.
+      settings: '-c default_transaction_isolation=read\\ committed -c jit=off',
+    })
+    onOpen?.(node, isEncrypted)
+    return {
+      query: async (sql) => {
+        const [row] = (await session.ask(sql)).rows
+        if (row === undefined) throw new Error('a probe was answered without a row')
+        return row
+      },
+      close: () => session.end(),
     }
-    throw new Error('unreachable: sslmode gives at least one attempt')
   }
 }

@@ -104,9 +104,13 @@ export class Link {
 
   /**
    * Connects to `target` within `timeoutMs`. Rejects with the socket's own error (`ECONNREFUSED`, …),
-   * or one with code `ETIMEDOUT`.
+   * or one with code `ETIMEDOUT`, or when `signal` fires.
    */
-  static dial(target: { host: string; port: number }, timeoutMs: number): Promise<Link> {
+  static dial(
+    target: { host: string; port: number },
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<Link> {
     return new Promise((resolve, reject) => {
       let link: Link | null = null
       const socket = net.connect({
@@ -123,7 +127,9 @@ export class Link {
           },
         },
       })
+      const giveUp = (): void => fail(new Error('nobody waits for the connection any more'))
       const fail = (error: Error): void => {
+        signal?.removeEventListener('abort', giveUp)
         clearTimeout(timer)
         socket.removeAllListeners()
         socket.on('error', () => {})
@@ -136,8 +142,10 @@ export class Link {
         )
         fail(Object.assign(error, { code: 'ETIMEDOUT' }))
       }, timeoutMs)
+      signal?.addEventListener('abort', giveUp, { once: true })
       socket.once('error', fail)
       socket.once('connect', () => {
+        signal?.removeEventListener('abort', giveUp)
         clearTimeout(timer)
         socket.off('error', fail)
         link = new Link(socket, 'callback')

@@ -1,7 +1,12 @@
-import type { Link } from '../net/link.ts'
 import { noServerTls, type ServerTls } from '../net/tls-options.ts'
 import { cancelRequest } from '../wire/frontend-messages.ts'
-import { type DialTarget, type Encryption, encryptions, openChannel } from './connect-channel.ts'
+import {
+  type Dial,
+  type DialTarget,
+  type Encryption,
+  encryptions,
+  openChannel,
+} from './connect-channel.ts'
 import { ConnectError } from './connect-error.ts'
 
 export interface CancelOptions {
@@ -11,7 +16,7 @@ export interface CancelOptions {
   readonly tls?: ServerTls
   /** Until the server has closed the connection, which says that the signal was sent. Default 5,000 ms. */
   readonly timeoutMs?: number
-  readonly dial?: (target: DialTarget, timeoutMs: number) => Promise<Link>
+  readonly dial?: Dial
 }
 
 /**
@@ -40,7 +45,7 @@ async function cancelOnce(
   encryption: Encryption,
   deadline: number,
 ): Promise<void> {
-  const opened = await openChannel(options.target, tls, encryption, deadline, options.dial)
+  const opened = await openChannel(options.target, tls, encryption, deadline, options)
   const { channel } = opened
   try {
     channel.send(cancelRequest(options.processId, options.secretKey))

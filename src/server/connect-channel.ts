@@ -12,13 +12,21 @@ export interface DialTarget {
   readonly port: number
 }
 
+/** Connects a socket, as `Link.dial`. */
+export type Dial = (target: DialTarget, timeoutMs: number, signal?: AbortSignal) => Promise<Link>
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal
+  readonly dial?: Dial
+}
+
 /** One try of a connection: without TLS, with it where the server has it, or with it only. */
 export type Encryption = 'plain' | 'offered' | 'required'
 
 export interface OpenChannel {
   readonly channel: LoginChannel
   readonly tls: TlsInfo | null
-  /** Ends the time limit on the channel's reads. */
+  /** Ends the time limit on the channel's reads, and what the signal does. */
   readonly stopClock: () => void
 }
 
@@ -50,19 +58,28 @@ export async function openChannel(
   tls: ServerTls,
   encryption: Encryption,
   deadline: number,
-  dial: (target: DialTarget, timeoutMs: number) => Promise<Link> = Link.dial,
+  { dial = Link.dial, signal }: OpenOptions = {},
 ): Promise<OpenChannel> {
   const where = `${target.host}:${target.port}`
   const leftMs = (): number => Math.max(1, deadline - performance.now())
-  const link = await dial(target, leftMs()).catch((error: unknown) => {
+  const link = await dial(target, leftMs(), signal).catch((error: unknown) => {
     throw unreachable(where, error)
   })
   const channel = new LoginChannel(link)
+  const giveUp = (): void => {
+    const message = `the log-in to ${where} was given up`
+    channel.fail(new ConnectError('network', { sqlstate: '08001', message }))
+    link.destroy()
+  }
+  signal?.addEventListener('abort', giveUp, { once: true })
   const timer = setTimeout(() => {
     const message = `log-in to ${where} timed out`
     channel.fail(new ConnectError('timeout', { sqlstate: '08001', message }))
   }, leftMs())
-  const stopClock = (): void => clearTimeout(timer)
+  const stopClock = (): void => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', giveUp)
+  }
   try {
     if (encryption === 'plain') return { channel, tls: null, stopClock }
     if (!tls.isDirect && !(await isTlsOffered(channel))) {

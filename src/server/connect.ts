@@ -8,7 +8,13 @@ import { Cursor } from '../wire/cursor.ts'
 import { startupMessage } from '../wire/frontend-messages.ts'
 import { backend } from '../wire/message-types.ts'
 import { maxCancelKeyBytes, newestMinor } from '../wire/startup-packet.ts'
-import { type DialTarget, type Encryption, encryptions, openChannel } from './connect-channel.ts'
+import {
+  type Dial,
+  type DialTarget,
+  type Encryption,
+  encryptions,
+  openChannel,
+} from './connect-channel.ts'
 import { ConnectError } from './connect-error.ts'
 import { logIn, outOfTurn, readLoginMessage } from './login.ts'
 import type { LoginChannel } from './login-channel.ts'
@@ -30,8 +36,10 @@ export interface ConnectOptions {
   readonly allowCleartext?: boolean
   /** As libpq's channel_binding. Default `prefer`. */
   readonly channelBinding?: 'disable' | 'prefer' | 'require'
+  /** Gives the log-in up: it rejects, and nothing of it is left. */
+  readonly signal?: AbortSignal
   /** For tests: instead of `Link.dial`. */
-  readonly dial?: (target: DialTarget, timeoutMs: number) => Promise<Link>
+  readonly dial?: Dial
 }
 
 /** A server connection that has said ReadyForQuery for the first time. */
@@ -85,7 +93,7 @@ async function connectOnce(
   minor: number,
   deadline: number,
 ): Promise<ServerLogin> {
-  const opened = await openChannel(options.target, tls, encryption, deadline, options.dial)
+  const opened = await openChannel(options.target, tls, encryption, deadline, options)
   const { channel } = opened
   try {
     channel.send(

@@ -32,7 +32,7 @@ export interface MonitorOptions extends MonitorTuning {
   readonly nodes: readonly NodeSpec[]
   /** More nodes may join later (`Monitor.add`), so that the list may be empty. Default false. */
   readonly isOpen?: boolean
-  /** Dials and logs in for probes; `pgProbeOpener` is the one over `pg`. */
+  /** Dials and logs in for probes; `probeOpener` of `core/` does. */
   readonly openProbe: OpenProbe
   /** Default: the process's own. */
   readonly clock?: Clock

@@ -25,7 +25,8 @@ export function probeFailure(error: unknown): ProbeFailure {
   if (error instanceof ProbeTimeout || code === 'ETIMEDOUT') {
     return { kind: 'timeout', hard: false, detail, sqlstate: null }
   }
-  if (code === null || !/^[0-9A-Z]{5}$/.test(code)) {
+  // Class 08: the connection itself, which no server has spoken of.
+  if (code === null || !/^[0-9A-Z]{5}$/.test(code) || code.startsWith('08')) {
     const kind = code !== null && REFUSED.has(code) ? 'refused' : 'reset'
     return { kind, hard: kind === 'refused', detail, sqlstate: null }
   }
@@ -35,10 +36,13 @@ export function probeFailure(error: unknown): ProbeFailure {
   return { kind: login ? 'login' : 'answer', hard: false, detail, sqlstate: code }
 }
 
+/** The system's code where there is one, else the server's SQLSTATE. */
 function codeOf(error: unknown): string | null {
   if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0])
-  if (typeof error !== 'object' || error === null || !('code' in error)) return null
-  return typeof error.code === 'string' ? error.code : null
+  if (typeof error !== 'object' || error === null) return null
+  if ('code' in error && typeof error.code === 'string') return error.code
+  if (!('sqlstate' in error) || typeof error.sqlstate !== 'string') return null
+  return ('cause' in error ? codeOf(error.cause) : null) ?? error.sqlstate
 }
 
 /** An AggregateError of node:net (all addresses failed) has no message of its own. */

@@ -13,6 +13,24 @@ export function query(text: string): Buffer {
   return writer.begin(frontend.query).string(text).end().take()
 }
 
+/** One statement by the extended protocol, up to Sync: `$1` … are `values`, all in text form. */
+export function textQuery(text: string, values: readonly (string | null)[]): Buffer {
+  writer.begin(frontend.parse).string('').string(text).int16(0).end()
+  writer.begin(frontend.bind).string('').string('').int16(0).int16(values.length)
+  for (const value of values) {
+    if (value === null) {
+      writer.int32(-1)
+      continue
+    }
+    const bytes = Buffer.from(value)
+    writer.int32(bytes.length).bytes(bytes)
+  }
+  writer.int16(0).end()
+  writer.begin(frontend.describe).byte(0x50).string('').end()
+  writer.begin(frontend.execute).string('').int32(0).end()
+  return writer.begin(frontend.sync).end().take()
+}
+
 /** Close of a prepared statement (`S`) or portal (`P`). */
 export function close(kind: 'S' | 'P', name: string): Buffer {
   return writer.begin(frontend.close).byte(kind.charCodeAt(0)).string(name).end().take()

@@ -95,8 +95,20 @@ describe('the package', () => {
     expect(await succeed('npx', '--no', '--', 'pgsplit', '--version')).toBe(`${manifest.version}\n`)
   })
 
+  it('says what the demo needs', async () => {
+    const { code, err } = await run('npx', '--no', '--', 'pgsplit', 'demo', '--for', '1s')
+    expect(code).toBe(1)
+    expect(err).toContain('npm install pg\n')
+  })
+
   it('can be imported without the peers', async () => {
     const script = `console.log(typeof (await import('pgsplit')).startProxy)`
+    expect(await succeed('node', '--input-type=module', '-e', script)).toBe('function\n')
+  })
+
+  it('gives sessions on postgres.js without pg', async () => {
+    for (const name of ['drizzle-orm', 'postgres']) lend(name)
+    const script = `console.log(typeof (await import('pgsplit/drizzle/postgres-js')).createSessions)`
     expect(await succeed('node', '--input-type=module', '-e', script)).toBe('function\n')
   })
 

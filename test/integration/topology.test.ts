@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Secret } from '../../src/config/secret.ts'
+import { probeOpener } from '../../src/core/open-probe.ts'
+import { noServerTls } from '../../src/net/tls-options.ts'
 import { Monitor } from '../../src/topology/monitor.ts'
 import type { MonitorEvent } from '../../src/topology/monitor-event.ts'
 import type { MonitorOptions } from '../../src/topology/monitor-options.ts'
 import type { NodeView } from '../../src/topology/node.ts'
-import { pgProbeOpener } from '../../src/topology/probe-connection.ts'
 import { type ServerCluster, sql, startServers, waitFor } from '../support/cluster.ts'
 
 let cluster: ServerCluster
@@ -21,10 +23,30 @@ function watch(given: Partial<MonitorOptions> = {}, user = 'postgres', password?
     zone: null,
     weight: 1,
   }))
-  const login = { user, password: password ?? cluster.password, database: cluster.database }
+  const login = {
+    user,
+    password: new Secret(password ?? cluster.password),
+    database: cluster.database,
+  }
+  const nodeOf = (index: number) => {
+    const spec = (given.nodes ?? nodes)[index]
+    if (spec === undefined) return undefined
+    const { id: name, host, port } = spec
+    const node = {
+      name,
+      host,
+      port,
+      role: 'any' as const,
+      weight: 1,
+      tls: {},
+      zone: undefined,
+      login,
+    }
+    return { node, tls: noServerTls }
+  }
   const one = new Monitor({
     nodes,
-    openProbe: pgProbeOpener(() => login),
+    openProbe: probeOpener(nodeOf, { connectTimeoutMs: 5000, statementTimeoutMs: 10_000 }),
     probeIntervalMs: 200,
     // Generous: the machine that runs the tests may be busy.
     probeTimeoutMs: 3000,

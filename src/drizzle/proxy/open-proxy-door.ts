@@ -1,7 +1,7 @@
 import type { NodeConfig } from '../../config/config.ts'
 import { DatabaseCatalog } from '../../core/database-catalog.ts'
 import { loadServerTls } from '../../net/tls-options.ts'
-import { connectNode, mayDiffer, tlsAttempts } from '../../node-client.ts'
+import { connectNode } from '../../node-client.ts'
 import type { Connector } from '../connection-pool.ts'
 import {
   eventLog,
@@ -9,6 +9,7 @@ import {
   resolveProxyOptions,
   type SessionBehaviour,
 } from '../session-options.ts'
+import { mayDiffer, tlsAttempts } from './driver-tls.ts'
 import { Lines, type ProxyDriver } from './lines.ts'
 import { ProxyDoor } from './proxy-door.ts'
 

@@ -25,7 +25,7 @@ class FakePrimary {
     if (this.refuse) throw new Error('connection refused')
     return {
       query: (sql: string) => this.#query(sql),
-      end: async () => {
+      end: () => {
         this.ended++
       },
     }

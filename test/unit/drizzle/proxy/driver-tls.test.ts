@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { loadServerTls, type SslMode } from '../../src/net/tls-options.ts'
-import { tlsAttempts } from '../../src/node-client.ts'
+import { tlsAttempts } from '../../../../src/drizzle/proxy/driver-tls.ts'
+import { loadServerTls, type SslMode } from '../../../../src/net/tls-options.ts'
 
-describe("the monitor's connection to a node", () => {
+describe("a driver's connection to a proxy", () => {
   it.each([
     ['disable', ['plain']],
     ['allow', ['plain', 'tls']],
