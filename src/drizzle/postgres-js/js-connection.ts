@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import postgres from 'postgres'
 import type { NodeTarget } from '../driver-pool.ts'
+import { type ArrayType, addArrayTypes, arrayTypesSql } from './array-types.ts'
 import { dialNode } from './dial-node.ts'
 
 /** How one statement is run; as the third parameter of `sql.unsafe`. */
@@ -72,8 +73,10 @@ export class JsConnection {
     const connection = new JsConnection(socket, target, settings, onLost)
     const timer = setTimeout(() => socket.destroy(), Math.max(1, endMs - performance.now()))
     try {
-      // An empty text: the log-in is done, and the types are fetched, when it is answered.
-      await connection.run('', [], {}, false)
+      // When it is answered the log-in is done.
+      const isAsked = settings.client.fetch_types !== false
+      const types = await connection.run(isAsked ? arrayTypesSql : '', [], {}, true)
+      addArrayTypes(connection.#sql.options, types as unknown as Iterable<ArrayType>)
       return connection
     } catch (error) {
       socket.destroy()
@@ -153,6 +156,8 @@ function instance(
     },
     ssl: false,
     max: 1,
+    // It has no handler for the failure of that question.
+    fetch_types: false,
     // Time limits are the pool's.
     idle_timeout: 0,
     max_lifetime: 0,

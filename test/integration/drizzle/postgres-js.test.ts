@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net'
 import { eq, sql } from 'drizzle-orm'
 import { date, integer, jsonb, pgTable, serial, text, timestamp } from 'drizzle-orm/pg-core'
 import { drizzle } from 'drizzle-orm/postgres-js'
@@ -5,6 +6,8 @@ import postgres from 'postgres'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { isLost, serverErrorOf } from '../../../src/drizzle/direct/server-error.ts'
 import { createSessions } from '../../../src/drizzle/postgres-js/index.ts'
+import { JsConnection } from '../../../src/drizzle/postgres-js/js-connection.ts'
+import { jsSettings } from '../../../src/drizzle/postgres-js/js-driver.ts'
 import { type EmbeddedCluster, startCluster, waitFor } from '../../support/cluster.ts'
 
 const samples = pgTable('sample', {
@@ -63,6 +66,67 @@ it('reads and writes values as drizzle() on postgres.js does', async () => {
   const plain = drizzle(stock)
   expect(await db.select().from(samples)).toEqual(await plain.select().from(samples))
   expect([...(await db.execute(raw))]).toEqual([...(await plain.execute(raw))])
+})
+
+it('reads and writes arrays of any type, of those that were made since, too', async () => {
+  await cluster.primary.query("CREATE TYPE mood AS ENUM ('good', 'so, so')")
+  const own = start()
+  try {
+    const plain = postgres(cluster.primary.url, { max: 1 })
+    const db = drizzle(plain)
+    const query = sql`SELECT ARRAY['good', 'so, so']::mood[] AS moods, '{{1,2},{3,4}}'::int8[] AS grid,
+      '{(1,1),(0,0);(2,2),(1,1)}'::box[] AS boxes, '{}'::text[] AS none, '{t,f}'::bool[] AS flags,
+      ARRAY['{"a": [1]}']::jsonb[] AS facts, ARRAY['2026-11-28 01:02:03']::timestamp[] AS times`
+    expect([...(await own.getSession(true).execute(query))]).toEqual([...(await db.execute(query))])
+    await plain.end({ timeout: 1 })
+    const [row] = await own.getSession(true).execute(sql`
+      SELECT ${sql.param(['good', 'so, so'])}::mood[] = ARRAY['good', 'so, so']::mood[] AS same,
+        ARRAY[1, NULL] AS gap, ${sql.param([
+          [1, null],
+          [2, 3],
+        ])}::int[] AS back`)
+    expect(row).toEqual({
+      same: true,
+      gap: [1, null],
+      back: [
+        [1, null],
+        [2, 3],
+      ],
+    })
+  } finally {
+    await own.close()
+  }
+})
+
+// vitest fails for what rejects unhandled.
+it('rejects when the server is gone in the middle of the log-in, and breaks nothing', async () => {
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      // AuthenticationOk, ReadyForQuery; then the first question is too much for it.
+      socket.write(Buffer.from('5200000008000000005a0000000549', 'hex'))
+      socket.once('data', () => socket.destroy())
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const target = {
+    host: '127.0.0.1',
+    port,
+    user: 'u',
+    password: undefined,
+    database: 'd',
+    ssl: false as const,
+    isDirectTls: false,
+  }
+  try {
+    const settings = jsSettings({})
+    await expect(JsConnection.open(target, settings, 10_000, () => {})).rejects.toMatchObject({
+      code: 'CONNECTION_CLOSED',
+    })
+  } finally {
+    server.close()
+  }
 })
 
 it('counts what a write has changed, and prepares statements on every connection', async () => {
