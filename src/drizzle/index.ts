@@ -15,12 +15,9 @@ export {
   type ReadSession,
   type SessionsOptions,
 } from './node-postgres/create-sessions.ts'
-export {
-  type ReplicaOptions,
-  type ReplicatedDatabase,
-  withReplicas,
-} from './node-postgres/with-replicas.ts'
+export { withReplicas } from './node-postgres/with-replicas.ts'
 export type { ReadDatabase, ReadTransaction, ReadTransactionConfig } from './read-database.ts'
+export type { ReplicaOptions, ReplicatedDatabase } from './replicated.ts'
 export type {
   AppLogin,
   DoorEvent,

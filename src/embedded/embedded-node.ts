@@ -1,9 +1,9 @@
 import { appendFile, chmod, chown, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import pg from 'pg'
 import type { Account } from './account.ts'
 import type { Binaries } from './binaries.ts'
 import { Postmaster, type StopMode } from './postmaster.ts'
+import { queryOnce } from './query-once.ts'
 import type { Scratch } from './scratch.ts'
 import { conninfo, type ServerSettings, settingsText } from './server-settings.ts'
 import { createSlot, hasLeft, pauseReplay, promote, resumeReplay } from './steer-replication.ts'
@@ -172,26 +172,13 @@ export class EmbeddedNode {
   }
 
   /** Runs one statement as superuser over the Unix socket, past pg_hba's TCP lines. */
-  async query(
+  query(
     text: string,
     values: readonly unknown[] = [],
     database = 'postgres',
   ): Promise<Record<string, unknown>[]> {
-    const client = new pg.Client({
-      host: this.#surroundings.socketDir,
-      port: this.port,
-      user: 'postgres',
-      password: this.#surroundings.password,
-      database,
-      connectionTimeoutMillis: 10_000,
-    })
-    client.on('error', () => {})
-    await client.connect()
-    try {
-      const { rows } = await client.query<Record<string, unknown>>(text, [...values])
-      return rows
-    } finally {
-      await client.end().catch(() => {})
-    }
+    const { socketDir: host, password } = this.#surroundings
+    const where = { host, port: this.port, user: 'postgres', password, database }
+    return queryOnce(where, text, values)
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { queryOnce } from '../embedded/query-once.ts'
 import { conninfo, type ServerSettings, settingsText } from '../embedded/server-settings.ts'
 import {
   createSlot,
@@ -221,23 +222,12 @@ export class ContainerNode implements ServerNode {
     return logText(await this.#existing().logs({ stdout: true, stderr: true, ...tail }))
   }
 
-  async query(
+  query(
     text: string,
     values: readonly unknown[] = [],
     database = 'postgres',
   ): Promise<Record<string, unknown>[]> {
-    const client = new pg.Client({
-      connectionString: this.urlFor(database),
-      connectionTimeoutMillis: 10_000,
-    })
-    client.on('error', () => {})
-    await client.connect()
-    try {
-      const { rows } = await client.query<Record<string, unknown>>(text, [...values])
-      return rows
-    } finally {
-      await client.end().catch(() => {})
-    }
+    return queryOnce({ connectionString: this.urlFor(database) }, text, values)
   }
 
   async #dataDirectory(): Promise<string> {

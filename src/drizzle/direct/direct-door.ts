@@ -2,21 +2,19 @@ import type { ClusterCore } from '../../core/cluster-core.ts'
 import type { DatabaseCatalog } from '../../core/database-catalog.ts'
 import { initialFacts } from '../../routing/requirement.ts'
 import { NO_CATALOG } from '../../sql/classifier.ts'
-import type { StatementClass } from '../../sql/statement-class.ts'
 import type { ContextOptions, Door, DoorSnapshot, DoorTransaction, SessionMode } from '../door.ts'
 import { closedError, notARead } from '../door-error.ts'
 import type { Driver } from '../driver-pool.ts'
-import { classOf, isRead, spoils } from '../judge-text.ts'
+import { classOf, isRead } from '../judge-text.ts'
 import { ContextTokens } from './context-tokens.ts'
 import { type DirectContext, newDirectContext, takeShared } from './direct-context.ts'
 import { DirectTransaction } from './direct-transaction.ts'
 import { doorSnapshot } from './door-snapshot.ts'
-import { type FailedRun, judgeRead, judgeWrite } from './judge-failure.ts'
 import type { Held, NodePools } from './node-pools.ts'
-import { noteRead, noteWritten } from './note-done.ts'
 import { Placement } from './placement.ts'
+import { runStatement } from './run-statement.ts'
 import { sqlstateOf } from './server-error.ts'
-import { READ_TRANSACTION, WRITE_SESSION } from './session-classes.ts'
+import { READ_TRANSACTION } from './session-classes.ts'
 
 export interface DirectDoorOptions<Connection> {
   readonly core: ClusterCore
@@ -26,9 +24,6 @@ export interface DirectDoorOptions<Connection> {
   /** A read session that is given a write: refuse it, or run it on the primary. */
   readonly onWriteInReadSession: 'error' | 'primary'
 }
-
-/** A request that goes nowhere is tried at most so often. */
-const maxAttempts = 8
 
 /**
  * The in-process door onto the nodes themselves: what the proxy does for a connection, done for each
@@ -40,13 +35,14 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
   #catalog: DatabaseCatalog | null = null
   #isClosed = false
   readonly #tokens: ContextTokens
-  readonly #placement: Placement<Connection>
+  /** Where its statements find their connections. */
+  readonly placement: Placement<Connection>
   readonly process: DirectContext
 
   constructor(options: DirectDoorOptions<Connection>) {
     this.options = options
     this.#tokens = new ContextTokens(options.core)
-    this.#placement = new Placement(options.core, options.pools, () => this.#isClosed)
+    this.placement = new Placement(options.core, options.pools, () => this.#isClosed)
     const written = initialFacts()
     this.process = { ...newDirectContext({}, written, false), facts: written }
     this.ready = this.#start()
@@ -61,6 +57,10 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     const catalog = core.catalog(database)
     await catalog.ready
     this.#catalog = catalog
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed
   }
 
   /** What statements are judged by. Only when the door is ready. */
@@ -114,11 +114,11 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
   ): Promise<R> {
     const cls = classOf(this.catalog.classifier, text)
     this.options.core.counters.queries++
-    if (mode === 'write') return this.#write(context, cls, run)
-    if (isRead(cls)) return this.#read(context, cls, run)
-    if (cls.reason === NO_CATALOG) return this.#readUnproved(context, run)
-    if (this.options.onWriteInReadSession === 'error') throw notARead(cls.reason)
-    return this.#write(context, cls, run)
+    const isInRead = mode === 'read'
+    if (isInRead && isRead(cls)) return runStatement(this, { context, cls, isRead: true, run })
+    if (isInRead && cls.reason === NO_CATALOG) return this.#readUnproved(context, run)
+    if (isInRead && this.options.onWriteInReadSession === 'error') throw notARead(cls.reason)
+    return runStatement(this, { context, cls, isRead: false, run })
   }
 
   begin(mode: SessionMode, context: DirectContext): DoorTransaction<Connection> {
@@ -134,43 +134,13 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     return undefined
   }
 
-  async #read<R>(
-    context: DirectContext,
-    cls: StatementClass,
-    run: (connection: Connection) => Promise<R>,
-  ): Promise<R> {
-    const { core } = this.options
-    let exclude = 0
-    for (let attempts = 1; ; attempts++) {
-      const held = await this.hold(context, cls, exclude, true)
-      const { nodeIndex } = held
-      const startedMs = this.started(held, true)
-      try {
-        const result = await run(held.connection)
-        this.finished(held, startedMs, false)
-        noteRead(core, context, nodeIndex)
-        return result
-      } catch (error) {
-        const failed: FailedRun = { core, catalog: this.catalog, cls, nodeIndex, error }
-        const next = judgeRead(failed)
-        this.failed(held, startedMs, error, next.isNodeTrouble)
-        if (!core.isReplica(nodeIndex)) noteRead(core, context, nodeIndex)
-        if (next.verdict === 'write') throw notARead(next.reason)
-        const mayGoOn = next.verdict === 'again' && attempts < maxAttempts && !this.#isClosed
-        if (!mayGoOn || !core.mayRetry()) throw next.error
-        exclude |= next.exclude
-        core.counters.retries++
-      }
-    }
-  }
-
   /** While the catalog is read anew nothing is proved; the primary itself sees to it that it is a read. */
-  async #readUnproved<R>(
+  #readUnproved<R>(
     context: DirectContext,
     run: (connection: Connection) => Promise<R>,
   ): Promise<R> {
     const { driver } = this.options
-    return this.#write(context, READ_TRANSACTION, async (connection) => {
+    const readOnly = async (connection: Connection): Promise<R> => {
       await driver.command(connection, 'BEGIN READ ONLY')
       try {
         const result = await run(connection)
@@ -181,50 +151,8 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
         await driver.command(connection, 'ROLLBACK').catch(() => {})
         throw error
       }
-    })
-  }
-
-  async #write<R>(
-    context: DirectContext,
-    cls: StatementClass,
-    run: (connection: Connection) => Promise<R>,
-  ): Promise<R> {
-    const { core, database } = this.options
-    for (let attempts = 1; ; attempts++) {
-      const held = await this.hold(context, WRITE_SESSION, 0, false)
-      const startedMs = this.started(held, false)
-      try {
-        const result = await run(held.connection)
-        this.finished(held, startedMs, spoils(cls, false))
-        noteWritten(core, context, cls)
-        if (cls.effects.some(({ kind }) => kind === 'ddl')) core.noteDdl(database)
-        return result
-      } catch (error) {
-        const failed: FailedRun = {
-          core,
-          catalog: this.catalog,
-          cls,
-          nodeIndex: held.nodeIndex,
-          error,
-        }
-        const next = judgeWrite(failed)
-        this.failed(held, startedMs, error, next.isNodeTrouble)
-        noteWritten(core, context, cls)
-        const mayGoOn = next.verdict === 'again' && attempts < maxAttempts && !this.#isClosed
-        if (!mayGoOn) throw next.error
-        core.counters.retries++
-      }
     }
-  }
-
-  /** See `Placement.hold`. */
-  hold(
-    context: DirectContext,
-    cls: StatementClass,
-    exclude: number,
-    isReadOnly: boolean,
-  ): Promise<Held<Connection>> {
-    return this.#placement.hold(context, cls, exclude, isReadOnly)
+    return runStatement(this, { context, cls: READ_TRANSACTION, isRead: false, run: readOnly })
   }
 
   /** Counts a statement in; the result is when it began, monotonic ms. */

@@ -1,16 +1,9 @@
 import type { StatementClass, TransactionModes } from '../../sql/statement-class.ts'
-import type { DoorTransaction, SessionMode } from '../door.ts'
+import type { SessionMode } from '../door.ts'
 import { notARead } from '../door-error.ts'
-import { classOf, endOf, spoils } from '../judge-text.ts'
-import {
-  assertAllowed,
-  beginText,
-  commits,
-  hasEnded,
-  joined,
-  modesOf,
-  wasLost,
-} from '../transaction-modes.ts'
+import { classOf, endOf } from '../judge-text.ts'
+import { LazyTransaction } from '../lazy-transaction.ts'
+import { beginText, commits, joined } from '../transaction-modes.ts'
 import type { DirectContext } from './direct-context.ts'
 import type { DirectDoor } from './direct-door.ts'
 import { judgeRead, judgeWrite, lost, unknown } from './judge-failure.ts'
@@ -19,90 +12,47 @@ import { noteRead, noteWritten, setsCommit } from './note-done.ts'
 import { isFatal, isLost, serverErrorOf } from './server-error.ts'
 import { READ_TRANSACTION, WRITE_SESSION } from './session-classes.ts'
 
-/** `begun`: its BEGIN waits for the first statement. `broken`: its connection went. */
-type State<Connection> =
-  | { readonly kind: 'new' }
-  | { readonly kind: 'begun'; readonly modes: TransactionModes }
-  | {
-      readonly kind: 'open'
-      readonly held: Held<Connection>
-      readonly startedMs: number
-      readonly onReplica: boolean
-    }
-  | { readonly kind: 'broken' }
-  | { readonly kind: 'done' }
+/** The connection that it is open on. */
+interface Open<Connection> {
+  readonly held: Held<Connection>
+  readonly startedMs: number
+  readonly onReplica: boolean
+}
 
 /** So often a transaction begins anew while its first statement has shown nothing. */
 const maxAttempts = 8
 
 /**
  * One transaction on one node: READ ONLY on a replica for a read session, on the primary for a write
- * session. BEGIN goes out with the first statement; until that one has answered, nothing was shown to
- * the application, and a read may begin anew elsewhere.
+ * session. Until its first statement has answered, nothing was shown to the application, and a read may
+ * begin anew elsewhere.
  */
-export class DirectTransaction<Connection> implements DoorTransaction<Connection> {
+export class DirectTransaction<Connection> extends LazyTransaction<Connection, Open<Connection>> {
   readonly #door: DirectDoor<Connection>
-  readonly #mode: SessionMode
   readonly #context: DirectContext
-  #state: State<Connection> = { kind: 'new' }
-  #isSpoiled = false
-  #hasDdl = false
   /** It has set synchronous_commit. */
   #asynchronous: StatementClass | null = null
 
   constructor(door: DirectDoor<Connection>, mode: SessionMode, context: DirectContext) {
+    super(mode)
     this.#door = door
-    this.#mode = mode
     this.#context = context
   }
 
-  async query<R>(text: string, run: (connection: Connection) => Promise<R>): Promise<R | null> {
+  protected async judge(text: string): Promise<StatementClass> {
     await this.#door.beReady(this.#context)
-    const cls = classOf(this.#door.catalog.classifier, text)
-    const state = this.#state
-    switch (state.kind) {
-      case 'new':
-        this.#state = { kind: 'begun', modes: modesOf(this.#mode, cls) }
-        return null
-      case 'begun':
-        if (endOf(cls) !== null) {
-          this.#state = { kind: 'done' }
-          return null
-        }
-        assertAllowed(this.#mode, cls)
-        return await this.#first(state.modes, cls, run)
-      case 'open':
-        assertAllowed(this.#mode, cls)
-        return await this.#next(state, cls, run)
-      case 'broken':
-        if (endOf(cls) === 'rollback') return null
-        throw wasLost()
-      case 'done':
-        // Drizzle rolls back after a COMMIT that failed; what that one said is what counts.
-        if (endOf(cls) === 'rollback') return null
-        throw hasEnded()
-      default:
-        return state satisfies never
-    }
+    return classOf(this.#door.catalog.classifier, text)
   }
 
-  release(): void {
-    const state = this.#state
-    this.#state = { kind: 'done' }
-    // It was neither committed nor rolled back: the server does the latter when the connection goes.
-    if (state.kind === 'open') this.#giveBack(state, true)
-  }
-
-  /** Sends BEGIN and the first statement. */
-  async #first<R>(
+  protected async first<R>(
     begun: TransactionModes,
     cls: StatementClass,
     run: (connection: Connection) => Promise<R>,
   ): Promise<R> {
     const door = this.#door
     const { core, driver } = door.options
-    const { catalog } = door
-    const isReading = this.#mode === 'read'
+    const { catalog, placement } = door
+    const isReading = this.mode === 'read'
     const modes = joined(begun, cls)
     let exclude = 0
     for (let attempts = 1; ; attempts++) {
@@ -111,22 +61,17 @@ export class DirectTransaction<Connection> implements DoorTransaction<Connection
       let held: Held<Connection>
       try {
         const head = isReading ? READ_TRANSACTION : WRITE_SESSION
-        held = await door.hold(this.#context, head, exclude, isReading)
+        held = await placement.hold(this.#context, head, exclude, isReading)
       } finally {
         facts.pendingBegin = null
       }
       const onReplica = isReading && core.isReplica(held.nodeIndex)
-      const state = {
-        kind: 'open',
-        held,
-        startedMs: door.started(held, isReading),
-        onReplica,
-      } as const
+      const open = { held, startedMs: door.started(held, isReading), onReplica }
       try {
         await driver.command(held.connection, beginText(begun))
         const result = await run(held.connection)
-        this.#state = state
-        this.#note(cls)
+        this.opened(open)
+        this.note(cls)
         return result
       } catch (error) {
         const failed = { core, catalog, cls, nodeIndex: held.nodeIndex, error }
@@ -134,12 +79,12 @@ export class DirectTransaction<Connection> implements DoorTransaction<Connection
         const mayBegin = next.verdict === 'again' && attempts < maxAttempts && core.mayRetry()
         if (!next.isNodeTrouble && !mayBegin) {
           // An error of the statement: the transaction is open, and has failed.
-          this.#state = state
+          this.opened(open)
           throw next.verdict === 'write' ? notARead(next.reason) : error
         }
-        door.failed(held, state.startedMs, error, true)
+        door.failed(held, open.startedMs, error, true)
         if (!mayBegin) {
-          this.#state = { kind: 'broken' }
+          this.broke()
           if (!next.isNodeTrouble) throw next.error
           throw commits(cls) ? unknown(failed) : lost(failed)
         }
@@ -149,19 +94,19 @@ export class DirectTransaction<Connection> implements DoorTransaction<Connection
     }
   }
 
-  async #next<R>(
-    state: Extract<State<Connection>, { readonly kind: 'open' }>,
+  protected async next<R>(
+    open: Open<Connection>,
     cls: StatementClass,
     run: (connection: Connection) => Promise<R>,
   ): Promise<R | null> {
-    const { held } = state
+    const { held } = open
     const end = endOf(cls)
     try {
       const result = await run(held.connection)
-      this.#note(cls)
+      this.note(cls)
       if (end !== null) {
-        this.#state = { kind: 'done' }
-        this.#giveBack(state, this.#isSpoiled)
+        this.ended()
+        this.giveBack(open, this.isSpoiled)
       }
       return result
     } catch (error) {
@@ -169,8 +114,8 @@ export class DirectTransaction<Connection> implements DoorTransaction<Connection
       const isGone = server === null ? isLost(error) : isFatal(server)
       if (!isGone) {
         if (end !== null) {
-          this.#state = { kind: 'done' }
-          this.#giveBack(state, true)
+          this.ended()
+          this.giveBack(open, true)
         }
         throw error
       }
@@ -182,30 +127,27 @@ export class DirectTransaction<Connection> implements DoorTransaction<Connection
         'reset',
         failed.error instanceof Error ? failed.error.message : '',
       )
-      this.#state = { kind: end === null ? 'broken' : 'done' }
-      this.#giveBack(state, true)
+      if (end === null) this.broke()
+      else this.ended()
+      this.giveBack(open, true)
       if (end === 'rollback') return null
-      if (commits(cls) && !state.onReplica) throw unknown(failed)
+      if (commits(cls) && !open.onReplica) throw unknown(failed)
       // What a replica has shown is whole without its COMMIT.
       if (end === 'commit') return null
       throw lost(failed)
     }
   }
 
-  #note(cls: StatementClass): void {
+  protected override note(cls: StatementClass): void {
+    super.note(cls)
     if (setsCommit(cls)) this.#asynchronous = cls
-    this.#isSpoiled ||= spoils(cls, true)
-    this.#hasDdl ||= cls.effects.some(({ kind }) => kind === 'ddl')
   }
 
-  #giveBack(
-    { held, startedMs }: Extract<State<Connection>, { readonly kind: 'open' }>,
-    isSpoiled: boolean,
-  ): void {
+  protected giveBack({ held, startedMs }: Open<Connection>, isSpoiled: boolean): void {
     const { core, database } = this.#door.options
-    if (this.#mode === 'read') noteRead(core, this.#context, held.nodeIndex)
+    if (this.mode === 'read') noteRead(core, this.#context, held.nodeIndex)
     else noteWritten(core, this.#context, this.#asynchronous ?? WRITE_SESSION)
-    if (this.#hasDdl) core.noteDdl(database)
+    if (this.hasDdl) core.noteDdl(database)
     this.#door.finished(held, startedMs, isSpoiled)
   }
 }

@@ -1,16 +1,21 @@
 import type { NodeUse } from '../../core/node-use.ts'
 import type { DriverPool } from '../driver-pool.ts'
+import { Bag, type InBag } from './bag.ts'
 
 interface Place<Connection> {
   readonly pool: DriverPool<Connection>
-  readonly busy: Set<Connection>
-  /** Those that wait for a connection, each with what ends its wait. */
-  readonly waiters: Set<(error: Error) => void>
+  readonly busy: Bag<Held<Connection>>
+  readonly waiters: Bag<Waiter>
   isRetired: boolean
 }
 
+/** Waits for a connection; `fail` ends that. */
+interface Waiter extends InBag {
+  readonly fail: (error: unknown) => void
+}
+
 /** A connection in use; `NodePools.checkin` takes it back once. */
-export interface Held<Connection> {
+export interface Held<Connection> extends InBag {
   readonly nodeIndex: number
   readonly connection: Connection
   readonly place: Place<Connection>
@@ -27,41 +32,38 @@ export class NodePools<Connection> implements NodeUse {
     this.#open = open
   }
 
-  /**
-   * Rejects when no connection can be had, or goes on with `otherwise`: nothing was sent then.
-   */
-  checkout(
-    nodeIndex: number,
-    otherwise?: (error: unknown) => Promise<Held<Connection>>,
-  ): Promise<Held<Connection>> {
-    const place = this.#place(nodeIndex)
+  /** Rejects when no connection can be had: nothing was sent then. */
+  checkout(nodeIndex: number): Promise<Held<Connection>> {
     return new Promise((resolve, reject) => {
-      let isOver = false
-      const fail = (error: unknown): void => {
-        isOver = true
-        place.waiters.delete(fail)
-        if (otherwise === undefined) reject(error)
-        else resolve(otherwise(error))
+      this.take(nodeIndex, (error, held) => (held === null ? reject(error) : resolve(held)))
+    })
+  }
+
+  /** The same with a callback, which is called once. */
+  take(nodeIndex: number, done: (error: unknown, held: Held<Connection> | null) => void): void {
+    const place = this.#place(nodeIndex)
+    const waiter: Waiter = { at: -1, fail: (error) => done(error, null) }
+    place.waiters.add(waiter)
+    place.pool.checkout((error, connection) => {
+      const isAwaited = place.waiters.delete(waiter)
+      if (connection === null) {
+        if (isAwaited) waiter.fail(error)
+        return
       }
-      place.waiters.add(fail)
-      place.pool.checkout((error, connection) => {
-        if (connection === null) {
-          if (!isOver) fail(error)
-        } else if (isOver) {
-          // Nobody waits for it any more.
-          place.pool.checkin(connection, true)
-        } else {
-          place.waiters.delete(fail)
-          place.busy.add(connection)
-          resolve({ nodeIndex, connection, place })
-        }
-      })
+      if (!isAwaited) {
+        place.pool.checkin(connection, true)
+        return
+      }
+      const held: Held<Connection> = { at: -1, nodeIndex, connection, place }
+      place.busy.add(held)
+      done(null, held)
     })
   }
 
   /** `isSpoiled`: the connection has state that no other user may meet. */
-  checkin({ connection, place }: Held<Connection>, isSpoiled: boolean): void {
-    if (place.busy.delete(connection)) place.pool.checkin(connection, isSpoiled || place.isRetired)
+  checkin(held: Held<Connection>, isSpoiled: boolean): void {
+    const { connection, place } = held
+    if (place.busy.delete(held)) place.pool.checkin(connection, isSpoiled || place.isRetired)
   }
 
   counts(nodeIndex: number): DriverPool<Connection>['counts'] {
@@ -89,8 +91,11 @@ export class NodePools<Connection> implements NodeUse {
     const place = this.#places.get(nodeIndex)
     if (place === undefined) return
     this.#replace(nodeIndex)
-    for (const fail of [...place.waiters]) fail(error)
-    for (const connection of [...place.busy]) place.pool.destroy(connection)
+    for (const waiter of place.waiters.all()) {
+      place.waiters.delete(waiter)
+      waiter.fail(error)
+    }
+    for (const { connection } of place.busy.all()) place.pool.destroy(connection)
   }
 
   leaveSilent(nodeIndex: number): void {
@@ -125,8 +130,8 @@ export class NodePools<Connection> implements NodeUse {
     if (place === undefined) {
       place = {
         pool: this.#open(nodeIndex),
-        busy: new Set(),
-        waiters: new Set(),
+        busy: new Bag(),
+        waiters: new Bag(),
         isRetired: false,
       }
       this.#places.set(nodeIndex, place)

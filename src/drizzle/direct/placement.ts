@@ -22,6 +22,16 @@ interface Wish {
   readonly startMs: number
 }
 
+/** A node that could give no connection. */
+interface FailedPlace {
+  readonly route: Route
+  readonly node: NodeView
+  readonly error: unknown
+}
+
+/** Called once; `held` null: there is none, and why. */
+type Taken<Connection> = (error: unknown, held: Held<Connection> | null) => void
+
 /** Finds the node and the connection that a statement runs on, and waits where waiting is of use. */
 export class Placement<Connection> {
   readonly #core: ClusterCore
@@ -46,39 +56,61 @@ export class Placement<Connection> {
     exclude: number,
     isReadOnly: boolean,
   ): Promise<Held<Connection>> {
+    const wish: Wish = { context, cls, exclude, isReadOnly, startMs: this.#core.nowMs() }
+    return new Promise((resolve, reject) => {
+      this.#find(wish, (error, held) => (held === null ? reject(error) : resolve(held)))
+    })
+  }
+
+  /** The same for a statement that was nowhere yet, with a callback. */
+  take(
+    context: DirectContext,
+    cls: StatementClass,
+    isReadOnly: boolean,
+    done: Taken<Connection>,
+  ): void {
+    const startMs = this.#core.nowMs()
+    this.#find({ context, cls, exclude: 0, isReadOnly, startMs }, done)
+  }
+
+  #find(wish: Wish, done: Taken<Connection>): void {
+    const { context, cls, exclude, isReadOnly, startMs } = wish
     const core = this.#core
-    const pools = this.#pools
-    const wish: Wish = { context, cls, exclude, isReadOnly, startMs: core.nowMs() }
     const { facts, patience } = context
     const looksAround =
-      isReadOnly && mayLookAround(patience, facts, wish.startMs) && core.wantsAway(facts)
-    // The usual case, without a promise more than it needs.
+      isReadOnly && mayLookAround(patience, facts, startMs) && core.wantsAway(facts)
+    // The usual case, without a promise.
     if (!looksAround) {
       const route = core.route(cls, facts, exclude)
       const { node } = route
       if (node !== null && route.isBehind !== true) {
         patience.wasBehind = false
         if (isReadOnly) noteSent(core, context, node.index)
-        return pools.checkout(node.index, (error) => this.#holdOn(wish, route, node, error))
+        this.#pools.take(node.index, (error, held) => {
+          if (held !== null) done(null, held)
+          else this.#findOn(wish, { route, node, error }, done)
+        })
+        return
       }
     }
-    return this.#holdOn(wish, null, null, null)
+    this.#findOn(wish, null, done)
   }
 
-  /** `failed` could give no connection. */
-  async #holdOn(
-    wish: Wish,
-    failedRoute: Route | null,
-    failed: NodeView | null,
-    error: unknown,
-  ): Promise<Held<Connection>> {
+  #findOn(wish: Wish, failed: FailedPlace | null, done: Taken<Connection>): void {
+    this.#holdOn(wish, failed).then(
+      (held) => done(null, held),
+      (error: unknown) => done(error, null),
+    )
+  }
+
+  async #holdOn(wish: Wish, failed: FailedPlace | null): Promise<Held<Connection>> {
     const core = this.#core
     const pools = this.#pools
     const { context, isReadOnly } = wish
     let { exclude } = wish
-    let cause = error
-    let route = failedRoute
-    let node = failed
+    let cause: unknown = failed?.error
+    let route = failed?.route ?? null
+    let node = failed?.node ?? null
     const held = { untilMs: core.nowMs() + core.config.failover.holdWritesMs }
     for (;;) {
       if (this.#isClosed()) throw closedError()

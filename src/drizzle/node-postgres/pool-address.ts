@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { ConfigError } from '../../errors.ts'
+import { conninfo, tlsParts } from '../replicated.ts'
 import type { PgClientOptions } from './pg-driver.ts'
 
 /** What `pg` has made of a pool's options, its environment included. */
@@ -28,31 +29,14 @@ export function poolAddress(client: unknown, path: string, hasTls: boolean): str
   if (typeof password === 'function') {
     throw new ConfigError(path, 'has a password function; use createSessions with URLs')
   }
-  const parts: [string, unknown][] = [
+  return conninfo([
     ['host', host],
     ['port', port],
     ['user', user],
     ['password', password],
     ['dbname', database],
     ...(hasTls ? [] : tlsParts(made.ssl, path)),
-  ]
-  return parts
-    .filter(([, value]) => value !== undefined && value !== null && value !== '')
-    .map(([name, value]) => `${name}='${String(value).replace(/['\\]/g, '\\$&')}'`)
-    .join(' ')
-}
-
-function tlsParts(ssl: unknown, path: string): [string, string][] {
-  if (ssl === false || ssl === undefined || ssl === null) return [['sslmode', 'disable']]
-  const options = ssl === true ? {} : (ssl as { readonly [name: string]: unknown })
-  if (options.ca !== undefined || options.cert !== undefined || options.key !== undefined) {
-    throw new ConfigError(path, 'has certificates in its ssl option; name their files under tls')
-  }
-  if (options.rejectUnauthorized === false) return [['sslmode', 'require']]
-  return [
-    ['sslmode', 'verify-full'],
-    ['sslrootcert', 'system'],
-  ]
+  ])
 }
 
 const own = new Set([

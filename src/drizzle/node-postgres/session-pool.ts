@@ -44,7 +44,13 @@ function textOf(config: string | pg.QueryConfig): string {
 
 function queryOf(config: string | pg.QueryConfig, values: unknown[] | undefined): Query {
   return (connection, hint = '') =>
-    connection.query((hint === '' ? config : hinted(config, hint)) as pg.QueryConfig, values)
+    // Its own promise would come with a second one, for the stack of errors.
+    new Promise((resolve, reject) => {
+      const query = (hint === '' ? config : hinted(config, hint)) as string
+      connection.query(query, values as unknown[], (error: Error | null, result) =>
+        error ? reject(error) : resolve(result),
+      )
+    })
 }
 
 /** A prepared statement of another text needs another name. */

@@ -54,7 +54,8 @@ export function createSessions<
     : sessionsOver(openProxyDoor(rest, driver), parts, settings.options)
 }
 
-function sessionsOver<Context, TSchema extends AnySchema, Write>(
+/** Sessions over whatever door. */
+export function sessionsOver<Context, TSchema extends AnySchema, Write>(
   door: Door<JsConnection, Context>,
   parts: DrizzleParts<TSchema>,
   clientOptions: postgres.ParsedOptions,

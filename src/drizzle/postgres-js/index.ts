@@ -7,6 +7,7 @@ export type { ContextCarrier } from '../context-carrier.ts'
 export type { DoorNode, DoorSnapshot } from '../door.ts'
 export { DoorError } from '../door-error.ts'
 export type { ReadDatabase, ReadTransaction, ReadTransactionConfig } from '../read-database.ts'
+export type { ReplicaOptions, ReplicatedDatabase } from '../replicated.ts'
 export type {
   AppLogin,
   DoorEvent,
@@ -19,3 +20,4 @@ export type { Middleware } from '../web/middleware.ts'
 export type { MiddlewareOptions } from '../web/middleware-options.ts'
 export { createSessions, type ReadSession, type SessionsOptions } from './create-sessions.ts'
 export type { PostgresJsOptions } from './js-connection.ts'
+export { withReplicas } from './with-replicas.ts'

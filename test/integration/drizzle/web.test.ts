@@ -36,17 +36,7 @@ beforeAll(async () => {
   await cluster.catchUp()
   sessions = start()
   await sessions.ready
-  web = new Hono()
-  web.use(sessions.middleware({ cookie: { secret }, header: 'x-causal-token' }))
-  web.post('/notes/:id', async (c) => {
-    const id = Number(c.req.param('id'))
-    await sessions
-      .getSession(true)
-      .insert(notes)
-      .values({ id, body: `note ${id}` })
-    return c.json({ id }, 201)
-  })
-  web.get('/notes/:id', async (c) => c.json(await noteAndPort(Number(c.req.param('id')))))
+  web = siteOf(sessions)
 })
 
 afterAll(async () => {
@@ -54,15 +44,29 @@ afterAll(async () => {
   await cluster?.stop()
 })
 
-async function noteAndPort(id: number): Promise<{ found: boolean; port: number }> {
-  const [row] = await sessions
-    .getSession()
-    .select({
-      port: sql<number>`which_server()`,
-      found: sql<boolean>`bool_or(${notes.id} = ${id})`,
-    })
-    .from(notes)
-  return { found: row?.found ?? false, port: row?.port ?? 0 }
+function siteOf(over: typeof sessions): Hono {
+  const site = new Hono()
+  site.use(over.middleware({ cookie: { secret }, header: 'x-causal-token' }))
+  site.post('/notes/:id', async (c) => {
+    const id = Number(c.req.param('id'))
+    await over
+      .getSession(true)
+      .insert(notes)
+      .values({ id, body: `note ${id}` })
+    return c.json({ id }, 201)
+  })
+  site.get('/notes/:id', async (c) => {
+    const id = Number(c.req.param('id'))
+    const [row] = await over
+      .getSession()
+      .select({
+        port: sql<number>`which_server()`,
+        found: sql<boolean>`bool_or(${notes.id} = ${id})`,
+      })
+      .from(notes)
+    return c.json({ found: row?.found ?? false, port: row?.port ?? 0 })
+  })
+  return site
 }
 
 /** One request of the browser with these cookies; the answer, its token, and where it was read. */
@@ -87,34 +91,56 @@ async function whilePaused(fn: () => Promise<void>): Promise<void> {
   }
 }
 
-describe('a web application with sessions.middleware()', () => {
+describe.each([
+  ['the nodes', 1],
+  ['a proxy', 11],
+])('a web application with sessions.middleware() over %s', (door, first) => {
+  let proxy: TestProxy | null = null
+  let own: typeof sessions | null = null
+  const path = (at: number): string => `/notes/${first + at}`
+
+  beforeAll(async () => {
+    if (door === 'the nodes') return
+    proxy = await startTestProxy(cluster)
+    own = createSessions({ proxy: proxy.url() })
+    await own.ready
+    web = siteOf(own)
+  })
+  afterAll(async () => {
+    web = siteOf(sessions)
+    await own?.close()
+    await proxy?.stop()
+  })
+
   it('shows a user what he wrote a request ago, and keeps others on the replicas', async () => {
     const jar = new CookieJar()
     await whilePaused(async () => {
-      const written = await browse(jar, '/notes/1', 'POST')
+      const written = await browse(jar, path(0), 'POST')
       expect(written).toMatchObject({ status: 201, token: expect.stringMatching(/^1\/.*@\d+$/) })
-      expect(await browse(jar, '/notes/1')).toMatchObject({
+      expect(await browse(jar, path(0))).toMatchObject({
         found: true,
         port: cluster.primary.port,
       })
+      // A connection to the proxy keeps what anybody has seen on it.
+      if (door === 'a proxy') return
       await waitFor('a stranger to read on a replica', async () => {
-        const { found, port } = await browse(null, '/notes/1')
+        const { found, port } = await browse(null, path(0))
         expect(found).toBe(port === cluster.primary.port)
         return replicaPorts().includes(port)
       })
     })
     await cluster.catchUp()
-    const { found, port } = await browse(jar, '/notes/1')
+    const { found, port } = await browse(jar, path(0))
     expect(found).toBe(true)
     expect([...replicaPorts(), cluster.primary.port]).toContain(port)
   })
 
   it('goes back to the replicas as soon as they have what was written', async () => {
     const jar = new CookieJar()
-    await browse(jar, '/notes/2', 'POST')
+    await browse(jar, path(1), 'POST')
     const ports = new Set<number>()
     for (let i = 0; i < 200 && !replicaPorts().some((port) => ports.has(port)); i++) {
-      const { found, port } = await browse(jar, '/notes/2')
+      const { found, port } = await browse(jar, path(1))
       expect(found).toBe(true)
       ports.add(port)
     }
@@ -128,10 +154,15 @@ describe('a web application with sessions.middleware()', () => {
     await cluster.catchUp()
     await behind.pauseReplay()
     try {
-      await sessions.run(() => sessions.getSession(true).insert(notes).values({ id: 3, body: '' }))
+      await sessions.run(() =>
+        sessions
+          .getSession(true)
+          .insert(notes)
+          .values({ id: first + 2, body: '' }),
+      )
       let hasSeen = false
       for (let i = 0; i < 60; i++) {
-        const { found } = await browse(jar, '/notes/3')
+        const { found } = await browse(jar, path(2))
         if (hasSeen) expect(found).toBe(true)
         hasSeen ||= found
       }
@@ -140,7 +171,9 @@ describe('a web application with sessions.middleware()', () => {
       await behind.resumeReplay()
     }
   })
+})
 
+describe('causal tokens of web requests', () => {
   it('gives out tokens that the proxy takes, and takes those of the proxy', async () => {
     const proxy: TestProxy = await startTestProxy(cluster)
     try {

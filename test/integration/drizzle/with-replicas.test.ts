@@ -1,10 +1,15 @@
 import { eq, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { pgTable, serial, text } from 'drizzle-orm/pg-core'
+import { drizzle as drizzleJs } from 'drizzle-orm/postgres-js'
 import pg from 'pg'
+import postgres from 'postgres'
 import { afterAll, beforeAll, expect, expectTypeOf, it } from 'vitest'
 import { createSessions, withReplicas } from '../../../src/drizzle/index.ts'
-import { createSessions as createJsSessions } from '../../../src/drizzle/postgres-js/index.ts'
+import {
+  createSessions as createJsSessions,
+  withReplicas as withJsReplicas,
+} from '../../../src/drizzle/postgres-js/index.ts'
 import { type ServerCluster, startServers } from '../../support/cluster.ts'
 
 const notes = pgTable('note', { id: serial().primaryKey(), body: text().notNull() })
@@ -73,6 +78,43 @@ it('gives to the primary what is not proved to be a read', async () => {
     const [read] = await db.select({ port: sql<number>`which_server()` }).from(notes).limit(1)
     expect(read?.port).not.toBe(cluster.primary.port)
   })
+})
+
+it('does the same for databases over postgres.js', async () => {
+  const clients = cluster.nodes.map(({ url }) =>
+    postgres(url, { max: 4, connection: { application_name: 'dropped in' } }),
+  )
+  const [primary, first, ...others] = clients.map((client) => drizzleJs({ client, schema }))
+  if (primary === undefined || first === undefined) throw new Error('a primary and two replicas')
+  const replaced = withJsReplicas(primary, [first, ...others], { monitor: { probeInterval: '1s' } })
+  try {
+    await replaced.insert(notes).values({ body: 'four' })
+    const found = await replaced.query.notes.findMany({ where: eq(notes.body, 'four') })
+    expect(found).toHaveLength(1)
+    await replaced.transaction((tx) =>
+      tx.update(notes).set({ body: '4' }).where(eq(notes.body, 'four')),
+    )
+    expect(await replaced.select().from(notes).where(eq(notes.body, '4'))).toHaveLength(1)
+    await cluster.catchUp()
+    await replaced.$sessions.run(async () => {
+      const read = {
+        port: sql<number>`which_server()`,
+        name: sql`current_setting('application_name')`,
+      }
+      const [row] = await replaced.select(read).from(notes).limit(1)
+      expect(row?.port).not.toBe(cluster.primary.port)
+      expect(row?.name).toBe('dropped in')
+    })
+    expect(replaced.$primary.$client).toBe(clients[0])
+    expectTypeOf(found).toEqualTypeOf<{ id: number; body: string }[]>()
+  } finally {
+    await replaced.close()
+    await Promise.all(clients.map((client) => client.end({ timeout: 1 })))
+  }
+  const wrong = drizzleJs({ client: postgres({ host: 'db', password: () => 'x' }), schema })
+  expect(() => withJsReplicas(wrong, [wrong])).toThrow(/^primary: has a password function/)
+  const several = drizzleJs({ client: postgres('postgres://a,b/db'), schema })
+  expect(() => withJsReplicas(several, [several])).toThrow(/^primary: has several hosts/)
 })
 
 it('names the database whose pool it does not understand', () => {

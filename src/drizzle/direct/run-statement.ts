@@ -1,0 +1,134 @@
+import type { StatementClass } from '../../sql/statement-class.ts'
+import type { Run } from '../door.ts'
+import { notARead } from '../door-error.ts'
+import { spoils } from '../judge-text.ts'
+import type { DirectContext } from './direct-context.ts'
+import type { DirectDoor } from './direct-door.ts'
+import { judgeRead, judgeWrite } from './judge-failure.ts'
+import type { Held } from './node-pools.ts'
+import { noteRead, noteWritten } from './note-done.ts'
+import { WRITE_SESSION } from './session-classes.ts'
+
+/** A statement that goes nowhere is tried at most so often. */
+const maxAttempts = 8
+
+/** One statement outside of transactions. */
+export interface Statement<Connection, R> {
+  readonly context: DirectContext
+  readonly cls: StatementClass
+  /** On the best node, and again elsewhere as long as nothing of it was shown; else on the primary. */
+  readonly isRead: boolean
+  readonly run: Run<Connection, R>
+}
+
+/** How often it ran. */
+interface Tries {
+  /** Bit mask of nodes where it was in vain. */
+  exclude: number
+  attempts: number
+}
+
+/** Runs it where it belongs, and again where that can't do it twice. */
+export function runStatement<Connection, R>(
+  door: DirectDoor<Connection>,
+  statement: Statement<Connection, R>,
+): Promise<R> {
+  const { context, isRead, run } = statement
+  // The usual case, with no promise more than its result.
+  return new Promise((resolve, reject) => {
+    door.placement.take(context, routedAs(statement), isRead, (error, held) => {
+      if (held === null) {
+        reject(error)
+        return
+      }
+      const startedMs = door.started(held, isRead)
+      const fail = (failure: unknown): void => {
+        resolve(runAgain(door, statement, { held, startedMs, error: failure }))
+      }
+      let running: Promise<R>
+      try {
+        running = run(held.connection)
+      } catch (failure) {
+        fail(failure)
+        return
+      }
+      running.then((result) => {
+        try {
+          noteDone(door, statement, held, startedMs)
+          resolve(result)
+        } catch (problem) {
+          reject(problem)
+        }
+      }, fail)
+    })
+  })
+}
+
+interface FailedTry<Connection> {
+  readonly held: Held<Connection>
+  readonly startedMs: number
+  readonly error: unknown
+}
+
+async function runAgain<Connection, R>(
+  door: DirectDoor<Connection>,
+  statement: Statement<Connection, R>,
+  first: FailedTry<Connection>,
+): Promise<R> {
+  const { context, isRead, run } = statement
+  const tries: Tries = { exclude: 0, attempts: 0 }
+  for (let failed = first; ; ) {
+    judge(door, statement, tries, failed)
+    const held = await door.placement.hold(context, routedAs(statement), tries.exclude, isRead)
+    const startedMs = door.started(held, isRead)
+    try {
+      const result = await run(held.connection)
+      noteDone(door, statement, held, startedMs)
+      return result
+    } catch (error) {
+      failed = { held, startedMs, error }
+    }
+  }
+}
+
+function routedAs({ cls, isRead }: Statement<never, unknown>): StatementClass {
+  return isRead ? cls : WRITE_SESSION
+}
+
+function noteDone<Connection>(
+  door: DirectDoor<Connection>,
+  { context, cls, isRead }: Statement<Connection, unknown>,
+  held: Held<Connection>,
+  startedMs: number,
+): void {
+  const { core, database } = door.options
+  door.finished(held, startedMs, !isRead && spoils(cls, false))
+  if (isRead) {
+    noteRead(core, context, held.nodeIndex)
+    return
+  }
+  noteWritten(core, context, cls)
+  if (cls.effects.some(({ kind }) => kind === 'ddl')) core.noteDdl(database)
+}
+
+/** Returns when the statement may run again; throws what it has come to else. */
+function judge<Connection>(
+  door: DirectDoor<Connection>,
+  { context, cls, isRead }: Statement<Connection, unknown>,
+  tries: Tries,
+  { held, startedMs, error }: FailedTry<Connection>,
+): void {
+  const { core } = door.options
+  const { nodeIndex } = held
+  const failed = { core, catalog: door.catalog, cls, nodeIndex, error }
+  const next = isRead ? judgeRead(failed) : judgeWrite(failed)
+  door.failed(held, startedMs, error, next.isNodeTrouble)
+  if (!isRead) noteWritten(core, context, cls)
+  else if (!core.isReplica(nodeIndex)) noteRead(core, context, nodeIndex)
+  if (isRead && next.verdict === 'write') throw notARead(next.reason)
+  tries.attempts++
+  const mayGoOn = next.verdict === 'again' && tries.attempts < maxAttempts && !door.isClosed
+  if (!mayGoOn || (isRead && !core.mayRetry())) throw next.error
+  tries.exclude |= next.exclude
+  core.counters.retries++
+}
