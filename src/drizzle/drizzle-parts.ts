@@ -52,6 +52,6 @@ function relationsOf<TSchema extends Record<string, unknown>>(
 }
 
 /** The cache as `drizzle()` shows it: `$cache.invalidate` is its own `onMutate`. */
-export function shownCache({ cache }: { readonly cache?: Cache }): object {
-  return cache === undefined ? {} : { $cache: Object.assign(cache, { invalidate: cache.onMutate }) }
+export function shownCache({ cache }: { readonly cache?: Cache }): object | undefined {
+  return cache === undefined ? undefined : Object.assign(cache, { invalidate: cache.onMutate })
 }

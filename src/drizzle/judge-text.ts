@@ -5,8 +5,41 @@ import type { Effect, StatementClass } from '../sql/statement-class.ts'
 const scratch = Buffer.allocUnsafe(64 * 1024)
 const encoder = new TextEncoder()
 
+/** Classes by text: Drizzle makes the same few over and over, and so they need not even be encoded. */
+interface Remembered {
+  /** The catalog by which they were judged. */
+  version: number
+  readonly classes: Map<string, StatementClass>
+}
+
+const remembered = new WeakMap<Classifier, Remembered>()
+/** With so many texts all are forgotten: they have literals in them, and don't come again. */
+const maxRemembered = 1_000
+const maxRememberedChars = 2_000
+
 /** The class of a text, as `standard_conforming_strings = on` reads it. */
 export function classOf(classifier: Classifier, text: string): StatementClass {
+  let memory = remembered.get(classifier)
+  if (memory === undefined) {
+    memory = { version: classifier.catalogVersion, classes: new Map() }
+    remembered.set(classifier, memory)
+  }
+  const { classes } = memory
+  if (memory.version !== classifier.catalogVersion) {
+    memory.version = classifier.catalogVersion
+    classes.clear()
+  }
+  const known = classes.get(text)
+  if (known !== undefined && known.learned === null) return known
+  const cls = judge(classifier, text)
+  if (text.length <= maxRememberedChars) {
+    if (classes.size >= maxRemembered) classes.clear()
+    classes.set(text, cls)
+  }
+  return cls
+}
+
+function judge(classifier: Classifier, text: string): StatementClass {
   // A UTF-16 unit takes three bytes at the most.
   if (text.length * 3 <= scratch.length) {
     const { written } = encoder.encodeInto(text, scratch)

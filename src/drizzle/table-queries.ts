@@ -5,7 +5,7 @@ import type { DrizzleParts } from './drizzle-parts.ts'
 
 /** Drizzle's sessions are invariant in their schema. */
 // biome-ignore lint/suspicious/noExplicitAny: as in Drizzle's own constructor of PgDatabase
-type AnySession = PgSession<any, any, any>
+export type AnySession = PgSession<any, any, any>
 
 /**
  * Gives sessions their `db.query`: a builder of relational queries for each table. Drizzle makes all

@@ -1,14 +1,14 @@
 import type { DrizzleConfig } from 'drizzle-orm'
 import { NodePgDatabase, NodePgSession } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
+import { databaseCompleter } from '../complete-database.ts'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import type { Door, SessionMode } from '../door.ts'
-import { type DrizzleParts, drizzleParts, shownCache } from '../drizzle-parts.ts'
+import { type DrizzleParts, drizzleParts } from '../drizzle-parts.ts'
 import { openProxyDoor } from '../proxy/open-proxy-door.ts'
 import type { ReadDatabase } from '../read-database.ts'
 import type { NodeOptions, ProxyOptions, SessionBehaviour } from '../session-options.ts'
 import { Sessions } from '../sessions.ts'
-import { tableQueries } from '../table-queries.ts'
 import { type PgClientOptions, pgDriver } from './pg-driver.ts'
 import { SessionPool } from './session-pool.ts'
 
@@ -59,17 +59,11 @@ export function sessionsOver<Context, TSchema extends AnySchema, Write>(
   parts: DrizzleParts<TSchema>,
 ): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {
   const { dialect, schema, options } = parts
-  const queriesOf = tableQueries(parts)
+  const complete = databaseCompleter(parts)
   const make = (mode: SessionMode, context: () => Context): NodePgDatabase<TSchema> => {
     const pool = new SessionPool(door, mode, context) as unknown as pg.Pool
     const session = new NodePgSession(pool, dialect, schema, options)
-    // Without the schema: its constructor would make all that `queriesOf` makes later.
-    const db = new NodePgDatabase<TSchema>(dialect, session, undefined)
-    return Object.assign(db, {
-      $client: pool,
-      ...shownCache(options),
-      ...(schema && { query: queriesOf(session), _: { ...schema, session } }),
-    })
+    return complete(new NodePgDatabase<TSchema>(dialect, session, undefined), pool, session)
   }
   // A read session is the same object, of which the compiler shows less.
   type Made = Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>, Context>

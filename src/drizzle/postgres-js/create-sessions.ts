@@ -1,14 +1,14 @@
 import type { DrizzleConfig } from 'drizzle-orm'
 import { PostgresJsDatabase, PostgresJsSession } from 'drizzle-orm/postgres-js'
 import type postgres from 'postgres'
+import { databaseCompleter } from '../complete-database.ts'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import type { Door, SessionMode } from '../door.ts'
-import { type DrizzleParts, drizzleParts, shownCache } from '../drizzle-parts.ts'
+import { type DrizzleParts, drizzleParts } from '../drizzle-parts.ts'
 import { openProxyDoor } from '../proxy/open-proxy-door.ts'
 import type { ReadDatabase } from '../read-database.ts'
 import type { NodeOptions, ProxyOptions, SessionBehaviour } from '../session-options.ts'
 import { Sessions } from '../sessions.ts'
-import { tableQueries } from '../table-queries.ts'
 import type { JsConnection, PostgresJsOptions } from './js-connection.ts'
 import { jsDriver, jsSettings } from './js-driver.ts'
 import { SessionClient } from './session-client.ts'
@@ -61,17 +61,12 @@ export function sessionsOver<Context, TSchema extends AnySchema, Write>(
   clientOptions: postgres.ParsedOptions,
 ): Sessions<ReadSession<TSchema, Write>, PostgresJsDatabase<TSchema>> {
   const { dialect, schema, options } = parts
-  const queriesOf = tableQueries(parts)
+  const complete = databaseCompleter(parts)
   const make = (mode: SessionMode, context: () => Context): PostgresJsDatabase<TSchema> => {
     const client = new SessionClient(door, mode, context, clientOptions) as unknown as postgres.Sql
     const session = new PostgresJsSession(client, dialect, schema, options)
-    // Without the schema: its constructor would make all that `queriesOf` makes later.
     const db = new PostgresJsDatabase<TSchema>(dialect, session as never, undefined)
-    return Object.assign(db, {
-      $client: client,
-      ...shownCache(options),
-      ...(schema && { query: queriesOf(session), _: { ...schema, session } }),
-    })
+    return complete(db, client, session)
   }
   // A read session is the same object, of which the compiler shows less.
   type Made = Sessions<ReadSession<TSchema, Write>, PostgresJsDatabase<TSchema>, Context>
