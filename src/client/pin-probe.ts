@@ -1,9 +1,9 @@
 import type { ReplyReceiver } from '../server/reply-queue.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { isTrackableName } from '../server/state-sync.ts'
-import { Cursor } from '../wire/cursor.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { backend } from '../wire/message-types.ts'
+import { type TextRow, textRow } from '../wire/text-row.ts'
 import { settle } from './leave-connection.ts'
 import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
 import { questionText } from './pin-question.ts'
@@ -30,14 +30,12 @@ export function askServer(session: ClientSession, connection: ServerConnection):
   connection.request(bytes, 0, bytes.length, new PinProbe(session, connection, question))
 }
 
-type Row = readonly (string | null)[]
-
 /** Gets the answer; whatever goes wrong with it leaves the session pinned. */
 class PinProbe implements ReplyReceiver {
   readonly #session: ClientSession
   readonly #connection: ServerConnection
   readonly #question: PinQuestion
-  readonly #rows: Row[] = []
+  readonly #rows: TextRow[] = []
   #parts: Buffer[] = []
   #bytes = 0
   #hasFailed = false
@@ -75,14 +73,8 @@ class PinProbe implements ReplyReceiver {
   }
 
   #row(buffer: Buffer, start: number, end: number): void {
-    const cursor = new Cursor(buffer, start + 5, end)
-    const row: (string | null)[] = []
-    for (let left = cursor.uint16(); left > 0; left--) {
-      const size = cursor.int32()
-      // Values are kept as the bytes that they are in the client's encoding, one character each.
-      row.push(size < 0 ? null : cursor.bytes(size).toString('latin1'))
-    }
-    this.#rows.push(row)
+    // Values are kept as the bytes that they are in the client's encoding.
+    this.#rows.push(textRow(buffer, start, end, 'latin1'))
   }
 
   onReady(): void {
@@ -129,7 +121,7 @@ class PinProbe implements ReplyReceiver {
   }
 
   /** False: the parameter can't be set on another connection as it is here. */
-  #learn([name, value, context]: Row): boolean {
+  #learn([name, value, context]: TextRow): boolean {
     const session = this.#session
     if (name === null || name === undefined || name.startsWith('transaction_')) return true
     if (isOwnSetting(name)) {

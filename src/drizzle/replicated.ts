@@ -29,6 +29,27 @@ interface Internals {
   readonly session: { readonly options: AnyParts['options'] }
 }
 
+/**
+ * The nodes behind the databases' clients, and the bounds of pgsplit's pools. `addressOf` gives a
+ * client's connection string, or throws ConfigError at its path; `size`: of the primary's own pool.
+ */
+export function nodesOf<Db extends { readonly $client: unknown }>(
+  primary: Db,
+  replicas: readonly Db[],
+  options: ReplicaOptions,
+  addressOf: (client: unknown, path: string, hasTls: boolean) => string,
+  size: number,
+) {
+  const hasTls = options.tls !== undefined
+  return {
+    primary: addressOf(primary.$client, 'primary', hasTls),
+    replicas: replicas.map(({ $client }, i) => addressOf($client, `replicas[${i}]`, hasTls)),
+    ...options,
+    pool: { size, ...options.pool },
+    onWriteInReadSession: 'primary',
+  } as const
+}
+
 /** Schema, casing, logger and cache of a database. */
 export function partsOf(database: unknown): AnyParts {
   const { _: config, dialect, session } = database as Internals

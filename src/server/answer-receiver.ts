@@ -2,10 +2,8 @@ import { PgSplitError } from '../errors.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { decodeErrorFields } from '../wire/error-fields.ts'
 import { backend } from '../wire/message-types.ts'
+import { type TextRow, textRow } from '../wire/text-row.ts'
 import type { ReplyReceiver } from './reply-queue.ts'
-
-/** Values in PostgreSQL's text form, in the order of the columns. */
-export type TextRow = readonly (string | null)[]
 
 /** Rows of one statement; of a text with several, those of the last that gives any. */
 export interface TextAnswer {
@@ -71,13 +69,7 @@ export class AnswerReceiver implements ReplyReceiver {
 
   #takeRow(buffer: Buffer, start: number, end: number): void {
     if (!this.#mayGrow(end - start)) return
-    const cursor = new Cursor(buffer, start + 5, end)
-    const row: (string | null)[] = []
-    for (let left = cursor.uint16(); left > 0; left--) {
-      const length = cursor.int32()
-      row.push(length < 0 ? null : cursor.bytes(length).toString('utf8'))
-    }
-    this.#rows.push(row)
+    this.#rows.push(textRow(buffer, start, end, 'utf8'))
   }
 
   #mayGrow(bytes: number): boolean {

@@ -13,19 +13,23 @@ interface Resolved {
   readonly ssl: unknown
 }
 
+/** The pool under a database. Throws ConfigError at `path` for anything else. */
+export function poolOf(client: unknown, path: string): pg.Pool {
+  if (client instanceof pg.Pool) return client
+  throw new ConfigError(path, 'was not made over a pg.Pool; use createSessions with URLs')
+}
+
 /**
  * The connection string of the node that a `pg.Pool` goes to. Throws ConfigError at `path` for what
  * a connection string can't say; `hasTls`: the application says itself how TLS is done.
  */
 export function poolAddress(client: unknown, path: string, hasTls: boolean): string {
-  if (!(client instanceof pg.Pool)) {
-    throw new ConfigError(path, 'was not made over a pg.Pool; use createSessions with URLs')
-  }
+  const { options } = poolOf(client, path)
   // It never connects.
-  const made = new pg.Client(client.options) as unknown as Resolved
+  const made = new pg.Client(options) as unknown as Resolved
   const { host, port, user, database } = made
   // `pg` hides it from enumeration only.
-  const password = client.options.password ?? made.password
+  const password = options.password ?? made.password
   if (typeof password === 'function') {
     throw new ConfigError(path, 'has a password function; use createSessions with URLs')
   }

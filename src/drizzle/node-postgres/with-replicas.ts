@@ -1,7 +1,7 @@
-import type pg from 'pg'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import {
   type AnyDatabase,
+  nodesOf,
   partsOf,
   type ReplicaOptions,
   type ReplicatedDatabase,
@@ -10,7 +10,7 @@ import {
 import type { Sessions } from '../sessions.ts'
 import { sessionsOver } from './create-sessions.ts'
 import { pgDriver } from './pg-driver.ts'
-import { clientOptions, poolAddress } from './pool-address.ts'
+import { clientOptions, poolAddress, poolOf } from './pool-address.ts'
 
 /**
  * In place of Drizzle's `withReplicas`, with the same arguments: databases over pools of
@@ -25,16 +25,8 @@ export function withReplicas<Db extends { readonly $client: unknown }>(
   getReplica?: ((replicas: Db[]) => Db) | ReplicaOptions,
   options: ReplicaOptions = typeof getReplica === 'object' ? getReplica : {},
 ): ReplicatedDatabase<Db> {
-  const hasTls = options.tls !== undefined
-  const primaryUrl = poolAddress(primary.$client, 'primary', hasTls)
-  const pool = primary.$client as pg.Pool
-  const nodes = {
-    primary: primaryUrl,
-    replicas: replicas.map(({ $client }, i) => poolAddress($client, `replicas[${i}]`, hasTls)),
-    ...options,
-    pool: { size: pool.options.max, ...options.pool },
-    onWriteInReadSession: 'primary',
-  } as const
+  const pool = poolOf(primary.$client, 'primary')
+  const nodes = nodesOf(primary, replicas, options, poolAddress, pool.options.max)
   const door = openDirectDoor(nodes, pgDriver(clientOptions(pool)))
   const sessions: unknown = sessionsOver(door, partsOf(primary))
   return replicated(primary, replicas, sessions as Sessions<AnyDatabase, AnyDatabase>)

@@ -2,6 +2,7 @@ import type postgres from 'postgres'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import {
   type AnyDatabase,
+  nodesOf,
   partsOf,
   type ReplicaOptions,
   type ReplicatedDatabase,
@@ -22,15 +23,8 @@ export function withReplicas<Db extends { readonly $client: unknown }>(
   getReplica?: ((replicas: Db[]) => Db) | ReplicaOptions,
   options: ReplicaOptions = typeof getReplica === 'object' ? getReplica : {},
 ): ReplicatedDatabase<Db> {
-  const hasTls = options.tls !== undefined
   const own = optionsOf(primary.$client, 'primary')
-  const nodes = {
-    primary: clientAddress(primary.$client, 'primary', hasTls),
-    replicas: replicas.map(({ $client }, i) => clientAddress($client, `replicas[${i}]`, hasTls)),
-    ...options,
-    pool: { size: own.max, ...options.pool },
-    onWriteInReadSession: 'primary',
-  } as const
+  const nodes = nodesOf(primary, replicas, options, clientAddress, own.max)
   // `drizzle()` has set how it reads and writes values.
   const { parsers, serializers } = own
   const driver = jsDriver({ client: connectionOptions(own), parsers, serializers })
