@@ -109,6 +109,12 @@ export type Effect =
   /** currval() or lastval(); `isOwn`: behind a nextval() of the same function. */
   | { readonly kind: 'sequence-read'; readonly isOwn: boolean }
   | { readonly kind: 'load' }
+  /**
+   * Runs something whose effects on the session aren't proved (`why`, one clause): the server is
+   * asked for all of them before the connection serves anybody else, or this session elsewhere.
+   * `customs`: the custom parameters that it may set, lower case; null: also ones that nobody knows.
+   */
+  | { readonly kind: 'unproved'; readonly why: string; readonly customs: readonly string[] | null }
   /** Calls pg_cancel_backend() or pg_terminate_backend(). */
   | { readonly kind: 'signal' }
   /** The catalog may change: CREATE/ALTER/DROP/GRANT/COMMENT/REFRESH/IMPORT …, SELECT INTO too. */
