@@ -20,8 +20,9 @@ export interface SessionScope {
   readonly statements: StatementRegistry
   /** Reported parameters by session state, as a first log-in found them. */
   readonly reported: WeakMap<object, ReadonlyMap<string, string>>
-  /** A session has used what nextval() gave it in an earlier transaction; others may, too. */
-  usesCurrval: boolean
+  /** A session has lately used what nextval() gave it in an earlier transaction; others may, too. */
+  readonly usesCurrval: boolean
+  noteCurrval(): void
   /** Requests share a server connection now: who waits behind a slow one is looked after. */
   watchShared(): void
   pool(nodeIndex: number): NodePool<ServerConnection>

@@ -1,8 +1,10 @@
 import type { ReplyReceiver } from '../server/reply-queue.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
+import { NO_CATALOG } from '../sql/classifier.ts'
 import type { StatementClass, StatementPart } from '../sql/statement-class.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { backend, txStatus } from '../wire/message-types.ts'
+import { settle } from './leave-connection.ts'
 import { mayHaveWritten } from './note-seen.ts'
 import { sequencePins } from './pins.ts'
 import type { Request } from './request.ts'
@@ -17,22 +19,38 @@ const discardSequences = query('DISCARD SEQUENCES')
 const seldom =
   /^(?:UPDATE|DELETE|TRUNCATE|VACUUM|ANALYZE|DROP|ALTER|GRANT|REVOKE|COMMENT|LOCK|NOTIFY|REFRESH)\b|^(?:shows|reads|locks rows)\b|answers for the node/
 
-const likely = new WeakMap<StatementClass, boolean>()
-
-/** May running it have called nextval(), as far as its form tells? */
-function mayCallNextval(cls: StatementClass): boolean {
-  let may = likely.get(cls)
-  if (may === undefined) {
-    // A function call by message has no parts.
-    if (cls.parts.length === 0) may = cls.verdict === 'primary'
-    else may = cls.parts.some((part) => isLikely(part) && !isMereRead(cls, part))
-    likely.set(cls, may)
-  }
-  return may
+/**
+ * Reads that could not be proved because the catalog is away, or does not show what they name yet:
+ * the last one had nothing against them. They are judged again when it is there.
+ */
+function isIgnorance(reason: string): boolean {
+  return reason === NO_CATALOG || reason.endsWith(', which the catalog does not know')
 }
 
-function isLikely({ verdict, reason }: StatementPart): boolean {
-  return (verdict === 'primary' || verdict === 'pin') && !seldom.test(reason)
+/** Has running it called nextval(), as far as its form tells? `maybe`: nobody knows it yet. */
+type Likelihood = 'no' | 'maybe' | 'yes'
+
+const likely = new WeakMap<StatementClass, Likelihood>()
+
+function callsNextval(cls: StatementClass): Likelihood {
+  let calls = likely.get(cls)
+  if (calls === undefined) {
+    // A function call by message has no parts.
+    if (cls.parts.length === 0) calls = cls.verdict === 'primary' ? 'yes' : 'no'
+    else calls = likeliest(cls.parts.filter((part) => !isMereRead(cls, part)).map(likelihood))
+    likely.set(cls, calls)
+  }
+  return calls
+}
+
+function likelihood({ verdict, reason }: StatementPart): Likelihood {
+  if ((verdict !== 'primary' && verdict !== 'pin') || seldom.test(reason)) return 'no'
+  return isIgnorance(reason) ? 'maybe' : 'yes'
+}
+
+function likeliest(found: readonly Likelihood[]): Likelihood {
+  if (found.includes('yes')) return 'yes'
+  return found.includes('maybe') ? 'maybe' : 'no'
 }
 
 /** `SELECT lastval()`; who inserts what currval() gives may call nextval() as well. */
@@ -79,7 +97,7 @@ export function claimSequences(
 ): void {
   const reads = readsSequences(request)
   const writes = mayHaveWritten(request)
-  const calls = writes && classesOf(request).some(mayCallNextval)
+  const calls = writes && classesOf(request).some((cls) => callsNextval(cls) !== 'no')
   if (calls) session.sequenceConnection = connection
   if (connection.sequenceUser === session.id) return
   const isForeign = connection.sequenceUser !== 0 && connection.status !== txStatus.failed
@@ -117,10 +135,11 @@ class DiscardReceiver implements ReplyReceiver {
 export function noteSequences(session: ClientSession, request: Request): void {
   const { transaction, scope } = session
   const { effects, error } = request
-  const calls = classesOf(request).some(mayCallNextval)
+  // Nobody is pinned because it isn't known what a read does.
+  const calls = classesOf(request).some((cls) => callsNextval(cls) === 'yes')
   const reads = effects.some((effect) => effect.kind === 'sequence-read' && !effect.isOwn)
   if (reads && !(transaction?.callsNextval ?? false) && !callsBefore(request)) {
-    if (session.sequenceConnection !== null) scope.usesCurrval = true
+    if (session.sequenceConnection !== null) scope.noteCurrval()
     if (error === null) session.pins.add(sequencePins.read)
   }
   if (effects.some((effect) => effect.kind === 'discard' && /^(all|seq)/.test(effect.what))) {
@@ -137,8 +156,15 @@ function callsBefore(request: Request): boolean {
   for (const cls of classesOf(request)) {
     for (const part of cls.parts) {
       if (part.effects.some(({ kind }) => kind === 'sequence-read')) return false
-      if (isLikely(part)) return true
+      if (likelihood(part) === 'yes') return true
     }
   }
   return false
+}
+
+/** Nobody has used currval() for long: who was pinned at nextval() for its sake is free again. */
+export function forgetCurrval(session: ClientSession): void {
+  session.pins.drop(sequencePins.call)
+  session.facts.pinned = session.pinReason
+  if (session.lease !== null) settle(session, session.lease)
 }

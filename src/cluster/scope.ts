@@ -2,6 +2,7 @@ import { type Credential, noCredential } from '../auth/credential.ts'
 import type { SessionScope } from '../client/cluster-access.ts'
 import { StatementRegistry } from '../client/prepared-statement.ts'
 import { moveWaiting } from '../client/rerun-request.ts'
+import { forgetCurrval } from '../client/sequences.ts'
 import type { ClientSession } from '../client/session.ts'
 import type { DatabaseCatalog } from '../core/database-catalog.ts'
 import type { NodeUse } from '../core/node-use.ts'
@@ -35,6 +36,9 @@ export interface ScopeOptions {
 /** A head of a shared queue that runs longer than this frees those behind it, ms. */
 const stallMs = 20
 
+/** So long after the last currval() across transactions sessions are pinned at nextval(), ms. */
+const currvalMs = 10 * 60_000
+
 /** The pools, statements and classifier of one user at one database. */
 export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   readonly user: string
@@ -44,7 +48,8 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   reported = new WeakMap<object, ReadonlyMap<string, string>>()
   readonly sessions = new Set<ClientSession>()
   readonly pools = new Map<number, NodePool<ServerConnection>>()
-  usesCurrval = false
+  /** When a session last used currval() across transactions, ms; null: none has lately. */
+  #currvalAtMs: number | null = null
   credential: Credential = noCredential
   readonly #options: ScopeOptions
   #poolOptions: PoolOptions
@@ -94,6 +99,14 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
       message: `no free server connection to node ${name} within ${Math.round(waitedMs)} ms (${inUse} in use, ${counts.waiting} waiting)`,
       hint: "Raise pool.size, the node's maxConnections, or pool.checkoutTimeout.",
     })
+  }
+
+  get usesCurrval(): boolean {
+    return this.#currvalAtMs !== null
+  }
+
+  noteCurrval(): void {
+    this.#currvalAtMs = nowMs()
   }
 
   watchShared(): void {
@@ -226,6 +239,9 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
 
   prune(): void {
     for (const pool of this.pools.values()) pool.prune()
+    if (this.#currvalAtMs === null || nowMs() - this.#currvalAtMs < currvalMs) return
+    this.#currvalAtMs = null
+    for (const session of this.sessions) if (session.pinReason !== null) forgetCurrval(session)
   }
 
   /** What sessions start with has changed: connections from before are not used again. */

@@ -283,7 +283,11 @@ export class QueryWalk {
     if (judgeSessionCall(this, this.#catalog, i, word)) return
     if (!this.isRead) return
     const catalog = this.#catalog
-    if (catalog === null) return
+    if (catalog === null) {
+      // Known whatever the catalog holds.
+      if (word === 'nextval') this.#refuse('calls nextval(), which may write')
+      return
+    }
     const why = catalog.unsafeFunctions.get(word)
     if (why !== undefined) {
       this.#refuse(`calls ${word}(), which ${why}`)

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { refreshFacts } from '../../src/client/setting-effects.ts'
+import { Classifier } from '../../src/sql/classifier.ts'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
 import { front } from '../support/scripted-messages.ts'
 import type { Outcome } from '../support/scripted-server.ts'
@@ -165,5 +166,70 @@ describe('a setting whose value the text does not show', () => {
     expect(await client.query('SELECT node()')).toContain('D primary')
     expect(client.session.pinReason).toMatch(/^setting log_statement whose value/)
     expect(client.session.state.get('log_statement')).toBeUndefined()
+  })
+})
+
+describe('an application that uses currval() across transactions', () => {
+  const called = 'nextval(), and this application uses currval()'
+  const pinOf = async (client: ReturnType<ScriptedCluster['connect']>): Promise<string> =>
+    /T · D (.*) · C SHOW/.exec(await client.query('SHOW pgsplit.pin'))?.[1] ?? '?'
+
+  /** One session of the scope pins itself. */
+  async function useCurrval(): Promise<ReturnType<ScriptedCluster['connect']>> {
+    const user = cluster.connect()
+    await user.query("SELECT nextval('s')")
+    await user.query("SELECT currval('s')")
+    expect(await pinOf(user)).toBe('uses currval() or lastval()')
+    return user
+  }
+
+  it('pins no reader whose statement is judged while the catalog is away', async () => {
+    await useCurrval()
+    const readers = Array.from({ length: 8 }, () => cluster.connect())
+    cluster.classifier.setCatalog(null)
+    for (const reader of readers) {
+      expect(await reader.query('SELECT node() FROM items')).toContain('D primary')
+      await reader.run('SELECT node() FROM items')
+      await reader.query('SELECT a FROM made_a_moment_ago')
+      expect(await pinOf(reader)).toBe('')
+    }
+    const writer = cluster.connect()
+    await writer.query("SELECT nextval('s') FROM items")
+    expect(await pinOf(writer)).toBe(called)
+    expect(cluster.inUse).toBe(2)
+  })
+
+  it('pins a visible nextval() also where no catalog was ever read', async () => {
+    cluster.classifier = new Classifier()
+    await useCurrval()
+    const reader = cluster.connect()
+    await reader.query('SELECT node() FROM items')
+    expect(await pinOf(reader)).toBe('')
+    await reader.query("SELECT nextval('s')")
+    expect(await pinOf(reader)).toBe(called)
+  })
+
+  it('pins nobody at nextval() any more when it has not done so for long', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    try {
+      const user = await useCurrval()
+      const writer = cluster.connect()
+      await writer.query("SELECT nextval('s')")
+      expect(await pinOf(writer)).toBe(called)
+      vi.advanceTimersByTime(9 * 60_000)
+      await user.query("SELECT currval('s')")
+      vi.advanceTimersByTime(9 * 60_000)
+      cluster.scope().prune()
+      expect(await pinOf(writer)).toBe(called)
+      vi.advanceTimersByTime(2 * 60_000)
+      cluster.scope().prune()
+      expect(await pinOf(writer)).toBe('')
+      expect(cluster.inUse).toBe(1)
+      await writer.query("SELECT nextval('s')")
+      expect(await pinOf(writer)).toBe('')
+      expect(await pinOf(user)).toBe('uses currval() or lastval()')
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })

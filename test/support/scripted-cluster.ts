@@ -64,7 +64,7 @@ export class ScriptedCluster implements ClusterAccess {
   onCancel: (server: ScriptedServer) => Promise<void> = async () => {}
   /** Set to an error to refuse new server connections to a node. */
   readonly refused = new Map<number, Error>()
-  readonly classifier = new Classifier()
+  classifier = new Classifier()
   snapshot: Snapshot
   readonly #scopes = new Map<string, Scope>()
   readonly #options: ScriptedOptions
@@ -255,8 +255,12 @@ export class ScriptedCluster implements ClusterAccess {
       facts,
       applicationName: 'test',
       peers: { byProcessId: () => null },
-      onClose: (closed) => this.sessions.delete(closed),
+      onClose: (closed) => {
+        this.sessions.delete(closed)
+        this.scope(options.user, options.database).sessions.delete(closed)
+      },
     })
+    this.scope(options.user, options.database).sessions.add(session)
     for (const [name, value] of Object.entries(options.settings ?? {})) {
       if (name.startsWith('pgsplit.')) applyOwnSetting(session, name, value)
     }

@@ -10,5 +10,5 @@ export const knownDifferences: Readonly<Record<string, string>> = {
   'DDL under a prepared statement':
     'Of a statement that no server connection had, pgsplit itself says that its result type has changed: without the line of PostgreSQL’s source, which varies with the version.',
   sequences:
-    'Where somebody else has written on the connection between nextval() and currval(), the value may be his: the first session that asks hears 55000 rather than a wrong number, and sessions are pinned at nextval() from then on.',
+    'Where somebody else has written on the connection between nextval() and currval(), the value may be his: the first session that asks hears 55000 rather than a wrong number, and sessions are pinned at nextval() from then on, until no session has done so for ten minutes.',
 }
