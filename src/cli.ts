@@ -13,6 +13,8 @@ const { run } = await import('./cli/run.ts')
 
 // The reader went away (`pgsplit config | head`): nothing is left to say.
 process.stdout.on('error', () => process.exit(0))
+// A full disk or a closed pipe behind standard error ends nothing.
+process.stderr.on('error', () => {})
 
 const code = await run(
   process.argv.slice(2),

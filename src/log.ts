@@ -4,14 +4,12 @@
  * Ids are `client`, `server`, `node`, `cluster`; `reason` is one word.
  */
 import pino from 'pino'
+import { type LogTarget, standardError } from './log-target.ts'
 import { redactValue } from './redact.ts'
 
-export type Logger = pino.Logger
+export type { LogTarget }
 
-/** Takes whole lines, each ended by a line feed. */
-export interface LogTarget {
-  write(line: string): void
-}
+export type Logger = pino.Logger
 
 /** `level` is pino's word or `silent`. */
 export interface LogOptions {
@@ -20,11 +18,13 @@ export interface LogOptions {
 }
 
 /**
- * Makes the logger. Writes to standard error by default, synchronously, so that the last words of
- * a process are not lost. Every field of every line is redacted, in either format.
+ * Makes the logger. Writes to standard error by default, at once where that takes it, so that the
+ * last words of a process are not lost. Every field of every line is redacted, in either format.
  */
-export function createLogger(options: LogOptions, target: LogTarget = standardError()): Logger {
+export function createLogger(options: LogOptions, target?: LogTarget): Logger {
   const textOf = options.format === 'pretty' ? pretty : JSON.stringify
+  const lineOf = (record: Record<string, unknown>): string => `${textOf(record)}\n`
+  const to = target ?? standardError((lines, reason) => lineOf(lossRecord(lines, reason)))
   return pino(
     {
       level: options.level,
@@ -33,7 +33,7 @@ export function createLogger(options: LogOptions, target: LogTarget = standardEr
       formatters: { level: (level) => ({ level }) },
       serializers: { err: errorFacts, error: errorFacts },
     },
-    { write: (line: string) => target.write(`${textOf(clean(line))}\n`) },
+    { write: (line: string) => to.write(lineOf(clean(line))) },
   )
 }
 
@@ -41,8 +41,11 @@ function clean(line: string): Record<string, unknown> {
   return redactValue(JSON.parse(line)) as Record<string, unknown>
 }
 
-function standardError(): LogTarget {
-  return pino.destination({ fd: 2, sync: true })
+/** What says that lines are missing, as if it had been logged. */
+function lossRecord(lines: number, reason: string): Record<string, unknown> {
+  const msg = `${lines} log lines were dropped: standard error could not take them (${reason})`
+  const time = new Date().toISOString()
+  return { level: 'warn', time, event: 'log_lines_dropped', lines, reason, msg }
 }
 
 /** What an error says, without its stack: the event and its ids say where it happened. */

@@ -14,6 +14,7 @@ import type { ClientTls } from '../net/tls-options.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { AdminKeys } from './admin-keys.ts'
 import type { Cluster } from './cluster.ts'
+import { LoginLog } from './login-log.ts'
 import type { Roles } from './roles.ts'
 import { type CancelKeys, startSession } from './start-session.ts'
 import { openTunnel } from './tunnel.ts'
@@ -39,12 +40,14 @@ export class FrontDoor {
   isDraining = false
   #clients = 0
   readonly #adminLinks = new Set<Link>()
+  readonly #log: LoginLog
   /** Of a configuration before the last reload. */
   readonly #formerRoles = new Set<Roles>()
   #onEmpty: (() => void) | null = null
 
   constructor(options: FrontDoorOptions) {
     this.options = options
+    this.#log = new LoginLog(options.logger)
   }
 
   get clients(): number {
@@ -77,15 +80,9 @@ export class FrontDoor {
       },
     })
     if (outcome.kind === 'refused') {
-      options.logger.info(
-        {
-          event: 'login_refused',
-          user: outcome.user,
-          address: link.remoteAddress,
-          reason: sqlstateOf(outcome.error),
-        },
-        outcome.error.message,
-      )
+      const { user, error } = outcome
+      const address = link.remoteAddress
+      this.#log.note('login_refused', { user, address, reason: sqlstateOf(error) }, error.message)
     }
     if (outcome.kind !== 'login') return
     try {
@@ -95,13 +92,11 @@ export class FrontDoor {
         error instanceof PgSplitError
           ? error.facts('FATAL')
           : ({ sqlstate: 'XX000', message: String(error), severity: 'FATAL' } as const)
-      options.logger.info(
-        {
-          event: 'login_failed',
-          user: outcome.user,
-          database: outcome.database,
-          reason: facts.sqlstate,
-        },
+      const { user, database } = outcome
+      const address = link.remoteAddress
+      this.#log.note(
+        'login_failed',
+        { user, database, address, reason: facts.sqlstate },
         facts.message,
       )
       outcome.link.write(errorResponse(facts))
