@@ -17,6 +17,9 @@ import { openServer } from './open-server.ts'
 import { Pause } from './pause.ts'
 import { Scope } from './scope.ts'
 
+/** How long pools and statements of a user at a database are kept that nobody uses, ms. */
+const forgetAfterMs = 60_000
+
 const pausedRoute: Route = Object.freeze({
   node: null,
   target: 'primary',
@@ -174,6 +177,11 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   }
 
   protected override tidy(): void {
-    for (const scope of this.scopes.values()) scope.prune()
+    for (const [key, scope] of this.scopes) {
+      scope.prune()
+      if (scope.unusedMs(this.nowMs()) < forgetAfterMs) continue
+      this.scopes.delete(key)
+      scope.close(new Error('nobody has used it for a long time'))
+    }
   }
 }

@@ -54,6 +54,9 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   readonly #options: ScopeOptions
   #poolOptions: PoolOptions
   #stallTimer: NodeJS.Timeout | null = null
+  /** Clients that log in or have a session. */
+  #clients = 0
+  #unusedSinceMs: number | null = null
 
   constructor(options: ScopeOptions) {
     this.#options = options
@@ -61,6 +64,26 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
     this.user = options.user
     this.database = options.database
     this.classifier = options.catalog.classifier
+    options.catalog.users++
+  }
+
+  /** A client logs in: the catalog is watched until the function that it returns is called. */
+  enter(): () => void {
+    this.#clients++
+    const letGo = this.#options.catalog.hold()
+    let isIn = true
+    return () => {
+      if (isIn) this.#clients--
+      isIn = false
+      letGo()
+    }
+  }
+
+  /** For how long nobody has used it and it has had no connection, ms. */
+  unusedMs(nowMs: number): number {
+    const isUsed = this.#clients > 0 || [...this.pools.keys()].some((node) => !this.isEmpty(node))
+    this.#unusedSinceMs = isUsed ? null : (this.#unusedSinceMs ?? nowMs)
+    return this.#unusedSinceMs === null ? 0 : nowMs - this.#unusedSinceMs
   }
 
   /** Resolves when reads can be proved, or after `timeoutMs`: then they go to the primary at first. */
@@ -256,6 +279,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
 
   close(error: Error): void {
     this.#stopWatching()
+    this.#options.catalog.users--
     for (const pool of this.pools.values()) pool.close(error)
   }
 }

@@ -68,6 +68,25 @@ export async function startSession(
   keys: CancelKeys,
   onClose: (session: ClientSession) => void,
 ): Promise<ClientSession> {
+  const leave = scope.enter()
+  try {
+    return await start(cluster, scope, login, keys, (session) => {
+      leave()
+      onClose(session)
+    })
+  } catch (error) {
+    leave()
+    throw error
+  }
+}
+
+async function start(
+  cluster: Cluster,
+  scope: Scope,
+  login: ClientLogin,
+  keys: CancelKeys,
+  onClose: (session: ClientSession) => void,
+): Promise<ClientSession> {
   const own = login.settings.filter(({ name }) => isOwnSetting(name))
   const state = stateOf(login)
   const reported = scope.reported.get(state) ?? (await askParameters(cluster, scope, state))

@@ -79,6 +79,7 @@ interface MonitorConfig {
   readonly probeTimeoutMs: number
   readonly rise: number
   readonly fall: number
+  readonly maxCatalogs: number
 }
 
 type BalancerName = 'least-connections' | 'round-robin' | 'weighted-random' | 'ip-hash' | 'latency'

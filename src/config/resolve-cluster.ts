@@ -57,6 +57,7 @@ export function resolveCluster(
       probeTimeoutMs: monitor.probeTimeout,
       rise: monitor.rise,
       fall: monitor.fall,
+      maxCatalogs: monitor.maxCatalogs,
     },
     routing: resolveRouting(input.routing, `${path}.routing`),
     failover: {

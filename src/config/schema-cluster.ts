@@ -96,6 +96,14 @@ const monitor = section(
       },
       { min: 1, max: 100 },
     ).prefault(2),
+    maxCatalogs: integer(
+      {
+        description:
+          'Databases whose catalog is watched at a time, each over a connection of its own to the primary, while clients are connected to them.',
+        limit: 'Reads in further databases run on the primary.',
+      },
+      { min: 1, max: 10_000 },
+    ).prefault(50),
   },
   'How pgsplit watches the nodes.',
 )

@@ -71,6 +71,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   /** By node: whether the last probe got through with TLS. */
   readonly #isEncrypted = new WeakMap<NodeConfig, boolean>()
   readonly #catalogs = new Map<string, DatabaseCatalog>()
+  #isToldOfCatalogs = false
   readonly #membership: Membership | null
   readonly #departures: Departures
   readonly #tidy: NodeJS.Timeout
@@ -139,6 +140,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     this.#silent = this.#watchSilence()
     this.#tidy = setInterval(() => {
       this.tidy()
+      this.#tidyCatalogs()
       this.#departures.reap()
     }, tidyEveryMs)
     this.#tidy.unref()
@@ -314,14 +316,14 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     return nowMs()
   }
 
-  /** The catalog of `database`, watched from the first call on. */
+  /** The catalog of `database`, watched while somebody holds it. */
   catalog(database: string): DatabaseCatalog {
     let catalog = this.#catalogs.get(database)
     if (catalog === undefined) {
-      catalog = new DatabaseCatalog(
+      catalog = new DatabaseCatalog({
         database,
-        this.eventLog,
-        async () => {
+        log: this.eventLog,
+        open: async () => {
           const { primary } = this.monitor.snapshot
           if (primary === null) throw new Error('there is no primary now')
           return connectNode(this.node(primary.index), {
@@ -331,11 +333,38 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
             statementTimeoutMs: 10_000,
           })
         },
-        () => this.noteDefaultsChange(),
-      )
+        onDefaults: () => this.noteDefaultsChange(),
+        mayWatch: () => this.#mayWatch(database),
+      })
       this.#catalogs.set(database, catalog)
     }
     return catalog
+  }
+
+  /** Room for one watched catalog more; one that nobody needs gives way. */
+  #mayWatch(database: string): boolean {
+    const awake = [...this.#catalogs.values()].filter(({ isAwake }) => isAwake)
+    const { maxCatalogs } = this.config.monitor
+    if (awake.length < maxCatalogs) return true
+    const idle = awake.find(({ isHeld }) => !isHeld)
+    idle?.sleep()
+    if (idle !== undefined) return true
+    if (!this.#isToldOfCatalogs) {
+      this.#isToldOfCatalogs = true
+      this.eventLog.warn(
+        { event: 'catalogs_full', database, reason: 'maxCatalogs' },
+        `the catalogs of ${maxCatalogs} databases are watched; reads in further ones run on the primary`,
+      )
+    }
+    return false
+  }
+
+  /** Catalogs that found no room try again; those that nobody has at hand are forgotten. */
+  #tidyCatalogs(): void {
+    for (const [database, catalog] of this.#catalogs) {
+      if (catalog.isHeld) catalog.wake()
+      else if (catalog.users === 0 && !catalog.isAwake) this.#catalogs.delete(database)
+    }
   }
 
   /** A host that is gone without a word never resets its connections. */

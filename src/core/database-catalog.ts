@@ -2,32 +2,50 @@ import { type CatalogConnection, CatalogWatch } from '../catalog/catalog-watch.t
 import { Classifier } from '../sql/classifier.ts'
 import type { EventLog } from './event-log.ts'
 
-/** The classifier of one database, fed by the live catalog of the primary. */
+/** How long a catalog that nobody needs any more is watched on, ms. */
+const idleAfterMs = 5_000
+
+export interface DatabaseCatalogOptions {
+  readonly database: string
+  readonly log: EventLog
+  readonly open: () => Promise<CatalogConnection>
+  /** What later sessions start with was changed, by whomever. */
+  readonly onDefaults: () => void
+  /** Whether one catalog more may be watched now. */
+  readonly mayWatch: () => boolean
+}
+
+/**
+ * The classifier of one database, fed by the live catalog of the primary for as long as somebody
+ * holds it. A catalog that nobody holds has no connection and proves nothing.
+ */
 export class DatabaseCatalog {
   readonly database: string
   readonly classifier = new Classifier()
-  /** Resolves when the catalog was looked at for the first time, whatever came of it. */
-  readonly ready: Promise<void>
+  /** How many have this object at hand, whether they hold the catalog or not. */
+  users = 0
   readonly #watch: CatalogWatch
+  readonly #mayWatch: () => boolean
+  #holders = 0
+  #isAwake = false
+  #idleTimer: NodeJS.Timeout | null = null
+  #stopping: Promise<void> = Promise.resolve()
+  #ready = Promise.withResolvers<void>()
 
-  /** `onDefaults`: what later sessions start with was changed, by whomever. */
-  constructor(
-    database: string,
-    log: EventLog,
-    open: () => Promise<CatalogConnection>,
-    onDefaults: () => void,
-  ) {
-    const { promise, resolve } = Promise.withResolvers<void>()
+  constructor({ database, log, open, onDefaults, mayWatch }: DatabaseCatalogOptions) {
     this.database = database
-    this.ready = promise
+    this.#mayWatch = mayWatch
     let digest = ''
+    let told = ''
     this.#watch = new CatalogWatch({
       open,
       onDefaults,
       onCatalog: (sets) => {
         this.classifier.setCatalog(sets)
-        resolve()
-        if (sets === null || sets.digest === digest) return
+        if (sets === null) return
+        told = ''
+        this.#ready.resolve()
+        if (sets.digest === digest) return
         digest = sets.digest
         log.info({ event: 'catalog_loaded', database, reason: 'changed' }, 'catalog loaded')
         for (const warning of sets.warnings) {
@@ -35,14 +53,76 @@ export class DatabaseCatalog {
         }
       },
       onError: (error) => {
-        resolve()
+        this.#ready.resolve()
+        // Once, not with every attempt.
+        if (error.message === told) return
+        told = error.message
         log.warn(
           { event: 'catalog_failed', database, reason: 'catalog', error },
           `the catalog of ${database} can't be read; what is not known goes to the primary`,
         )
       },
     })
-    this.#watch.start()
+  }
+
+  /** Resolves when the catalog was looked at since it is held, whatever came of it. */
+  get ready(): Promise<void> {
+    return this.#ready.promise
+  }
+
+  /** It has, or is about to have, a connection. */
+  get isAwake(): boolean {
+    return this.#isAwake
+  }
+
+  get isHeld(): boolean {
+    return this.#holders > 0
+  }
+
+  /** Keeps the catalog up to date until the function that it returns is called. */
+  hold(): () => void {
+    this.#holders++
+    this.wake()
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#holders--
+      if (this.#holders === 0 && this.#isAwake) {
+        this.#idleTimer ??= setTimeout(() => this.sleep(), idleAfterMs).unref()
+      }
+    }
+  }
+
+  /** Begins to watch, if it is held and there is room. */
+  wake(): void {
+    if (this.#holders === 0) return
+    this.#stopIdleTimer()
+    if (this.#isAwake) return
+    if (!this.#mayWatch()) {
+      this.#ready.resolve()
+      return
+    }
+    this.#isAwake = true
+    this.#ready = Promise.withResolvers<void>()
+    void this.#stopping.then(() => {
+      if (this.#isAwake) this.#watch.start()
+    })
+  }
+
+  /** Stops watching. What was proved is proved no longer. */
+  sleep(): void {
+    this.#stopIdleTimer()
+    if (!this.#isAwake) return
+    this.#isAwake = false
+    this.#watch.invalidate()
+    this.#stopping = this.#stopping.then(() => this.#watch.stop())
+    this.#ready.resolve()
+  }
+
+  #stopIdleTimer(): void {
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer)
+    this.#idleTimer = null
   }
 
   /** DDL has passed or is about to: nothing is judged by the old sets any more. */
@@ -51,12 +131,14 @@ export class DatabaseCatalog {
     this.#watch.invalidate()
   }
 
-  /** Closes its connection; it comes back at the next look for changes. */
+  /** Closes its connection; it comes back at the next look for changes, if it is held. */
   leave(): void {
     this.#watch.leave()
+    if (!this.isHeld) this.sleep()
   }
 
   stop(): void {
-    void this.#watch.stop()
+    this.#holders = 0
+    this.sleep()
   }
 }

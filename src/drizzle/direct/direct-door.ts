@@ -55,6 +55,7 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     await core.start()
     // Only now is there a primary that it can be read from.
     const catalog = core.catalog(database)
+    catalog.hold()
     await catalog.ready
     this.#catalog = catalog
   }

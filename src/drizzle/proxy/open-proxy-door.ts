@@ -32,7 +32,14 @@ export function openProxyDoor<Connection extends object>(
     await client.query("SET pgsplit.route = 'primary'")
     return client
   }
-  const catalog = new DatabaseCatalog(database, eventLog(onEvent), open, () => {})
+  const catalog = new DatabaseCatalog({
+    database,
+    log: eventLog(onEvent),
+    open,
+    onDefaults: () => {},
+    mayWatch: () => true,
+  })
+  catalog.hold()
   return new ProxyDoor({ lines, driver, catalog, name: `${host}:${port}`, onWriteInReadSession })
 }
 

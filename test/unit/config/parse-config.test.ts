@@ -31,7 +31,13 @@ describe('a configuration', () => {
               tls: { sslmode: 'prefer' },
             },
           ],
-          monitor: { probeIntervalMs: 1000, probeTimeoutMs: 2000, rise: 2, fall: 2 },
+          monitor: {
+            probeIntervalMs: 1000,
+            probeTimeoutMs: 2000,
+            rise: 2,
+            fall: 2,
+            maxCatalogs: 50,
+          },
           routing: {
             balancer: 'least-connections',
             maxLagMs: 10_000,
@@ -161,7 +167,7 @@ describe('a mistake in the configuration', () => {
     [main({ pool: { sise: 3 } }), 'clusters.main.pool.sise: unknown option; did you mean size?'],
     [
       main({ monitor: { colour: 3 } }),
-      'clusters.main.monitor.colour: unknown option; known here: user, password, database, probeInterval, probeTimeout, rise, fall',
+      'clusters.main.monitor.colour: unknown option; known here: user, password, database, probeInterval, probeTimeout, rise, fall, maxCatalogs',
     ],
     [{ ...main({}), Listen: ':1' }, 'Listen: unknown option; did you mean listen?'],
     [
