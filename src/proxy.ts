@@ -12,6 +12,7 @@ import type { Config, ListenAddress } from './config/config.ts'
 import { configChanges } from './config/config-changes.ts'
 import { ConfigError } from './errors.ts'
 import type { Logger } from './log.ts'
+import { Descriptors } from './net/descriptors.ts'
 import { Link } from './net/link.ts'
 import { ClientTls } from './net/tls-options.ts'
 import type { NodeStatus } from './node-status.ts'
@@ -86,6 +87,8 @@ export async function startProxy(
     cancelKeys: new CancelKeys(),
     openAdmin: (at, login, onClose) => openAdmin(at, login, control, onClose),
   })
+  const descriptors = new Descriptors()
+  checkDescriptors(descriptors, config, logger)
   const servers: net.Server[] = []
   const stopped = Promise.withResolvers<void>()
   let stopping: Promise<void> | null = null
@@ -104,7 +107,8 @@ export async function startProxy(
   }
   try {
     await Promise.all(clusters.map((cluster) => cluster.start()))
-    for (const address of config.listen) servers.push(await listen(address, door, config))
+    for (const address of config.listen)
+      servers.push(await listen(address, door, config, descriptors))
   } catch (error) {
     for (const server of servers) server.close()
     await Promise.all(clusters.map((cluster) => cluster.stop()))
@@ -157,9 +161,28 @@ function reload(
   }
 }
 
-function listen(address: ListenAddress, door: FrontDoor, config: Config): Promise<net.Server> {
+/** Told once at the start: what the configuration allows may be more than the process can open. */
+function checkDescriptors({ limit }: Descriptors, config: Config, logger: Logger): void {
+  if (limit === null) return
+  let need = config.limits.maxClients + config.limits.maxUnauthenticated
+  for (const { nodes, pool } of config.clusters) {
+    for (const { maxConnections } of nodes) need += maxConnections ?? pool.size
+  }
+  if (need <= limit) return
+  const text = `the configuration may need ${need} open files, the limit is ${limit}; raise it (ulimit -n), or lower limits.maxClients`
+  logger.warn({ event: 'few_descriptors', reason: 'limit', limit, need }, text)
+}
+
+function listen(
+  address: ListenAddress,
+  door: FrontDoor,
+  config: Config,
+  descriptors: Descriptors,
+): Promise<net.Server> {
   const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
-    door.accept(Link.accept(socket))
+    const link = Link.accept(socket)
+    if (descriptors.isShort()) door.turnAway(link, descriptors.limit ?? 0)
+    else door.accept(link)
   })
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

@@ -18,6 +18,7 @@ import { LoginLog } from './login-log.ts'
 import type { Roles } from './roles.ts'
 import { type CancelKeys, startSession } from './start-session.ts'
 import { openTunnel } from './tunnel.ts'
+import { TurnedAway } from './turned-away.ts'
 
 export interface FrontDoorOptions {
   readonly config: Config
@@ -41,6 +42,7 @@ export class FrontDoor {
   #clients = 0
   readonly #adminLinks = new Set<Link>()
   readonly #log: LoginLog
+  readonly #turnedAway = new TurnedAway()
   /** Of a configuration before the last reload. */
   readonly #formerRoles = new Set<Roles>()
   #onEmpty: (() => void) | null = null
@@ -62,6 +64,18 @@ export class FrontDoor {
       )
       link.destroy()
     })
+  }
+
+  /** No descriptor is left for another client: says so, while that can be said. */
+  turnAway(link: Link, limit: number): void {
+    const error = new PgSplitError({
+      sqlstate: '53300',
+      message: `too many clients: nearly all of the ${limit} files that pgsplit may open are in use`,
+      hint: 'Raise its limit of open files (ulimit -n).',
+    })
+    const address = link.remoteAddress
+    this.#log.note('login_refused', { user: null, address, reason: '53300' }, error.message)
+    this.#turnedAway.add(link, errorResponse(error.facts('FATAL')))
   }
 
   async #accept(link: Link): Promise<void> {

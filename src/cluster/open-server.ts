@@ -50,8 +50,9 @@ export async function openServer(
   }
 }
 
-/** Which failures are the node's, and not the role's or the configuration's. */
+/** Which failures are the node's, and not the role's, the configuration's or our own. */
 function failureOf(error: ConnectError): NodeFailure | null {
+  if (error.failure === 'own') return null
   if (error.failure === 'timeout') return 'timeout'
   if (error.failure === 'network') return 'refused'
   return error.sqlstate.startsWith('57P') ? 'shutdown' : null

@@ -12,6 +12,7 @@ import { nowMs } from '../net/turn-clock.ts'
 import { NodePool } from '../pool/node-pool.ts'
 import type { NodeRoom } from '../pool/node-room.ts'
 import type { PoolCounts, PoolOptions } from '../pool/pooled.ts'
+import { ConnectError } from '../server/connect-error.ts'
 import type { ServerConnection, ServerConnectionEvents } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
@@ -104,7 +105,9 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
         {
           open: () => this.#options.open(nodeIndex, this.credential, this),
           timeoutError: (counts, waitedMs) => this.#noFree(nodeIndex, counts, waitedMs),
-          isFull: (error) => error instanceof PgSplitError && error.sqlstate === '53300',
+          isFull: (error) =>
+            (error instanceof PgSplitError && error.sqlstate === '53300') ||
+            (error instanceof ConnectError && error.failure === 'own'),
           nowMs,
         },
         this.#options.room?.(nodeIndex) ?? null,

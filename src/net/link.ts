@@ -1,6 +1,7 @@
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
+import { addresses } from './addresses.ts'
 import { inTurn, Outlet } from './outlet.ts'
 
 /** Every plain socket of the process reads into this one buffer: an idle socket holds none. */
@@ -104,7 +105,8 @@ export class Link {
 
   /**
    * Connects to `target` within `timeoutMs`. Rejects with the socket's own error (`ECONNREFUSED`, …),
-   * or one with code `ETIMEDOUT`, or when `signal` fires.
+   * or one with code `ETIMEDOUT` (`ELOOKUPLATE` if not even its name was looked up by then), or when
+   * `signal` fires.
    */
   static dial(
     target: { host: string; port: number },
@@ -116,6 +118,7 @@ export class Link {
       const socket = net.connect({
         host: target.host,
         port: target.port,
+        lookup: addresses.forDial,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: 30_000,
@@ -127,6 +130,10 @@ export class Link {
           },
         },
       })
+      let isLookedUp = net.isIP(target.host) !== 0
+      socket.once('lookup', () => {
+        isLookedUp = true
+      })
       const giveUp = (): void => fail(new Error('nobody waits for the connection any more'))
       const fail = (error: Error): void => {
         signal?.removeEventListener('abort', giveUp)
@@ -137,10 +144,9 @@ export class Link {
         reject(error)
       }
       const timer = setTimeout(() => {
-        const error = new Error(
-          `no TCP connection to ${target.host}:${target.port} within ${timeoutMs} ms`,
-        )
-        fail(Object.assign(error, { code: 'ETIMEDOUT' }))
+        const what = isLookedUp ? 'no TCP connection to' : 'no answer from the name service for'
+        const error = new Error(`${what} ${target.host}:${target.port} within ${timeoutMs} ms`)
+        fail(Object.assign(error, { code: isLookedUp ? 'ETIMEDOUT' : 'ELOOKUPLATE' }))
       }, timeoutMs)
       signal?.addEventListener('abort', giveUp, { once: true })
       socket.once('error', fail)

@@ -1,5 +1,6 @@
 import { ProtocolError } from '../errors.ts'
 import { Link } from '../net/link.ts'
+import { ownFailure, ownFailureText } from '../net/own-failure.ts'
 import type { ServerTls } from '../net/tls-options.ts'
 import { connectTls, type TlsInfo, tlsFailure } from '../net/tls-upgrade.ts'
 import { sslRequest } from '../wire/frontend-messages.ts'
@@ -126,10 +127,20 @@ async function isTlsOffered(channel: LoginChannel): Promise<boolean> {
 }
 
 function unreachable(where: string, error: unknown): ConnectError {
+  const own = ownFailure(error)
+  if (own !== null) {
+    const message = `cannot connect to ${where}: ${ownFailureText(own)}`
+    return new ConnectError('own', { sqlstate: '08001', message, ...ownHint(own) }, error)
+  }
   const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
   return new ConnectError(
     code === 'ETIMEDOUT' ? 'timeout' : 'network',
     { sqlstate: '08001', message: `cannot connect to ${where}: ${code}` },
     error,
   )
+}
+
+function ownHint(code: string): { hint?: string } {
+  if (code !== 'EMFILE') return {}
+  return { hint: 'Raise the limit of open files (ulimit -n), or lower limits.maxClients.' }
 }

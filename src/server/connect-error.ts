@@ -2,11 +2,19 @@ import { PgSplitError } from '../errors.ts'
 import { decodeErrorFields } from '../wire/error-fields.ts'
 
 /**
- * Where a log-in to a server failed: `network` (not reached, lost), `timeout`, `tls`, `server`
+ * Where a log-in to a server failed: `own` (on our side: the name's look-up, descriptors, no route;
+ * it says nothing of the server), `network` (not reached, lost), `timeout`, `tls`, `server`
  * (its own ErrorResponse, with its SQLSTATE), `protocol` (it doesn't speak PostgreSQL's),
  * `credential` (ours doesn't fit what it asks for).
  */
-export type ConnectFailure = 'network' | 'timeout' | 'tls' | 'server' | 'protocol' | 'credential'
+export type ConnectFailure =
+  | 'own'
+  | 'network'
+  | 'timeout'
+  | 'tls'
+  | 'server'
+  | 'protocol'
+  | 'credential'
 
 /** A log-in to a server that failed. The message names the node, never a secret. */
 export class ConnectError extends PgSplitError {

@@ -32,6 +32,7 @@ export type MonitorEvent =
   | { readonly kind: 'listener-failed'; readonly reason: 'thrown'; readonly detail: string }
 
 export type DownReason =
+  | 'own'
   | 'refused'
   | 'shutdown'
   | 'timeout'

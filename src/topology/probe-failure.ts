@@ -1,6 +1,9 @@
-/** Why a probe got no answer. `hard` needs no second opinion: the node itself said no. */
+/**
+ * Why a probe got no answer. `hard` needs no second opinion: the node itself said no. `own`: it was
+ * not even asked, as something on our side failed.
+ */
 export interface ProbeFailure {
-  readonly kind: 'refused' | 'shutdown' | 'timeout' | 'reset' | 'login' | 'answer'
+  readonly kind: 'own' | 'refused' | 'shutdown' | 'timeout' | 'reset' | 'login' | 'answer'
   readonly hard: boolean
   /** For logs and `healthReason`: one line, no secrets. */
   readonly detail: string
@@ -22,6 +25,7 @@ const SHUTDOWN = new Set(['57P01', '57P02', '57P03'])
 export function probeFailure(error: unknown): ProbeFailure {
   const code = codeOf(error)
   const detail = describe(error)
+  if (isOwn(error)) return { kind: 'own', hard: false, detail, sqlstate: null }
   if (error instanceof ProbeTimeout || code === 'ETIMEDOUT') {
     return { kind: 'timeout', hard: false, detail, sqlstate: null }
   }
@@ -50,4 +54,11 @@ function describe(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return describe(error.errors[0])
   const text = error instanceof Error ? error.message : typeof error === 'string' ? error : ''
   return (text.split('\n')[0] ?? '').slice(0, 200) || 'unknown error'
+}
+
+/** Who dials says so: `failure` of a ConnectError. */
+function isOwn(error: unknown): boolean {
+  return (
+    typeof error === 'object' && error !== null && 'failure' in error && error.failure === 'own'
+  )
 }

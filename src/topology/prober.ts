@@ -36,18 +36,20 @@ export class Prober {
 
   /**
    * Never rejects, and ends within `timeoutMs` (twice that if our own event loop stood still).
-   * `fresh` dials anew: an old connection proves nothing while new ones are refused. null = not
-   * asked, because the server refused our login lately: locking an account helps nobody.
+   * `fresh` dials anew: an old connection proves nothing while new ones are refused. It is asked
+   * after all if dialling fails on our side, which says nothing of the node. null = not asked,
+   * because the server refused our login lately: locking an account helps nobody.
    */
   async probe(fresh: boolean): Promise<ProbeOutcome | null> {
     if (this.#closed) return null
-    if (fresh) this.#drop()
+    const kept = fresh ? this.#connection : null
+    if (kept !== null) this.#connection = null
     const { clock } = this.#options
     if (this.#connection === null && clock.nowMs() < this.#loginAfterMs) return null
     const abort = new AbortController()
     this.#abort = abort
     try {
-      const observation = await this.#timed(this.#ask(abort.signal), abort.signal)
+      const observation = await this.#timed(this.#askFresh(kept, abort.signal), abort.signal)
       this.#loginFailures = 0
       return { ok: true, observation, level: this.#level }
     } catch (error) {
@@ -68,6 +70,23 @@ export class Prober {
     this.#drop()
   }
 
+  /** Asks; `kept` is what a fresh connection takes the place of. */
+  async #askFresh(kept: ProbeConnection | null, signal: AbortSignal): Promise<Observation> {
+    try {
+      const observation = await this.#ask(signal)
+      kept?.close()
+      return observation
+    } catch (error) {
+      if (kept === null || signal.aborted || probeFailure(error).kind !== 'own') {
+        kept?.close()
+        throw error
+      }
+      this.#drop()
+      this.#connection = kept
+      return await this.#ask(signal)
+    }
+  }
+
   async #ask(signal: AbortSignal): Promise<Observation> {
     const reused = this.#connection !== null
     try {
@@ -83,7 +102,10 @@ export class Prober {
       // Only a fresh connection's failure counts: the kept one may have died of age.
       if (!reused || (sqlstate !== null && kind !== 'shutdown')) throw error
       this.#drop()
-      return await this.#askOnce(signal)
+      return await this.#askOnce(signal).catch((later: unknown) => {
+        // Not dialled at all: the last word is what the node said itself.
+        throw kind === 'shutdown' && probeFailure(later).kind === 'own' ? error : later
+      })
     }
   }
 

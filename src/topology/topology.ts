@@ -119,7 +119,9 @@ export class Topology {
         this.emit({ kind: 'probe-failed', node: track.spec.id, reason: kind, detail })
       }
       track.failing = kind
-      if (outcome.failure.sqlstate === TOO_MANY_CONNECTIONS && track.health.phase === 'up') {
+      // What failed on our side says nothing of the node.
+      const isAlive = kind === 'own' || outcome.failure.sqlstate === TOO_MANY_CONNECTIONS
+      if (isAlive && track.health.phase === 'up') {
         this.settle()
         return
       }

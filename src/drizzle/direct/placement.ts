@@ -1,5 +1,6 @@
 import type { ClusterCore } from '../../core/cluster-core.ts'
 import { PgSplitError } from '../../errors.ts'
+import { ownFailure } from '../../net/own-failure.ts'
 import { catchUpUntilMs, mayLookAround, moveOnUntilMs } from '../../routing/patience.ts'
 import type { Route } from '../../routing/route.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
@@ -181,6 +182,7 @@ export class Placement<Connection> {
     const isFull = error instanceof PgSplitError && error.sqlstate === '53300'
     if (isFull) return isReadOnly && node.role === 'replica'
     const sqlstate = sqlstateOf(error)
+    if (ownFailure(error) !== null) return true
     if (sqlstate === '') core.reportFailure(node.index, dialFailure(error), whyOf(error))
     else if (sqlstate.startsWith('57P')) core.reportFailure(node.index, 'shutdown', whyOf(error))
     // What a replica refuses, a log-in too, may be there already on the primary.

@@ -30,6 +30,18 @@ describe('the prober', () => {
     expect(node.open).toBe(1)
   })
 
+  it('asks over the kept connection when a fresh one can not be dialled from here', async () => {
+    const { node, prober } = setUp()
+    await prober.probe(false)
+    node.dial = Object.assign(new Error('no descriptor is left'), { failure: 'own' })
+    expect(await prober.probe(true)).toMatchObject({ ok: true })
+    expect(node.open).toBe(1)
+    node.answer = coded('57P01')
+    expect(await prober.probe(true)).toMatchObject({ ok: false, failure: { kind: 'shutdown' } })
+    expect(await prober.probe(false)).toMatchObject({ ok: false, failure: { kind: 'own' } })
+    expect(node.open).toBe(0)
+  })
+
   it('does not hold the death of a kept connection against the node', async () => {
     const { node, prober } = setUp()
     await prober.probe(false)
