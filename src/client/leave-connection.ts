@@ -27,7 +27,15 @@ export function detach(session: ClientSession, connection: ServerConnection): vo
   session.leasePool = null
   session.actual = null
   session.kept.delete(connection.nodeIndex)
+  if (session.home === connection) session.home = null
   connection.holder = null
+}
+
+/** `poolMode: session`: the connection is the client's until it leaves. */
+export function keep(session: ClientSession, connection: ServerConnection): void {
+  session.kept.set(connection.nodeIndex, connection)
+  connection.holder = session
+  if (!session.cluster.isReplica(connection.nodeIndex)) session.home = connection
 }
 
 export function leave(
@@ -87,6 +95,7 @@ export function giveBackKept(session: ClientSession): void {
   for (const [node, connection] of session.kept) {
     if (connection === session.lease) continue
     session.kept.delete(node)
+    if (session.home === connection) session.home = null
     connection.holder = null
     if (!connection.isClosed) session.scope.pool(node).release(connection)
   }

@@ -12,10 +12,18 @@ import type { ClientSession } from './session.ts'
 export function loseRequest(session: ClientSession, request: Request, error: Error): void {
   const { cluster } = session
   const connection = request.connection as ServerConnection
-  cluster.load.finish(connection.nodeIndex, Number.NaN)
   session.inFlight.remove(request)
+  // Who is gone has told so already, but for what it shared.
+  if (!session.isGone || request.isShared) cluster.load.finish(connection.nodeIndex, Number.NaN)
+  const { pinReason } = session
+  const isEnd = takesClientAlong(session, connection)
   if (session.lease === connection) detach(session, connection)
   if (session.isGone) return
+  if (isEnd) {
+    request.passHeld()
+    endWith(session, connection, lossOf(session, request, connection, error, pinReason))
+    return
+  }
   if (
     request.isRerunnable &&
     !request.isForwarded &&
@@ -26,12 +34,9 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
     rerun(session, request)
     return
   }
-  const { pinReason } = session
-  const { listens } = session.pins
-  session.pins.clear()
+  if (pinReason !== null) session.pins.clear()
   session.facts.pinned = null
-  answerLost(session, request, connection, error, pinReason)
-  if (listens) endListener(session, connection)
+  answerLost(session, request, connection, error)
   session.statements.share()
   session.pump()
 }
@@ -41,7 +46,6 @@ function answerLost(
   request: Request,
   connection: ServerConnection,
   error: Error,
-  pinReason: string | null,
 ): void {
   if (endByOwnFault(session, connection)) return
   // Rows that are out were seen, wherever they came from.
@@ -55,7 +59,7 @@ function answerLost(
   const facts =
     session.isBroken && !commits(request)
       ? takeTrouble(session)
-      : lossOf(session, request, connection, error, pinReason)
+      : lossOf(session, request, connection, error, null)
   const ends = request.effects.some(({ kind }) => kind === 'commit' || kind === 'rollback')
   const wasInBlock = session.transaction !== null || session.isBroken
   if (session.transaction !== null) session.state = session.transaction.before.state
@@ -79,22 +83,24 @@ function endByOwnFault(session: ClientSession, connection: ServerConnection): bo
   const { fatal, lastWord } = connection
   if (session.isGone || fatal === null || lastWord === null) return false
   if (!session.copyIn.isRefused && !/^(25P0[34]|57P05)$/.test(fatal.sqlstate)) return false
-  session.say(lastWord)
-  session.link.end()
-  session.close()
+  session.leaveWith(lastWord)
   return true
 }
 
 /**
- * A client that listens would wait for what never comes, and it may have nothing to say by itself: as
- * from PostgreSQL it hears at once that its connection is over, and can listen again on the next one.
+ * Does the client end with this connection? What the session has there is nowhere else (temporary
+ * tables, locks, cursors), or the server process is the client's own for all its time: as without
+ * pgsplit it must know, and begin anew.
  */
-function endListener(session: ClientSession, connection: ServerConnection): void {
-  session.sendAway(
-    '57P01',
-    `terminating connection because node ${connection.nodeId} was lost, and LISTEN with it`,
-    'Connect again and LISTEN again; what was notified meanwhile is not delivered.',
-  )
+function takesClientAlong(session: ClientSession, connection: ServerConnection): boolean {
+  if (session.isGone) return false
+  if (session.home === connection && session.poolMode === 'session') return true
+  return session.lease === connection && session.pinReason !== null && session.pins.holdsState
+}
+
+/** The server's own last word goes to the client as it is; if it had none, ours. */
+function endWith(session: ClientSession, { lastWord }: ServerConnection, facts: ErrorFacts): void {
+  session.leaveWith(lastWord ?? errorResponse({ ...facts, severity: 'FATAL' }))
 }
 
 /** What the client of a lost request is told. */
@@ -136,30 +142,36 @@ function commits({ effects }: Request): boolean {
 
 /** The server connection of an open transaction or a pin went while nothing ran on it. */
 export function loseLease(session: ClientSession, connection: ServerConnection): void {
-  if (session.lease !== connection) return
+  const isLease = session.lease === connection
+  const isEnd = takesClientAlong(session, connection)
+  if (!isLease && !isEnd) return
   if (endByOwnFault(session, connection)) return
-  detach(session, connection)
   const { pinReason, transaction } = session
-  if (session.isGone || (transaction === null && pinReason === null)) return
-  if (session.pins.listens) {
-    endListener(session, connection)
+  if (isLease) detach(session, connection)
+  if (session.isGone) return
+  if (isEnd) {
+    const lost = [
+      ...(transaction === null ? [] : ['the open transaction']),
+      ...(pinReason === null ? [] : [`what pinned it (${pinReason})`]),
+    ]
+    const what = lost.length === 0 ? "the client's own server process" : lost.join(' and ')
+    endWith(session, connection, {
+      sqlstate: '57P01',
+      message: `terminating connection because node ${connection.nodeId} was lost, and ${what} with it`,
+      hint: 'Connect again and begin anew.',
+    })
     return
   }
-  const lost = [
-    ...(transaction === null ? [] : ['the open transaction']),
-    ...(pinReason === null ? [] : [`what pinned it (${pinReason})`]),
-  ]
-  const what = lost.join(' and ')
+  if (pinReason !== null) session.pins.clear()
+  session.facts.pinned = null
+  session.statements.share()
+  if (transaction === null) return
   const why = connection.fatal === null ? '' : ` (${connection.fatal.message})`
   session.pendingError = {
     sqlstate: '08006',
-    message: `connection to node ${connection.nodeId} was lost${why}, and ${what} with it`,
+    message: `connection to node ${connection.nodeId} was lost${why}, and the open transaction with it`,
     hint: 'Run it again from the start.',
   }
-  if (pinReason !== null) session.pins.clear()
-  session.statements.share()
-  session.facts.pinned = null
-  if (transaction === null) return
   session.state = transaction.before.state
   session.transaction = null
   session.isBroken = true

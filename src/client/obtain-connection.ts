@@ -7,7 +7,7 @@ import { noticeResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { onlySets } from './effects.ts'
 import { mayHold } from './hold-request.ts'
-import { abandon, dropLease } from './leave-connection.ts'
+import { abandon, dropLease, keep } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { loseLease } from './lost-request.ts'
 import { refuse } from './refuse-request.ts'
@@ -97,7 +97,7 @@ function begin(session: ClientSession, request: Request, connection: ServerConne
     session.lease = connection
     session.leasePool = pool
     connection.holder = session
-    if (keeps(session)) session.kept.set(connection.nodeIndex, connection)
+    if (keeps(session)) keep(session, connection)
   } else {
     request.isShared = true
     session.scope.watchShared()

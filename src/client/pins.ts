@@ -44,6 +44,18 @@ export class Pins {
   #dblinkNamed = 0
   #hasUnnamedDblink = false
 
+  /**
+   * Is there something on the server that the client would miss? Not where it is pinned for what it
+   * may ask later.
+   */
+  get holdsState(): boolean {
+    const { size } = this.#others
+    const held =
+      size - Number(this.#others.has(searchPathPin)) - Number(this.#others.has(sequencePins.call))
+    if (held > 0 || this.#channels.size > 0 || this.#prepared.size > 0) return true
+    return this.#cursors.size > 0 || this.#causes.size > 0 || this.#settings.size > 0
+  }
+
   /** The client is to hear notifications. */
   get listens(): boolean {
     return this.#channels.size > 0

@@ -401,7 +401,6 @@ export class Request implements ReplyReceiver {
   }
 
   onLost(error: Error): void {
-    if (!this.isForwarded) this.#held = null
     this.#rangeBuffer = null
     this.owner.onRequestLost(this, error)
   }
@@ -410,6 +409,12 @@ export class Request implements ReplyReceiver {
   inventPending(): void {
     if (this.script === null || this.error !== null) return
     this.#invent(this.script, false)
+    this.#passOn()
+  }
+
+  /** It will not be run again: what was held of its answer goes out. */
+  passHeld(): void {
+    this.#release()
     this.#passOn()
   }
 

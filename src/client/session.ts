@@ -94,6 +94,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   poolMode: PoolMode
   /** `poolMode: session`: connections kept until the client leaves, by node. */
   readonly kept = new Map<number, ServerConnection>()
+  /** … and of these the one to the primary, whose server process is the client's own. */
+  home: ServerConnection | null = null
   /** Requests handed to server connections and not answered yet, in order. */
   readonly inFlight = new InFlight()
   /** A request waits for a server connection or for a setting to be confirmed. */
@@ -458,11 +460,14 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
 
   /** Says why the session ends, and closes. */
   sendAway(sqlstate: string, message: string, hint?: string): void {
+    this.leaveWith(errorResponse({ sqlstate, message, ...(hint && { hint }), severity: 'FATAL' }))
+  }
+
+  /** Closes with this last message. */
+  leaveWith(farewell: Uint8Array): void {
     if (this.isGone) return
     // Half a row is out: no message can be placed any more.
-    if (this.inFlight.first?.isMidFrame !== true) {
-      this.say(errorResponse({ sqlstate, message, ...(hint && { hint }), severity: 'FATAL' }))
-    }
+    if (this.inFlight.first?.isMidFrame !== true) this.say(farewell)
     this.link.end()
     this.close()
   }

@@ -1,4 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto'
+import { keep } from '../client/leave-connection.ts'
 import { applyOwnSetting, isOwnSetting } from '../client/own-settings.ts'
 import { ClientSession } from '../client/session.ts'
 import { refreshFacts } from '../client/setting-effects.ts'
@@ -147,16 +148,15 @@ function keepPrimary(cluster: Cluster, session: ClientSession): Promise<number |
   if (primary === null) return Promise.resolve(null)
   const pool = session.scope.pool(primary.index)
   return new Promise((resolve) => {
-    const keep = (connection: ServerConnection): void => {
-      session.kept.set(primary.index, connection)
-      connection.holder = session
+    const take = (connection: ServerConnection): void => {
+      keep(session, connection)
       resolve(connection.processId)
     }
     const taken = pool.take('lease', session.state)
-    if (taken !== null) keep(taken)
+    if (taken !== null) take(taken)
     else {
       const onError = (): void => resolve(null)
-      pool.wait({ mode: 'lease', stateKey: session.state, onConnection: keep, onError })
+      pool.wait({ mode: 'lease', stateKey: session.state, onConnection: take, onError })
     }
   })
 }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { SessionLimits } from '../../src/client/cluster-access.ts'
 import type { Snapshot } from '../../src/topology/snapshot.ts'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
-import { front } from '../support/scripted-messages.ts'
+import { back, front } from '../support/scripted-messages.ts'
 
 let cluster: ScriptedCluster
 let whole: Snapshot
@@ -207,7 +207,7 @@ describe('a connection that goes', () => {
     expect(cluster.servers.flatMap(({ texts }) => texts)).not.toContain('DELETE FROM items')
   })
 
-  it('tells what pinned the session, also with an open transaction', async () => {
+  it('tells a pinned session what it has lost, and ends it', async () => {
     const told = (client: ReturnType<ScriptedCluster['connect']>): string =>
       Buffer.concat(client.chunks).toString()
     const idle = cluster.connect()
@@ -215,14 +215,65 @@ describe('a connection that goes', () => {
     await idle.query('BEGIN')
     await idle.query(insert)
     for (const server of cluster.servers) server.duplex.destroy()
-    await expect.poll(() => idle.session.lease).toBe(null)
-    expect(await idle.query(insert)).toBe('E 08006 · Z E')
+    expect(await idle.closed()).toBe('E 57P01')
     expect(told(idle)).toMatch(/the open transaction and what pinned it \(temporary objects\)/)
-    const busy = cluster.connect()
-    await busy.query('CREATE TEMP TABLE mine (id int)')
+    const reading = cluster.connect()
+    await reading.query('CREATE TEMP TABLE mine (id int)')
     cluster.on('SELECT node()', () => ({ die: true }))
-    expect(await busy.query('SELECT node()')).toBe('E 08006 · Z I')
-    expect(told(busy)).toMatch(/what pinned the session \(temporary objects\) is lost with it/)
+    expect(await reading.send(front.query('SELECT node()')).closed()).toBe('E 08006')
+    expect(told(reading)).toMatch(/what pinned the session \(temporary objects\) is lost with it/)
+    const writing = cluster.connect()
+    await writing.query('CREATE TEMP TABLE mine (id int)')
+    cluster.on(insert, () => ({ die: true }))
+    expect(await writing.send(front.query(insert)).closed()).toBe('E 08007')
+    expect(cluster.sessions.size).toBe(0)
+    expect(cluster.load.inFlight[0]).toBe(0)
+  })
+
+  it('ends a pinned session with the server’s own last word, in its words', async () => {
+    const farewell = { sqlstate: '57P01', message: 'good night', severity: 'FATAL' }
+    const idle = cluster.connect()
+    await idle.query('CREATE TEMP TABLE mine (id int)')
+    const server = cluster.server('primary')
+    server.say(back.error(farewell))
+    server.duplex.end()
+    expect(await idle.closed()).toBe('E 57P01')
+    const busy = cluster.connect()
+    await busy.query('SELECT pg_advisory_lock(1)')
+    cluster.on('SELECT node()', () => ({ error: farewell }))
+    busy.send(front.query('SELECT node()'), front.query('SELECT node()'))
+    expect(await busy.closed()).toBe('E 57P01')
+    for (const { frames } of [idle, busy]) {
+      expect(frames.at(-1)?.body.toString()).toMatch(/FATAL\0.*good night/)
+    }
+    expect(cluster.load.inFlight[0]).toBe(0)
+  })
+
+  it('leaves a session that is only pinned for what it may ask later', async () => {
+    const user = cluster.connect()
+    await user.query("SELECT nextval('s')")
+    await user.query("SELECT currval('s')")
+    const writer = cluster.connect()
+    await writer.query("SELECT nextval('s')")
+    expect(writer.session.pinReason).toBe('nextval(), and this application uses currval()')
+    for (const server of cluster.servers) server.duplex.destroy()
+    await user.closed()
+    expect(await writer.query(insert)).toBe('C INSERT 0 1 · Z I')
+  })
+
+  it('ends a client of pool mode session with its own server process, and not with a replica’s', async () => {
+    const client = cluster.connect({ settings: { 'pgsplit.pool_mode': 'session' } })
+    await client.query('SELECT node()')
+    await client.query(insert)
+    expect(cluster.inUse).toBe(2)
+    cluster.server('r1').die()
+    await expect.poll(() => cluster.inUse).toBe(1)
+    expect(await client.query('SELECT node()')).toContain('D r1')
+    const server = cluster.server('primary')
+    server.say(back.error({ sqlstate: '57P05', message: 'idle', severity: 'FATAL' }))
+    server.duplex.end()
+    expect(await client.closed()).toBe('E 57P05')
+    await expect.poll(() => cluster.inUse).toBe(0)
   })
 })
 
@@ -232,16 +283,18 @@ describe('a client that listens', () => {
     await client.query('LISTEN news')
     cluster.server('primary').die()
     expect(await client.closed()).toBe('E 57P01')
-    expect(Buffer.concat(client.chunks).toString()).toContain('node primary was lost, and LISTEN')
+    expect(Buffer.concat(client.chunks).toString()).toContain(
+      'node primary was lost, and what pinned it',
+    )
     expect(cluster.sessions.size).toBe(0)
   })
 
-  it('gets the error of what it asked first', async () => {
+  it('gets the error of what it asked, and the end', async () => {
     const client = cluster.connect()
     await client.query('LISTEN news')
     cluster.on(insert, () => ({ die: true }))
     client.send(front.query(insert))
-    expect(await client.closed()).toBe('E 08007 · Z I · E 57P01')
+    expect(await client.closed()).toBe('E 08007')
   })
 
   it('stays when it has stopped to listen', async () => {
