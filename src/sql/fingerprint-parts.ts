@@ -35,6 +35,11 @@ export function mayGoOn(c: number): boolean {
   return c === 0x2e || BYTE_CLASS[c] === BYTE_WORD
 }
 
+/** Whether the two bytes are one token: `::`, `:=`, `..` (operators are hashed by their runs). */
+export function isPair(c: number, next: number): boolean {
+  return c === 0x3a ? next === 0x3a || next === 0x3d : c === 0x2e && next === 0x2e
+}
+
 export function beginsComment(text: Uint8Array, p: number, end: number): boolean {
   if (p + 1 >= end) return false
   const c = text[p]

@@ -22,6 +22,7 @@ import {
   beginsComment,
   hashBytes,
   hashBytesPlus,
+  isPair,
   isPrefix,
   isStrippable,
   isWord,
@@ -47,6 +48,8 @@ const KEPT_LITERAL = 0x104
 const OPERATOR_RUN = 0x105
 const HINT = 0x106
 const WHOLE_TEXT = 0x107
+/** `::`, `:=` or `..`, which are one token each; `: :` is two. */
+const PAIR = 0x108
 
 /** Literals are kept from here to the end of the text. */
 const KEEP_ALL = -2
@@ -248,6 +251,13 @@ export class Fingerprint {
         if (length === 10 || length === 15) this.#keepIfSetting(text, p + 1, length)
         p = close
         continue
+      }
+      if (p + 1 < end && isPair(c, text[p + 1] as number)) {
+        a = Math.imul(a ^ PAIR, factorA)
+        b = Math.imul(b + PAIR, factorB)
+        a = Math.imul(a ^ (text[p + 1] as number), factorA)
+        b = Math.imul(b + (text[p + 1] as number), factorB)
+        p++
       }
       a = Math.imul(a ^ c, factorA)
       b = Math.imul(b + c, factorB)

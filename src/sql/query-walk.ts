@@ -22,10 +22,13 @@ import {
   T_COMMA,
   T_DOT,
   T_JUNK,
+  T_NUMBER,
   T_OPEN,
   T_OPEN_BRACKET,
   T_OPERATOR,
+  T_PARAM,
   T_QUOTED,
+  T_STRING,
   T_UNICODE_NAME,
   T_WORD,
   type TokenList,
@@ -69,6 +72,24 @@ const ENDS_FROM: ReadonlySet<string> = new Set([
 /** Where a FROM item must stand, each of these shows that the text is no SQL. */
 const NO_ITEM: ReadonlySet<string> = new Set([...ENDS_FROM, 'from', 'on', 'using', 'as', 'group'])
 
+/** Functions whose RETURNING names a type. */
+const JSON_CALL = /^json_/
+
+/** Words in front of a literal that is none of their type → what stands in front of them. */
+const LITERAL_BEHIND: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ['by', new Set(['group', 'order', 'partition'])],
+  ['first', new Set(['fetch'])],
+  ['next', new Set(['fetch'])],
+  ['precision', new Set(['double'])],
+  ['varying', new Set(['character', 'char', 'nchar', 'bit'])],
+  ['zone', new Set(['time'])],
+])
+
+/** Words between an expression and a literal. */
+const BINARY_WORDS: ReadonlySet<string> = new Set(
+  'between escape ilike like overlaps passing path uescape value'.split(' '),
+)
+
 export class QueryWalk {
   readonly tokens: TokenList
   readonly from: number
@@ -94,6 +115,8 @@ export class QueryWalk {
   /** Whether SELECT was seen at the level, so that FROM there begins a clause. */
   #isQuery: boolean[] = [false]
   #isWithList: boolean[] = [false]
+  /** Whether the level may be a list of columns with their types. */
+  #definesColumns: boolean[] = [false]
   #openedAt: number[] = [-1]
   /** Opening token of the level that was closed last. */
   #lastOpen = -1
@@ -163,6 +186,12 @@ export class QueryWalk {
       case T_JUNK:
         this.#refuse('holds a character that is no SQL')
         break
+      case T_STRING:
+      case T_NUMBER:
+      case T_PARAM:
+        this.#literal(i)
+        this.#endItem()
+        break
       default:
         if (kind !== T_DOT) this.#endItem()
     }
@@ -176,6 +205,7 @@ export class QueryWalk {
     this.#isQuery[this.#depth] = false
     this.#isWithList[this.#depth] = false
     this.#openedAt[this.#depth] = i
+    this.#definesColumns[this.#depth] = this.isRead && this.#definesColumnsAt(i)
   }
 
   #close(kind: number): void {
@@ -226,7 +256,8 @@ export class QueryWalk {
     if (!label) this.#keyword(i, word)
     const reserved = !label && RESERVED.has(word)
     const called = tokens.kind(i + 1) === T_OPEN && !reserved
-    if (tokens.kind(i - 1) === T_CAST && i > this.from) this.#castTarget(i)
+    if (i > this.from && this.#isTypePlace(i)) this.#castTarget(i)
+    this.#columnType(i)
     if (!reserved) {
       // JOIN has only just begun to expect one, and VALUES has ended it.
       if (expected && this.#state[this.#depth] === EXPECT_ITEM) this.#item(i, word, label)
@@ -239,6 +270,17 @@ export class QueryWalk {
 
   #temporary(): void {
     if (!this.effects.some((effect) => effect.kind === 'temp')) this.effects.push({ kind: 'temp' })
+  }
+
+  /** Behind `::`, in `CAST (x AS …)`, and in `RETURNING …` of a JSON function. */
+  #isTypePlace(i: number): boolean {
+    const { tokens } = this
+    if (tokens.kind(i - 1) === T_CAST) return true
+    const before = tokens.keyword(i - 1)
+    if (before !== 'as' && before !== 'returning') return false
+    const opener = tokens.keyword((this.#openedAt[this.#depth] as number) - 1)
+    if (before === 'as') return opener === 'cast' || opener === 'xmlserialize'
+    return JSON_CALL.test(opener)
   }
 
   /** Checks that hold for a name wherever it stands. */
@@ -263,13 +305,52 @@ export class QueryWalk {
     }
   }
 
+  /**
+   * `t '5'`, `t(1) '5'`: a literal is read in as that type. Numbers and parameters, which can't
+   * stand there, are judged alike: equal fingerprints don't tell them from strings.
+   */
+  #literal(i: number): void {
+    if (!this.isRead || i === this.from) return
+    const { tokens } = this
+    let at = i - 1
+    if (tokens.kind(at) === T_CLOSE) {
+      at = this.#lastOpen - 1
+      if (at < this.from || !tokens.isName(at)) return
+      const opener = tokens.keyword(at)
+      if (opener === 'on' || opener === 'operator') return
+    } else if (!tokens.isName(at)) return
+    else if (!this.#labels[at & 3] && mayLeadLiteral(tokens, at, this.from)) return
+    this.#knownType(tokens.word(at))
+  }
+
+  /** The type of the column that is defined at `i`: `x AS t (a int)`, `COLUMNS (a int PATH …)`. */
+  #columnType(i: number): void {
+    const { tokens } = this
+    if (!this.#definesColumns[this.#depth] || RESERVED.has(tokens.keyword(i))) return
+    const previous = tokens.kind(i - 1)
+    const begins = previous === T_OPEN || previous === T_COMMA
+    if (!begins && tokens.keyword(i - 1) !== 'columns') return
+    if (tokens.isName(i + 1) && !RESERVED.has(tokens.keyword(i + 1))) this.#castTarget(i + 1)
+  }
+
+  #definesColumnsAt(i: number): boolean {
+    const { tokens } = this
+    if (tokens.keyword(i + 1) === 'partition' || !tokens.isName(i - 1)) return false
+    const word = tokens.keyword(i - 1)
+    if (word === 'as' || word === 'columns' || word === 'xmltable') return true
+    return tokens.keyword(i - 2) === 'as' || tokens.kind(i - 2) === T_CLOSE
+  }
+
+  #knownType(name: string): void {
+    if (this.#catalog === null || this.#catalog.types.has(name)) return
+    this.#refuse(`names the type ${name}, which the catalog does not know`)
+  }
+
   #castTarget(i: number): void {
     const { tokens } = this
     let last = i
     while (tokens.kind(last + 1) === T_DOT && tokens.isName(last + 2)) last += 2
-    const name = tokens.word(last)
-    if (this.#catalog === null || this.#catalog.types.has(name)) return
-    this.#refuse(`names the type ${name}, which the catalog does not know`)
+    this.#knownType(tokens.word(last))
   }
 
   #attribute(word: string): void {
@@ -498,6 +579,23 @@ export class QueryWalk {
       this.#refuse(`reads ${name}, which the catalog does not know`)
     }
   }
+}
+
+/** Whether the keyword at `i` is one behind which a literal stands that it does not convert. */
+function mayLeadLiteral(tokens: TokenList, i: number, from: number): boolean {
+  const word = tokens.keyword(i)
+  if (word === '') return false
+  if (RESERVED.has(word)) return true
+  const before = i > from ? tokens.keyword(i - 1) : ''
+  const clause = LITERAL_BEHIND.get(word)
+  if (clause !== undefined) return clause.has(before)
+  if (word === 'rows' || word === 'range' || word === 'groups') {
+    return ['preceding', 'following'].includes(tokens.keyword(i + 2))
+  }
+  if (word === 'document' || word === 'content') return tokens.keyword(i - 2) === 'xmlparse'
+  if (!BINARY_WORDS.has(word) || i === from) return false
+  const kind = tokens.kind(i - 1)
+  return kind !== T_OPEN && kind !== T_COMMA && kind !== T_OPERATOR && !RESERVED.has(before)
 }
 
 function isSyntaxWord(word: string): boolean {

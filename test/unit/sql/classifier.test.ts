@@ -41,6 +41,45 @@ describe('the classifier', { timeout: 60_000 }, () => {
     expect(classOf(classifier, 'SELECT v FROM t')).toBe(read)
   })
 
+  it('knows every type that a literal is read in as, or a column is declared as', () => {
+    const classifier = loaded()
+    for (const sql of [
+      "SELECT neu '5'",
+      "SELECT public.neu '5'",
+      "SELECT neu(1) '5'",
+      'SELECT "neu" E\'5\'',
+      "SELECT neu U&'5'",
+      'SELECT neu $$5$$',
+      'SELECT public."neu"(1, 2) \'5\'',
+      "SELECT zone '5'",
+      "SELECT by '5'",
+      "SELECT like '5'",
+      "SELECT v, escape '5' FROM t",
+      "SELECT CAST('5' AS neu)",
+      "SELECT CAST('5' AS public.neu)",
+      "SELECT json_value('{}', '$' RETURNING neu)",
+      "SELECT * FROM json_to_record('{}') AS x (a neu)",
+      "SELECT * FROM json_to_record('{}') x (b int, a public.neu)",
+      "SELECT * FROM json_table('[]', '$' COLUMNS (a neu PATH '$'))",
+      "SELECT * FROM xmltable('/a' PASSING '<a/>' COLUMNS a neu PATH '.')",
+    ]) {
+      expect(classOf(classifier, sql), sql).toMatchObject({ verdict: 'primary' })
+    }
+    for (const sql of [
+      "SELECT date '2024-01-01', pg_catalog.date '2024-01-01', numeric(5,2) '1.5'",
+      "SELECT double precision '5', character varying '5', interval '1 day', timestamp(3) '2024-01-01'",
+      "SELECT v FROM t WHERE v LIKE 'a' ESCAPE '!' ORDER BY 1 OFFSET 1 FETCH FIRST 5 ROWS ONLY",
+      'SELECT v FROM t WHERE id BETWEEN 1 AND 2 AND id IN (1) GROUP BY 1 LIMIT 5',
+      "SELECT now() AT TIME ZONE 'utc', timestamp with time zone '2024-01-01', CASE WHEN (id = 1) THEN 2 ELSE 3 END FROM t",
+      'SELECT DISTINCT ON (id) 5, sum(id) OVER (ORDER BY id ROWS 5 PRECEDING) FROM t',
+      "SELECT * FROM json_to_record('{}') AS x (a int, b double precision, c character varying(5))",
+      "SELECT trim(both 'x' from v), substring(v from 2 for 3), extract('year' from now()) FROM t",
+      'SELECT sum(id) OVER w FROM t WINDOW w AS (PARTITION BY v ORDER BY 1)',
+    ]) {
+      expect(isRead(classOf(classifier, sql).verdict), sql).toBe(true)
+    }
+  })
+
   it('forgets what other sets had judged', () => {
     const classifier = loaded()
     expect(classOf(classifier, 'SELECT v FROM t').verdict).toBe('replica')

@@ -4,6 +4,7 @@ import { classifyTokens } from '../../../src/sql/classify-text.ts'
 import { Fingerprint } from '../../../src/sql/fingerprint.ts'
 import { tokenize } from '../../../src/sql/lexer.ts'
 import type { StatementClass } from '../../../src/sql/statement-class.ts'
+import { T_COMMA, T_NUMBER, T_PARAM, T_STRING } from '../../../src/sql/tokens.ts'
 import { recordedCatalog } from '../../corpus/recorded-catalog.ts'
 import { corpusStatements } from './corpus-statements.ts'
 import { queryText } from './query-grammar.ts'
@@ -24,6 +25,21 @@ function judged(sql: string): StatementClass | null {
   const tokens = tokenize(text, 0, text.length, false)
   if (typeof tokens === 'string') return null
   return classifyTokens(tokens, 0, tokens.length, context, null)
+}
+
+/** Kinds and names of the tokens; literals are all alike, and a list of them is as good as one. */
+function tokensOf(text: Uint8Array): string[] | string {
+  const list = tokenize(text, 0, text.length, false)
+  if (typeof list === 'string') return list
+  const found: string[] = []
+  for (let i = 0; i < list.length; i++) {
+    const kind = list.kind(i)
+    const isLiteral = kind === T_STRING || kind === T_NUMBER || kind === T_PARAM
+    if (isLiteral && found.at(-1) === ',' && found.at(-2) === 'literal') found.pop()
+    else if (isLiteral) found.push('literal')
+    else found.push(kind === T_COMMA ? ',' : `${kind} ${list.word(i)}`)
+  }
+  return found
 }
 
 describe('the fingerprint', { timeout: 60_000 }, () => {
@@ -56,6 +72,9 @@ describe('the fingerprint', { timeout: 60_000 }, () => {
     ['SELECT ab', 'SELECT a b'],
     ['SELECT "a"', 'SELECT a'],
     ['SELECT 1 <- 2', 'SELECT 1 < -2'],
+    ['SELECT 1::d', 'SELECT 1: :d'],
+    ['SELECT a[1:=2]', 'SELECT a[1: =2]'],
+    ['SELECT a..b', 'SELECT a. .b'],
     ['SELECT 1', 'SELECT 1,'],
     ["SELECT E'x'", 'SELECT 1, 2, e'],
     ['/* pgsplit: primary */ SELECT 1', 'SELECT 1'],
@@ -135,6 +154,33 @@ describe('the fingerprint', { timeout: 60_000 }, () => {
         },
       ),
     )
+  })
+
+  it('is shared only by texts of the same tokens, whatever stands between two bytes', () => {
+    const tricky = [
+      "select 1::d, '5'::text, 'a'\n'b', E'\\'', U&'x' uescape '!', U&\"y\", a.b..c, x[1:2], x[1:=2]",
+      'select a<=b, a!=b, a=>1, 1- -1, a-- x\n+1, /* c */ .5, 1.5e3, 0x1F, 1_000, $1, $$a$$, $t$b$t$',
+      "insert into t (a) values (1, '2', $3) returning t '5', t(1) '5', s.t '5', \"t\" '5'",
+      "update t set a = b'1', c = x'1F', n = n'x' where \"a b\" operator(pg_catalog.=) 5 and b is not null",
+      "with w as (select set_config('a', 'b', true)) select current_setting('a') from w; select 1",
+    ]
+    const texts = [...tricky, ...corpusStatements().map(({ sql }) => sql)]
+    for (const sql of texts) {
+      const bytes = Buffer.from(sql)
+      if (bytes.length > 400) continue
+      const kinds = tokensOf(bytes)
+      const whole = of(bytes)
+      for (let at = 1; at < bytes.length; at++) {
+        for (const blank of [' ', '\n', '/**/', '--\n']) {
+          const other = Buffer.concat([
+            bytes.subarray(0, at),
+            Buffer.from(blank),
+            bytes.subarray(at),
+          ])
+          if (of(other) === whole && whole !== null) expect(tokensOf(other)).toEqual(kinds)
+        }
+      }
+    }
   })
 
   it('is shared only by texts of one class', () => {
