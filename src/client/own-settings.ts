@@ -1,3 +1,4 @@
+import { durationExample, parseDuration } from '../duration.ts'
 import { PgSplitError } from '../errors.ts'
 import { causalToken, takeCausalToken } from './causal-token.ts'
 import { giveBackKept } from './leave-connection.ts'
@@ -12,14 +13,6 @@ const maxCausalWaitMs = 60_000
 
 export function isOwnSetting(name: string): boolean {
   return name.startsWith('pgsplit.')
-}
-
-/** `500ms`, `2s`, `1min`, or a bare number of milliseconds. null: none of these. */
-function parseDuration(text: string): number | null {
-  const match = /^\s*(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|min|m)?\s*$/.exec(text)
-  if (match === null) return null
-  const unit = match[2] === 's' ? 1000 : match[2] === 'm' || match[2] === 'min' ? 60_000 : 1
-  return Number(match[1]) * unit
 }
 
 /**
@@ -41,7 +34,7 @@ export function applyOwnSetting(session: ClientSession, name: string, value: str
         return
       }
       const lag = parseDuration(value)
-      if (lag === null) throw invalid(name, value, 'a duration such as 500ms or 2s')
+      if (lag === undefined) throw invalid(name, value, durationExample)
       facts.maxLagMs = lag
       return
     }
@@ -51,8 +44,9 @@ export function applyOwnSetting(session: ClientSession, name: string, value: str
       return
     case 'pgsplit.causal_wait': {
       const wait = value === null ? ownDefaults.causalWaitMs : parseDuration(value)
-      if (wait === null)
-        throw invalid(name, value ?? '', 'a duration such as 20ms; 0 = do not wait')
+      if (wait === undefined) {
+        throw invalid(name, value ?? '', `${durationExample}; 0 = do not wait`)
+      }
       facts.causalWaitMs = Math.min(wait, maxCausalWaitMs)
       return
     }
@@ -82,9 +76,7 @@ export function showOwnSetting(session: ClientSession, name: string): string {
     case 'pgsplit.causal_wait':
       return `${facts.causalWaitMs}ms`
     case 'pgsplit.last_route':
-      return session.lastNode === ''
-        ? session.lastReason
-        : `${session.lastNode}: ${session.lastReason}`
+      return session.lastRoute
     case 'pgsplit.pin':
       return session.pinReason ?? ''
     case 'pgsplit.cluster':

@@ -168,6 +168,7 @@ export function route(session: ClientSession, request: Request): void {
   const chosen = cluster.route(cls, facts, request.exclude)
   const { node } = chosen
   session.lastReason = chosen.reason
+  session.lastHint = cls.hint
   if (chosen.isBehind !== true) session.wasBehind = false
   else if (mayCatchUp(session, request, cls)) return
   session.catchUpUntilMs = null

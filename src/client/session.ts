@@ -5,8 +5,9 @@ import type { Patience } from '../routing/patience.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { SessionState } from '../server/session-state.ts'
+import { unreadNote } from '../sql/hints.ts'
 import type { LexMode } from '../sql/lexer.ts'
-import type { StatementClass } from '../sql/statement-class.ts'
+import type { Hint, StatementClass } from '../sql/statement-class.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
@@ -157,6 +158,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   tokenDeadlineMs: number | null = null
   lastNode = ''
   lastReason = 'nothing has run yet'
+  /** Hint of the last statement that was routed. */
+  lastHint: Hint | null = null
   requestStartedAtMs = 0
   queries = 0
   isGone = false
@@ -426,11 +429,14 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** Where a statement of this class would go now: node, class, reason. */
   explain(cls: StatementClass): string[] {
     const { node, reason } = this.cluster.route(cls, this.facts, 0)
-    return [
-      node?.id ?? 'none',
-      cls.verdict,
-      this.pinReason === null ? reason : `pinned: ${this.pinReason}`,
-    ]
+    const why = this.pinReason === null ? reason : `pinned: ${this.pinReason}`
+    return [node?.id ?? 'none', cls.verdict, why + unreadNote(cls.hint)]
+  }
+
+  /** Node and reason of the last statement, and what of its hint was not understood. */
+  get lastRoute(): string {
+    const why = this.lastReason + unreadNote(this.lastHint)
+    return this.lastNode === '' ? why : `${this.lastNode}: ${why}`
   }
 
   noteParameter(name: string, value: string): void {

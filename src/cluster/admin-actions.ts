@@ -1,6 +1,6 @@
 import type { AdminActions } from '../admin/admin-actions.ts'
-import { parseDuration } from '../config/duration.ts'
 import type { ClusterMember } from '../core/members.ts'
+import { durationExample, parseDuration } from '../duration.ts'
 import { ConfigError, PgSplitError } from '../errors.ts'
 import type { Cluster } from './cluster.ts'
 import type { FrontDoor } from './front-door.ts'
@@ -138,7 +138,7 @@ function durationOf(text: string): number {
   throw new PgSplitError({
     sqlstate: '22023',
     message: `"${text.slice(0, 60)}" is no duration`,
-    hint: 'Write for example 30s, 5m or 1h.',
+    hint: `It takes ${durationExample}; more than 0.`,
   })
 }
 

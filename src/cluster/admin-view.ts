@@ -154,7 +154,7 @@ function clientRow(session: ClientSession): ClientRow {
     id: session.id,
     pin_reason: session.pinReason,
     node: server?.nodeId ?? null,
-    last_route: session.lastNode === '' ? null : `${session.lastNode}: ${session.lastReason}`,
+    last_route: session.lastNode === '' ? null : session.lastRoute,
   }
 }
 

@@ -3,7 +3,7 @@
  * variable may give (a number may come as text) and says in its error what it wants.
  */
 import { z } from 'zod'
-import { maxDurationMs, parseDuration } from './duration.ts'
+import { maxDurationMs, parseDuration } from '../duration.ts'
 import { parseListenAddress } from './listen-address.ts'
 import { Secret } from './secret.ts'
 import { parseSize } from './size.ts'

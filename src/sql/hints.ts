@@ -1,8 +1,10 @@
 /** Hints for people: a leading comment like `/* pgsplit: primary, maxLag=500ms *​/`. */
+import { parseDuration } from '../duration.ts'
 import type { Hint } from './statement-class.ts'
 
 const MARK = 'pgsplit:'
 const MAX_HINT_BYTES = 512
+const MAX_NOTE_CHARS = 80
 
 /** Whether the comment `text[start, end)` (with its `--` or `/*`) begins with `pgsplit:`. */
 export function isHintComment(text: Uint8Array, start: number, end: number): boolean {
@@ -16,7 +18,10 @@ export function isHintComment(text: Uint8Array, start: number, end: number): boo
   return true
 }
 
-/** The hint in such a comment; what isn't understood is ignored, null if nothing is left. */
+/**
+ * The hint in such a comment, null if it is empty. What isn't understood has no effect and is kept in
+ * `unread`, for `SHOW pgsplit.last_route` and EXPLAIN (ROUTE).
+ */
 export function parseHint(text: Uint8Array, start: number, end: number): Hint | null {
   const bytes = text.subarray(start, Math.min(end, start + MAX_HINT_BYTES))
   const words = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -24,20 +29,36 @@ export function parseHint(text: Uint8Array, start: number, end: number): Hint | 
     .replace(/^(--|\/\*)\s*/, '')
     .replace(/\*\/$/, '')
     .slice(MARK.length)
+    .replace(/\s*=\s*/g, '=')
+    // `maxLag = 1 min` is one word, as a duration is everywhere.
+    .replace(/(=\d+(?:\.\d+)?)\s+(?!primary|replica)(?=[a-z]+(?:[\s,]|$))/gi, '$1')
     .split(/[\s,]+/)
+    .filter((word) => word !== '')
   let route: Hint['route'] = null
   let maxLagMs: number | null = null
   let consistency: Hint['consistency'] = null
+  const unread: string[] = []
   for (const word of words) {
-    const [key = '', value = ''] = word.split('=', 2)
+    const [key = '', ...rest] = word.split('=')
     const name = key.toLowerCase()
-    if (name === 'primary' || name === 'replica') route = name
-    else if (name === 'route') route = parseRoute(value) ?? route
-    else if (name === 'maxlag') maxLagMs = parseDurationMs(value) ?? maxLagMs
-    else if (name === 'consistency') consistency = parseConsistency(value) ?? consistency
+    const value = rest.join('=')
+    const isBare = rest.length === 0
+    const asked = isBare || name === 'route' ? parseRoute(isBare ? name : value) : null
+    const lagMs = name === 'maxlag' ? parseDuration(value) : undefined
+    const level = name === 'consistency' ? parseConsistency(value) : null
+    if (asked !== null) route = asked
+    else if (lagMs !== undefined) maxLagMs = lagMs
+    else if (level !== null) consistency = level
+    else unread.push(word)
   }
-  if (route === null && maxLagMs === null && consistency === null) return null
-  return { route, maxLagMs, consistency }
+  if (words.length === 0) return null
+  return { route, maxLagMs, consistency, unread: unread.join(' ') }
+}
+
+/** What is told of a hint that isn't understood; '' = nothing. */
+export function unreadNote(hint: Hint | null): string {
+  if (hint === null || hint.unread === '') return ''
+  return `; not understood in its hint: ${hint.unread.slice(0, MAX_NOTE_CHARS)}`
 }
 
 function parseRoute(value: string): Hint['route'] {
@@ -49,14 +70,4 @@ function parseConsistency(value: string): Hint['consistency'] {
   const word = value.toLowerCase()
   const known = word === 'session' || word === 'bounded' || word === 'eventual'
   return known || word === 'primary' ? word : null
-}
-
-/** `500ms`, `2s`, `1min`, or bare milliseconds → ms; null when it is no duration. */
-export function parseDurationMs(value: string): number | null {
-  const match = /^(\d{1,9}(?:\.\d{1,6})?)(us|ms|s|min|h)?$/i.exec(value)
-  if (match === null) return null
-  const unit = { us: 0.001, ms: 1, s: 1000, min: 60_000, h: 3_600_000 }[
-    (match[2] ?? 'ms').toLowerCase() as 'us' | 'ms' | 's' | 'min' | 'h'
-  ]
-  return Math.round(Number(match[1]) * unit)
 }

@@ -132,6 +132,8 @@ export interface Hint {
   readonly route: 'primary' | 'replica' | null
   readonly maxLagMs: number | null
   readonly consistency: 'session' | 'bounded' | 'eventual' | 'primary' | null
+  /** What stands in it and isn't understood, as it is written; '' = nothing. */
+  readonly unread: string
 }
 
 /** One statement of the text. */

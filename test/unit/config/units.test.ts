@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { formatDuration, maxDurationMs, parseDuration } from '../../../src/config/duration.ts'
 import { formatListenAddress, parseListenAddress } from '../../../src/config/listen-address.ts'
 import { formatSize, parseSize } from '../../../src/config/size.ts'
 import { suggest } from '../../../src/config/suggest.ts'
+import { formatDuration, maxDurationMs, parseDuration } from '../../../src/duration.ts'
 
 describe('a duration', () => {
   it.each([
@@ -18,16 +18,29 @@ describe('a duration', () => {
     ['250', 250],
     [250, 250],
     ['0.1s', 100],
+    ['2000us', 2],
+    ['10S', 10_000],
   ])('%j is %d ms', (text, ms) => {
     expect(parseDuration(text)).toBe(ms)
   })
 
-  it.each(['', 's', '-1s', '1.5ms', '10 parsecs', '1e3', '25d', '1s2s', 'NaN', '٣s', -1, 0.5])(
-    '%j is none',
-    (text) => {
-      expect(parseDuration(text)).toBeUndefined()
-    },
-  )
+  it.each([
+    '',
+    's',
+    '-1s',
+    '1.5ms',
+    '500us',
+    '10 parsecs',
+    '1e3',
+    '25d',
+    '1s2s',
+    'NaN',
+    '٣s',
+    -1,
+    0.5,
+  ])('%j is none', (text) => {
+    expect(parseDuration(text)).toBeUndefined()
+  })
 
   it('survives being formatted and parsed again', () => {
     fc.assert(

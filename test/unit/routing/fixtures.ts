@@ -18,7 +18,7 @@ export function classOf(verdict: Verdict, given: Partial<StatementClass> = {}): 
 }
 
 export function hint(given: Partial<Hint>): Hint {
-  return { route: null, maxLagMs: null, consistency: null, ...given }
+  return { route: null, maxLagMs: null, consistency: null, unread: '', ...given }
 }
 
 export interface ViewGiven extends Partial<NodeView> {
