@@ -16,6 +16,8 @@ export function isDemotion(session: ClientSession, request: Request, fields: Err
   const { connection } = request
   const { cluster, facts } = session
   if (connection === null || session.isGone || session.pinReason !== null) return false
+  // A replica has said so already: it is the statement's own.
+  if (request.refused !== null) return false
   if (facts.defaultReadOnly || request.begin?.modes.readOnly === true) return false
   const isFirst = session.transaction === null || request.begin !== null
   const isWhole = request.isComplete && !request.isFlushed && request.queryAt < 0

@@ -5,7 +5,7 @@ import { abandon, leave, settle } from './leave-connection.ts'
 import { settleSteps } from './name-steps.ts'
 import { leaveOwnNames } from './own-names.ts'
 import type { Request } from './request.ts'
-import { rerun } from './rerun-request.ts'
+import { learn, rerun } from './rerun-request.ts'
 import type { ClientSession } from './session.ts'
 import { observe } from './sharing.ts'
 import { noteStaleness } from './stale-statements.ts'
@@ -42,6 +42,7 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     rerun(session, request)
     return
   }
+  if (request.refused !== null) learn(session, request, request.refused)
   count(session, request, connection, elapsedMs)
   if (request.error === null) observe(request, servedMs)
   else forgetNames(session, request)

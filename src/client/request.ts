@@ -35,6 +35,14 @@ export interface NeededStatement {
   readonly start: number
 }
 
+/** A replica's refusal. */
+export interface Refused {
+  /** Class of what was refused. */
+  readonly cls: StatementClass
+  readonly error: ErrorFields
+  readonly nodeIndex: number
+}
+
 /** What a request tells its session. */
 export interface RequestOwner {
   /** Copies bytes to the client. */
@@ -145,6 +153,9 @@ export class Request implements ReplyReceiver {
   script: AnswerScript | null = null
   /** What its statements give was compared with what the client knows of them. */
   isShapeChecked = false
+
+  /** Why a replica has refused it: it runs on the primary, which tells whether that is a lesson. */
+  refused: Refused | null = null
 
   // Where it runs.
   nodeIndex = 0

@@ -1,8 +1,8 @@
-import { isStaleness, judgeError } from '../routing/judge-error.ts'
+import { isRefusedByReplicasOnly, isStaleness, judgeError } from '../routing/judge-error.ts'
 import { type ServerConnection, swallow } from '../server/server-connection.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { isDemotion } from './demotion.ts'
-import { type Request, requestBit } from './request.ts'
+import { type Refused, type Request, requestBit } from './request.ts'
 import { route } from './route-request.ts'
 import type { ClientSession } from './session.ts'
 import { mayRenew } from './stale-statements.ts'
@@ -33,7 +33,7 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
       request.exclude |= requestBit(connection.nodeIndex)
       break
     case 'misrouted':
-      learn(session, request, fields, connection.nodeIndex)
+      noteRefusal(request, fields, connection.nodeIndex)
       request.exclude = 0x7fffffff
       break
     case 'primary':
@@ -48,15 +48,28 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
   return true
 }
 
-/** A replica has refused the request: such a statement goes to the primary from now on. */
-function learn(
-  { cluster, scope }: ClientSession,
-  request: Request,
-  { sqlstate, message }: ErrorFields,
-  nodeIndex: number,
-): void {
+/** From here on it is no read: it runs on the primary, once, and may write there. */
+function noteRefusal(request: Request, error: ErrorFields, nodeIndex: number): void {
+  const { sqlstate, message } = error
   // Nothing but its body can have tried to write; other errors may be of an EXECUTE's arguments.
   const cls = (sqlstate === '25006' ? request.names?.body : null) ?? request.cls
+  request.refused = { cls, error, nodeIndex }
+  const reason = `a replica refused it (${sqlstate}: ${message})`
+  request.cls = { ...request.cls, verdict: 'primary', reason }
+}
+
+/** The primary has answered what a replica refused: is it a lesson for all such statements? */
+export function learn(
+  { cluster, scope }: ClientSession,
+  request: Request,
+  { cls, error, nodeIndex }: Refused,
+): void {
+  request.refused = null
+  const isOnPrimary = !request.onReplica && !cluster.isReplica(request.nodeIndex)
+  if (!isOnPrimary || !isRefusedByReplicasOnly(error.sqlstate, request.error?.sqlstate ?? null)) {
+    return
+  }
+  const { sqlstate, message } = error
   const { keyword, reason } = cls
   const isNew = scope.classifier.learnPrimary(cls, `a replica refused it (${sqlstate}: ${message})`)
   cluster.noteMisroute(nodeIndex, scope.database, { sqlstate, keyword, reason }, isNew)

@@ -288,8 +288,8 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   }
 
   /**
-   * A replica has refused what was judged to be a read; from now on such a statement goes to the
-   * primary. `isNew`: it is told, once, with what kind of statement it is and nothing of its text.
+   * A replica has refused what was judged to be a read, and the primary has not: such a statement
+   * goes to the primary for some time. `isNew`: it is told, once, with what kind of statement it is and nothing of its text.
    */
   noteMisroute(nodeIndex: number, database: string, what: Misroute, isNew: boolean): void {
     this.counters.misroutes++
@@ -298,7 +298,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     const { sqlstate, keyword, reason } = what
     this.eventLog.warn(
       { event: 'misroute', node: node.name, database, reason: sqlstate, keyword },
-      `a replica refused a ${keyword} that was judged to be a read (${reason}): to the primary from now on`,
+      `a replica refused a ${keyword} that was judged to be a read (${reason}): to the primary for some minutes`,
     )
   }
 

@@ -4,6 +4,8 @@ import type { EventLog } from './event-log.ts'
 
 /** How long a catalog that nobody needs any more is watched on, ms. */
 const idleAfterMs = 5_000
+/** How long a statement that a replica refused goes to the primary, at least, ms; twice that at most. */
+const learnedForMs = 300_000
 
 export interface DatabaseCatalogOptions {
   readonly database: string
@@ -29,6 +31,7 @@ export class DatabaseCatalog {
   #holders = 0
   #isAwake = false
   #idleTimer: NodeJS.Timeout | null = null
+  #forgetting: NodeJS.Timeout | null = null
   #stopping: Promise<void> = Promise.resolve()
   #ready = Promise.withResolvers<void>()
 
@@ -104,6 +107,8 @@ export class DatabaseCatalog {
       return
     }
     this.#isAwake = true
+    this.classifier.forgetLearned()
+    this.#forgetting = setInterval(() => this.classifier.forgetLearned(), learnedForMs).unref()
     this.#ready = Promise.withResolvers<void>()
     void this.#stopping.then(() => {
       if (this.#isAwake) this.#watch.start()
@@ -115,6 +120,7 @@ export class DatabaseCatalog {
     this.#stopIdleTimer()
     if (!this.#isAwake) return
     this.#isAwake = false
+    if (this.#forgetting !== null) clearInterval(this.#forgetting)
     this.#watch.invalidate()
     this.#stopping = this.#stopping.then(() => this.#watch.stop())
     this.#ready.resolve()

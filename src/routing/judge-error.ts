@@ -76,6 +76,17 @@ function judgeStandbyError(fields: ServerError, context: ErrorContext): HealVerd
   }
 }
 
+/**
+ * A replica has refused a statement, and the primary has run it since: does the replica's SQLSTATE
+ * say something of every such statement, or only of this one's values (`date_trunc('timezone', …)` is
+ * 0A000 anywhere)? `primary`: the primary's SQLSTATE, null = it was done.
+ */
+export function isRefusedByReplicasOnly(replica: string, primary: string | null): boolean {
+  if (primary === null) return true
+  // Ended for a reason of its own, it shows nothing.
+  return primary !== replica && !/^(08|25|40|53|55P|57|58|XX)/.test(primary)
+}
+
 /** "cached plan must not change result type": DDL has changed what a prepared statement gives. */
 export function isStaleness({ sqlstate, routine }: ServerError): boolean {
   return sqlstate === '0A000' && routine === 'RevalidateCachedQuery'

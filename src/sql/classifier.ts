@@ -45,6 +45,14 @@ interface Key {
   readonly check: number
 }
 
+/** Why a statement is not for a standby. */
+interface Lesson {
+  readonly reason: string
+  readonly key: Key
+  /** It has been there at the last `forgetLearned`. */
+  isOld: boolean
+}
+
 export class Classifier {
   readonly #maxTextBytes: number
   readonly #maxTokens: number
@@ -54,8 +62,8 @@ export class Classifier {
   readonly #cache: ClassCache
   readonly #uncertain: ClassCache
   readonly #keys = new WeakMap<StatementClass, Key>()
-  /** Fingerprints that a standby refused → why; the oldest goes first. */
-  readonly #learned = new Map<string, string>()
+  /** By fingerprint, what a standby refused; the oldest goes first. */
+  readonly #learned = new Map<string, Lesson>()
   #catalog: CatalogSets | null = null
   /** The last one: while it is read anew, what it says against a statement still counts. */
   #lastCatalog: CatalogSets | null = null
@@ -118,8 +126,9 @@ export class Classifier {
   }
 
   /**
-   * From now on the statement goes to the primary: a standby refused it although it was judged to
-   * be a read. Holders of `cls` see `cls.learned`. False: that was known already.
+   * The statement goes to the primary until `forgetLearned` has come twice: a standby refused it
+   * although it was judged to be a read. Holders of `cls` see `cls.learned`. False: that was known
+   * already.
    */
   learnPrimary(cls: StatementClass, reason: string): boolean {
     const wasKnown = cls.learned !== null
@@ -128,7 +137,7 @@ export class Classifier {
     if (key === undefined) return !wasKnown
     const name = `${key.a} ${key.b} ${key.check}`
     const isNew = !this.#learned.delete(name)
-    this.#learned.set(name, reason)
+    this.#learned.set(name, { reason, key, isOld: false })
     if (this.#learned.size > MAX_LEARNED) {
       const oldest = this.#learned.keys().next().value
       if (oldest !== undefined) this.#learned.delete(oldest)
@@ -138,6 +147,25 @@ export class Classifier {
     this.#keys.set(learned, key)
     this.#cache.set(key.a, key.b, key.check, learned, ENTRY_BYTES)
     return isNew
+  }
+
+  /**
+   * Forgets what was learned before the last time this was called: what made a standby refuse it may
+   * be over, and else it is learned again.
+   */
+  forgetLearned(): void {
+    let isAnyGone = false
+    for (const [name, lesson] of this.#learned) {
+      if (!lesson.isOld) {
+        lesson.isOld = true
+        continue
+      }
+      const { a, b, check } = lesson.key
+      this.#learned.delete(name)
+      this.#cache.delete(a, b, check)
+      isAnyGone = true
+    }
+    if (isAnyGone) this.#version++
   }
 
   /** Whether a Parse's parameter of this type may write by being read in (a domain's check). */
@@ -159,7 +187,7 @@ export class Classifier {
     const context = this.#context(mode)
     const judged = classifyTokens(tokens, 0, tokens.length, context, hint)
     const known = this.#learned.get(`${a} ${b} ${check}`)
-    const cls = known === undefined ? judged : relearned(judged, known)
+    const cls = known === undefined ? judged : relearned(judged, known.reason)
     this.#keys.set(cls, { a, b, check })
     // Effects keep pieces of the text, as strings of up to two bytes per character.
     const cost = ENTRY_BYTES * Math.max(1, cls.parts.length) + effectBytes(cls, end - start)

@@ -72,6 +72,51 @@ describe('a read that fails before its first row', () => {
     expect(cluster.misroutes).toEqual(['25006 select'])
   })
 
+  it.each(['0A000', '55000', '25006'])(
+    'learns nothing from %s if the primary says the same: the values were bad',
+    async (sqlstate) => {
+      const bad = { error: { sqlstate, message: 'unit "timezone" not supported' } }
+      cluster.on("SELECT node(), 'bad'", () => bad)
+      const client = cluster.connect()
+      for (const run of ['query', 'run'] as const) {
+        for (let i = 0; i < 3; i++) {
+          expect(await client[run]("SELECT node(), 'bad'")).toMatch(`E ${sqlstate} · Z I`)
+          // The same class with other values.
+          expect(await client[run]("SELECT node(), 'good'")).toMatch(/D r[12]/)
+        }
+      }
+      expect(cluster.misroutes).toEqual([])
+      expect(cluster.counters.misroutes).toBe(0)
+      expect(cluster.failures).toEqual([])
+    },
+  )
+
+  it('learns if the primary fails of something else, but not of what shows nothing', async () => {
+    const refused = { error: { sqlstate: '0A000', message: 'no' } }
+    for (const [sqlstate, told] of [
+      ['22012', 1],
+      ['57014', 0],
+      ['40001', 0],
+    ] as const) {
+      cluster.on(`SELECT node(), '${sqlstate}'`, (_, { node }) =>
+        node.isReplica ? refused : { error: { sqlstate, message: 'other' } },
+      )
+      const client = cluster.connect()
+      expect(await client.query(`SELECT node(), '${sqlstate}'`)).toBe(`E ${sqlstate} · Z I`)
+      expect(cluster.misroutes.splice(0).length).toBe(told)
+      cluster.close()
+      cluster = new ScriptedCluster({ replicas: 2 })
+    }
+  })
+
+  it('is not run twice on the primary once a replica has refused it: it may write', async () => {
+    cluster.on('SELECT node()', (_, { node }) =>
+      node.isReplica ? { error: { sqlstate: '25006', message: 'read-only' } } : { die: true },
+    )
+    const client = cluster.connect()
+    expect(await client.query('SELECT node()')).toBe('E 08007 · Z I')
+  })
+
   it('tells it once, however many clients meet it at the same time', async () => {
     cluster.on('SELECT node()', (_, { node }) =>
       node.isReplica ? { error: { sqlstate: '25006', message: 'read-only' } } : null,

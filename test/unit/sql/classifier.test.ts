@@ -115,6 +115,20 @@ describe('the classifier', { timeout: 60_000 }, () => {
     expect(classOf(small, 'SELECT f_stable()').verdict).toBe('primary')
   })
 
+  it('forgets what it has learned after a while, and whoever holds the class sees that', () => {
+    const classifier = loaded()
+    const cls = classOf(classifier, 'SELECT f_stable()')
+    classifier.learnPrimary(cls, 'refused')
+    classifier.forgetLearned()
+    const { catalogVersion } = classifier
+    expect(classOf(classifier, 'SELECT f_stable()').verdict).toBe('primary')
+    classifier.forgetLearned()
+    expect(classifier.catalogVersion).not.toBe(catalogVersion)
+    expect(isRead(classOf(classifier, 'SELECT f_stable()').verdict)).toBe(true)
+    expect(classifier.stats().learned).toBe(0)
+    expect(classifier.learnPrimary(classOf(classifier, 'SELECT f_stable()'), 'refused')).toBe(true)
+  })
+
   it('bounds what it has learned', () => {
     const classifier = loaded()
     for (let i = 0; i < 5000; i++) {
