@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { parseListenAddress } from '../config/listen-address.ts'
-import { durationExample, parseDuration } from '../duration.ts'
+import { parseDuration } from '../duration.ts'
 import { ConfigError } from '../errors.ts'
 import { type CommandIo, ExitWith } from './command-io.ts'
 
@@ -61,7 +61,7 @@ function readFlags(
   }
   const forMs = flags.for === undefined ? undefined : parseDuration(flags.for)
   if (flags.for !== undefined && forMs === undefined) {
-    throw new ConfigError('--for', `expected ${durationExample}`)
+    throw new ConfigError('--for', 'expected a duration such as 15s or 2m')
   }
   const listen = flags.listen === undefined ? undefined : parseListenAddress(flags.listen)
   if (flags.listen !== undefined && listen === undefined) {
