@@ -11,9 +11,6 @@ import type { ClientSession } from './session.ts'
  */
 export function noteSeen(session: ClientSession, request: Request, status: number): void {
   const { facts, cluster } = session
-  if (request.effects.length > 0 && request.effects.some(isAsynchronousCommit)) {
-    cluster.positions.noteAsynchronous(facts)
-  }
   const isReplica = cluster.isReplica(request.nodeIndex)
   if (request.onReplica || isReplica) {
     if (facts.consistency !== 'session') return
@@ -64,8 +61,4 @@ function isHarmless({ kind }: Effect): boolean {
     kind === 'set-transaction' ||
     kind === 'discard'
   )
-}
-
-function isAsynchronousCommit(effect: Effect): boolean {
-  return effect.kind === 'set' && effect.name === 'synchronous_commit'
 }

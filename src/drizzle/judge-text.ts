@@ -65,7 +65,7 @@ export function isTransactionControl({ verdict, pin, effects, parts }: Statement
 }
 
 /** Settings that would open the transaction for writes, or change how texts are read. */
-const decisive = /read_only|standard_conforming|backslash|client_encoding|synchronous_commit/
+const decisive = /read_only|standard_conforming|backslash|client_encoding/
 
 function isMark(effect: Effect): boolean {
   switch (effect.kind) {

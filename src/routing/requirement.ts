@@ -35,8 +35,6 @@ export interface SessionFacts {
   readEpoch: number
   /** How long a read may wait for a replica that has what the session wrote or saw, ms. */
   causalWaitMs: number
-  /** The session commits with synchronous_commit off, or may do so. */
-  isAsynchronous: boolean
   /** Hash of the client's address, for `ip-hash`. */
   clientAddressHash: number
 }
@@ -59,7 +57,6 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
     reader: -1,
     readEpoch: -1,
     causalWaitMs: 0,
-    isAsynchronous: false,
     clientAddressHash: 0,
     ...given,
   }

@@ -37,12 +37,6 @@ export class SessionPositions {
     facts.readEpoch = epoch
   }
 
-  /** Somebody commits with synchronous_commit off. */
-  noteAsynchronous(facts: SessionFacts): void {
-    facts.isAsynchronous = true
-    this.#sampler.primary.noteAsynchronous()
-  }
-
   /** Takes in what is known by now; true when the watermark covers all that the session did. */
   settle(facts: SessionFacts): boolean {
     const { primary, replicas } = this.#sampler
@@ -64,8 +58,7 @@ export class SessionPositions {
       const sample = primary.since(facts.dirtySince)
       if (sample !== null) {
         facts.dirtySince = -1
-        const lsn = this.#sampler.positionOf(sample, facts.isAsynchronous)
-        raise(facts, { timeline: sample.timeline, lsn })
+        raise(facts, { timeline: sample.timeline, lsn: sample.inserted })
       }
     }
     return facts.dirtySince < 0 && facts.reader < 0
@@ -81,13 +74,15 @@ export class SessionPositions {
   }
 
   /**
-   * Does the primary answer, and has it sent what the session's reads lack? A commit that doesn't
-   * wait for the flush (synchronous_commit off) is sent when it is flushed, up to a second later.
+   * Does the primary answer, and has it sent what the session's reads lack, or will it soon? What is
+   * not flushed yet (commits of others, records of open transactions) is sent when it is: at the next
+   * commit, or up to a second later where no commit waits for the flush.
    */
   isOnTheWay({ dirtySince, watermark }: SessionFacts, limitMs: number): boolean {
-    const { latest, silentMs } = this.#sampler.primary
+    const { latest, silentMs, flushMs } = this.#sampler.primary
     if (dirtySince >= 0) return silentMs <= limitMs
-    return watermark === null || latest === null || watermark.lsn <= latest.flushed
+    if (watermark === null || latest === null || watermark.lsn <= latest.flushed) return true
+    return flushMs <= limitMs
   }
 
   /** What the session did last is to get a position soon. */

@@ -1,4 +1,3 @@
-import type { Lsn } from './lsn.ts'
 import { News } from './news.ts'
 import { PositionConnections } from './position-connections.ts'
 import { PrimaryPositions, type PrimarySample } from './primary-positions.ts'
@@ -82,11 +81,6 @@ export class PositionSampler {
   forget(nodeIndex: number): void {
     this.#connections.drop(nodeIndex)
     this.replicas.forget(nodeIndex)
-  }
-
-  /** The position in `sample` that everything before its question is behind. */
-  positionOf(sample: PrimarySample, isAsynchronousSession: boolean): Lsn {
-    return isAsynchronousSession ? sample.inserted : this.primary.positionOf(sample)
   }
 
   stop(): void {

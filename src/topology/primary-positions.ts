@@ -1,5 +1,4 @@
 import { type Lsn, parseLsn } from './lsn.ts'
-import type { NodeSpec } from './node.ts'
 import { Pace } from './pace.ts'
 import type { PositionConnections } from './position-connections.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -19,33 +18,30 @@ export interface PrimaryPositionsOptions {
 /** One answer of the primary. */
 export interface PrimarySample {
   readonly timeline: number
+  /** What standbys are sent: all that they can have by now. */
   readonly flushed: Lsn
+  /** Everything that was committed or shown before the question lies before it. */
   readonly inserted: Lsn
   /** When the question left, and when the answer was there, monotonic ms. */
   readonly askedAtMs: number
   readonly answeredAtMs: number
 }
 
-/** How often it is asked whether some role or function commits asynchronously, ms. */
-const recheckMs = 5_000
 /** Pause after a question that was not answered, ms. */
 const failedPauseMs = 50
 
 /**
- * Where a commit that was acknowledged before the question can be found. With synchronous_commit on
- * it has been flushed; the insert position may lie far beyond on an idle primary, and no replica
- * gets there for seconds. Where anybody may commit asynchronously, only the insert position is safe.
+ * Where a commit that was acknowledged before the question can be found. The insert position covers
+ * it whatever synchronous_commit was; the flush position doesn't where it was off, and nobody but
+ * the process that committed knows that: it is a setting of the server, of a role, a database, a
+ * function, of one transaction. What is inserted and not flushed is what commits at this moment, and
+ * what others have written in transactions that are open: a replica has it a commit later.
  */
 const positionSql = `SELECT pg_catalog.pg_current_wal_flush_lsn()::text,
   pg_catalog.pg_current_wal_insert_lsn()::text,
-  (pg_catalog.current_setting('synchronous_commit') = 'off')::text,
-  pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn())`
-const asynchronousSql = `SELECT (EXISTS (
-    SELECT FROM pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) AS one
-    WHERE one LIKE 'synchronous_commit=%')
-  OR EXISTS (
-    SELECT FROM pg_catalog.pg_proc, pg_catalog.unnest(proconfig) AS one
-    WHERE one LIKE 'synchronous_commit=%'))::text`
+  pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()),
+  pg_catalog.current_setting('wal_block_size'),
+  pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::text`
 
 /**
  * Group sampling of the primary's position: one that is asked for *after* a commit was acknowledged,
@@ -64,12 +60,12 @@ export class PrimaryPositions {
   #isHurried = false
   #isRunning = false
   #isStopped = false
-  /** Somebody is known to commit without waiting for the flush. */
-  #isAsynchronous = false
-  #mayCommitAsynchronously = true
-  #checkedAtMs = Number.NEGATIVE_INFINITY
   #askedAtMs = Number.NEGATIVE_INFINITY
   #pausedUntilMs = Number.NEGATIVE_INFINITY
+  /** What was inserted and is not known to be flushed, and when that was seen. */
+  #unflushed: { readonly lsn: Lsn; readonly sinceMs: number } | null = null
+  /** How long such a position took to be flushed, as far as samples tell, ms. */
+  #flushMs = 0
   /** When the first question left that has no answer yet; null = there is none such. */
   #silentSinceMs: number | null = null
 
@@ -95,20 +91,9 @@ export class PrimaryPositions {
     if (!this.#isRunning) void this.#run()
   }
 
-  /** A session commits with synchronous_commit off: others see its rows before they are flushed. */
-  noteAsynchronous(): void {
-    this.#isAsynchronous = true
-  }
-
   /** The sample of a question asked after `epoch` was given, or null: not yet. */
   since(epoch: number): PrimarySample | null {
     return this.#answered > epoch ? this.#sample : null
-  }
-
-  /** The position in `sample` that everything before its question is behind. */
-  positionOf(sample: PrimarySample): Lsn {
-    const isUnsafe = this.#isAsynchronous || this.#mayCommitAsynchronously
-    return isUnsafe ? sample.inserted : sample.flushed
   }
 
   get latest(): PrimarySample | null {
@@ -118,6 +103,16 @@ export class PrimaryPositions {
   /** For how long it has owed an answer, ms. */
   get silentMs(): number {
     return this.#silentSinceMs === null ? 0 : this.#options.nowMs() - this.#silentSinceMs
+  }
+
+  /**
+   * How long it takes until what is inserted now is flushed, ms: next to nothing where others commit
+   * all the time, up to a second where nobody waits for the flush.
+   */
+  get flushMs(): number {
+    const unflushed = this.#unflushed
+    if (unflushed === null) return this.#flushMs
+    return Math.max(this.#flushMs, this.#options.nowMs() - unflushed.sinceMs)
   }
 
   stop(): void {
@@ -145,9 +140,18 @@ export class PrimaryPositions {
       this.#silentSinceMs = null
       this.#answered = epoch
       this.#sample = sample
+      this.#measure(sample)
       this.#options.onSample(sample)
     }
     this.#isRunning = false
+  }
+
+  #measure({ flushed, inserted, answeredAtMs }: PrimarySample): void {
+    const unflushed = this.#unflushed
+    if (unflushed !== null && flushed < unflushed.lsn) return
+    // What was slow once must not be held against it for good.
+    this.#flushMs = unflushed === null ? this.#flushMs / 2 : answeredAtMs - unflushed.sinceMs
+    this.#unflushed = flushed < inserted ? { lsn: inserted, sinceMs: answeredAtMs } : null
   }
 
   #dueAtMs = (): number => {
@@ -165,18 +169,16 @@ export class PrimaryPositions {
     const { nowMs } = this.#options
     const askedAtMs = nowMs()
     try {
-      if (askedAtMs - this.#checkedAtMs > recheckMs) await this.#checkCommits(primary.spec)
       const row = await this.#options.connections.ask(primary.spec, positionSql)
-      const [flushed, inserted, off, file] = row
+      const [flushed, inserted, file, block, segment] = row
       const flushLsn = parseLsn(flushed ?? '')
       const insertLsn = parseLsn(inserted ?? '')
       const own = timelineOfFile(file ?? '') ?? timeline
       if (flushLsn === null || insertLsn === null || own === null) return null
-      if (off !== 'false') this.#mayCommitAsynchronously = true
       return {
         timeline: own,
         flushed: flushLsn,
-        inserted: insertLsn,
+        inserted: endOfRecords(insertLsn, Number(block), Number(segment)),
         askedAtMs,
         answeredAtMs: nowMs(),
       }
@@ -184,12 +186,22 @@ export class PrimaryPositions {
       return null
     }
   }
+}
 
-  async #checkCommits(primary: NodeSpec): Promise<void> {
-    const [row] = await this.#options.connections.ask(primary, asynchronousSql)
-    this.#mayCommitAsynchronously = row !== 'false'
-    this.#checkedAtMs = this.#options.nowMs()
-  }
+/** Sizes of the headers of a page of the log, and of the first page of a segment, bytes. */
+const pageHeader = 24n
+const segmentHeader = 40n
+
+/**
+ * Where the last record ends. An insert position is where the next one would begin: behind the
+ * header, when the last one has filled its page, and no standby gets there before there is a next.
+ * Sizes that are not told (NaN) change nothing.
+ */
+function endOfRecords(inserted: Lsn, blockBytes: number, segmentBytes: number): Lsn {
+  if (!(blockBytes > 0 && segmentBytes > 0)) return inserted
+  if (inserted % BigInt(segmentBytes) === segmentHeader) return inserted - segmentHeader
+  const isPageStart = inserted % BigInt(blockBytes) === pageHeader
+  return isPageStart ? inserted - pageHeader : inserted
 }
 
 /** The first eight hexadecimal digits of a WAL file's name (documentation, "WAL Internals"). */

@@ -45,5 +45,4 @@ export function takeShared(context: DirectContext, positions: SessionPositions):
   }
   if (facts.watermark !== null || process.dirtySince >= 0) context.patience.hasWritten = true
   if (process.dirtySince > facts.dirtySince) facts.dirtySince = process.dirtySince
-  if (process.isAsynchronous) facts.isAsynchronous = true
 }

@@ -8,7 +8,7 @@ import type { DirectContext } from './direct-context.ts'
 import type { DirectDoor } from './direct-door.ts'
 import { judgeRead, judgeWrite, lost, unknown } from './judge-failure.ts'
 import type { Held } from './node-pools.ts'
-import { noteRead, noteWritten, setsCommit } from './note-done.ts'
+import { noteRead, noteWritten } from './note-done.ts'
 import { isFatal, isLost, serverErrorOf } from './server-error.ts'
 import { READ_TRANSACTION, WRITE_SESSION } from './session-classes.ts'
 
@@ -30,8 +30,6 @@ const maxAttempts = 8
 export class DirectTransaction<Connection> extends LazyTransaction<Connection, Open<Connection>> {
   readonly #door: DirectDoor<Connection>
   readonly #context: DirectContext
-  /** It has set synchronous_commit. */
-  #asynchronous: StatementClass | null = null
 
   constructor(door: DirectDoor<Connection>, mode: SessionMode, context: DirectContext) {
     super(mode)
@@ -138,15 +136,10 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
     }
   }
 
-  protected override note(cls: StatementClass): void {
-    super.note(cls)
-    if (setsCommit(cls)) this.#asynchronous = cls
-  }
-
   protected giveBack({ held, startedMs }: Open<Connection>, isSpoiled: boolean): void {
     const { core, database } = this.#door.options
     if (this.mode === 'read') noteRead(core, this.#context, held.nodeIndex)
-    else noteWritten(core, this.#context, this.#asynchronous ?? WRITE_SESSION)
+    else noteWritten(core, this.#context)
     if (this.hasDdl) core.noteDdl(database)
     this.#door.finished(held, startedMs, isSpoiled)
   }

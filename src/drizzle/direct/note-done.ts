@@ -1,5 +1,4 @@
 import type { ClusterCore } from '../../core/cluster-core.ts'
-import type { StatementClass } from '../../sql/statement-class.ts'
 import type { DirectContext } from './direct-context.ts'
 
 /**
@@ -24,18 +23,9 @@ export function noteRead(core: ClusterCore, context: DirectContext, nodeIndex: n
 }
 
 /** Something ran on the primary and its transaction has ended; what failed may have committed before. */
-export function noteWritten(core: ClusterCore, context: DirectContext, cls: StatementClass): void {
+export function noteWritten(core: ClusterCore, context: DirectContext): void {
   const { positions } = core
-  const isAsynchronous = setsCommit(cls)
   context.patience.hasWritten = true
   context.hasUsedPrimary = true
-  for (const facts of [context.facts, context.process]) {
-    if (isAsynchronous) positions.noteAsynchronous(facts)
-    positions.notePrimary(facts)
-  }
-}
-
-/** Sets synchronous_commit: what it commits may be seen before it is flushed. */
-export function setsCommit({ effects }: StatementClass): boolean {
-  return effects.some((effect) => effect.kind === 'set' && effect.name === 'synchronous_commit')
+  for (const facts of [context.facts, context.process]) positions.notePrimary(facts)
 }

@@ -107,7 +107,7 @@ function noteDone<Connection>(
     noteRead(core, context, held.nodeIndex)
     return
   }
-  noteWritten(core, context, cls)
+  noteWritten(core, context)
   if (cls.effects.some(({ kind }) => kind === 'ddl')) core.noteDdl(database)
 }
 
@@ -123,7 +123,7 @@ function judge<Connection>(
   const failed = { core, catalog: door.catalog, cls, nodeIndex, error }
   const next = isRead ? judgeRead(failed) : judgeWrite(failed)
   door.failed(held, startedMs, error, next.isNodeTrouble)
-  if (!isRead) noteWritten(core, context, cls)
+  if (!isRead) noteWritten(core, context)
   else if (!core.isReplica(nodeIndex)) noteRead(core, context, nodeIndex)
   if (isRead && next.verdict === 'write') throw notARead(next.reason)
   tries.attempts++
