@@ -4,8 +4,9 @@ import { copyBytes } from '../wire/copy-bytes.ts'
 import type { Cursor } from '../wire/cursor.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { boundClass } from './bound-settings.ts'
-import { bareSyncClass, openSegmentClass } from './fixed-class.ts'
+import { absentStatementClass, bareSyncClass, openSegmentClass } from './fixed-class.ts'
 import { classOf, foreignName, intern, judge } from './judge-parse.ts'
+import { isUnproved } from './leaves-unknown.ts'
 import { stepInSegment, undoNames } from './name-steps.ts'
 import { type NamedText, namesStatements, needsOwnNames, resolveNames } from './named-text.ts'
 import { need } from './needs.ts'
@@ -272,7 +273,7 @@ function collectBind(
     appendToSegment(segment, buffer, start, end)
   } else {
     let statement = session.statements.get(name)
-    cls = statement === undefined ? bareSyncClass : classOf(session, statement)
+    cls = statement === undefined ? absentClass(session) : classOf(session, statement)
     if (cls.effects.length > 0 && needsOwnNames(session, cls)) {
       takeOwnNames(session)
       statement = session.statements.get(name)
@@ -290,6 +291,9 @@ function collectBind(
   if (cls.effects.length > 0) {
     const parse = name === '' ? session.unnamed?.body : session.statements.get(name)?.body
     if (parse !== undefined) cls = boundClass(cls, parse, cursor, values)
+    // Planning runs what is declared IMMUTABLE, whether an Execute follows or not.
+    const unproved = cls.effects.filter(isUnproved)
+    if (unproved.length > 0) segment.addEffects(unproved)
   }
   mergeClass(segment, cls)
   if (portal === '') {
@@ -303,6 +307,11 @@ function collectBind(
     } else session.portalNames?.delete(portal)
   }
   segment.kinds.push(frontend.bind)
+}
+
+/** The server may have it all the same, from a PREPARE that a function ran. */
+function absentClass({ pinReason }: ClientSession): StatementClass {
+  return pinReason === null ? bareSyncClass : absentStatementClass
 }
 
 function collectDescribe(

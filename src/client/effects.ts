@@ -3,6 +3,7 @@ import { effectPin } from '../sql/effect-pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { discardAll, forgetStatements } from './discard-all.ts'
+import { isUnproved } from './leaves-unknown.ts'
 import { noteSeen } from './note-seen.ts'
 import { searchPathPin } from './pins.ts'
 import type { Request } from './request.ts'
@@ -52,7 +53,8 @@ function keepWhatStays(session: ClientSession, request: Request): void {
   if (request.refusal !== null || error?.sqlstate === '25P02') return
   const isAlone = cls.parts.length <= 1 && executed.length <= 1
   for (const effect of effects) {
-    const stays = effect.kind === 'prepare' ? !isAlone : effectPin(effect) !== null
+    const stays =
+      effect.kind === 'prepare' ? !isAlone : isUnproved(effect) || effectPin(effect) !== null
     if (stays && effect.kind === 'set') session.pins.ask(effect.name)
     else if (stays) session.pins.apply(effect)
   }
@@ -79,12 +81,16 @@ function endTransaction(session: ClientSession, isRolledBack: boolean): void {
  * settings that the server goes back to if the rest of it failed outside of a block.
  */
 function applyCompleted(session: ClientSession, request: Request): Settings {
-  const { error, completed, tags } = request
+  const { error, completed, tags, connection } = request
   const units = unitsOf(request)
   const done = error === null ? units.length : completed
   let implicit = settingsOf(session)
   for (const [i, effects] of units.slice(0, done).entries()) {
     for (const effect of effects) {
+      if (isDiscardAll(effect) && session.pinReason !== null && session.pins.outlivesDiscard) {
+        // LOAD, setseed, parameters that nobody knows …
+        if (connection !== null) connection.dirty ??= 'has what DISCARD ALL leaves'
+      }
       // A pin that is taken too early, or stays for too long, does no harm.
       if (isUndoable(effect) && (session.transaction !== null || error !== null)) {
         session.transaction?.releases.push(effect)
@@ -93,6 +99,10 @@ function applyCompleted(session: ClientSession, request: Request): Settings {
       if (endsImplicit(effect)) implicit = settingsOf(session)
       if (effect.kind === 'deallocate' && effect.name === null) request.connection?.prepared.clear()
     }
+  }
+  // Of what was only bound, too.
+  if (request.kind === 'extended') {
+    for (const effect of request.effects) if (isUnproved(effect)) session.pins.apply(effect)
   }
   if (error !== null) knowUnfinished(session, request, units[done] ?? [])
   else for (const pin of pinsOf(request)) session.pins.add(pin)
@@ -113,8 +123,11 @@ function pinsOf({ kind, cls, executed, pin, effects }: Request): Set<string> {
 
 /** Is what came before it final? DISCARD ALL can't be undone, either. */
 function endsImplicit(effect: Effect): boolean {
-  const { kind } = effect
-  return kind === 'commit' || kind === 'rollback' || (kind === 'discard' && effect.what === 'all')
+  return effect.kind === 'commit' || effect.kind === 'rollback' || isDiscardAll(effect)
+}
+
+function isDiscardAll(effect: Effect): boolean {
+  return effect.kind === 'discard' && effect.what === 'all'
 }
 
 /** Does it give something up, but not if it is rolled back? */
@@ -214,10 +227,6 @@ function applyOne(
       }
       if (effect.what === 'all') {
         request.connection?.prepared.clear()
-        // What pinned it may be more than DISCARD ALL undoes (LOAD, setseed …).
-        if (session.pinReason !== null && request.connection !== null) {
-          request.connection.dirty ??= 'was pinned'
-        }
         discardAll(session)
         session.actual = SessionState.empty
       }

@@ -51,6 +51,7 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     return
   }
   applyEffects(session, request, status)
+  if (request.names !== null && session.pinReason !== null) session.pins.doubtPrepared()
   if (connection.dirty === stumbled) holdStumbled(session, request)
   if (session.lease === connection) {
     const { state } = session

@@ -1,13 +1,18 @@
-import type { StatementClass, Verdict } from '../sql/statement-class.ts'
+import type { Effect, StatementClass, Verdict } from '../sql/statement-class.ts'
 
 /** A class for what is routed without being SQL text of the client. */
-function fixedClass(verdict: Verdict, reason: string, pin: string | null = null): StatementClass {
+function fixedClass(
+  verdict: Verdict,
+  reason: string,
+  pin: string | null = null,
+  effects: readonly Effect[] = [],
+): StatementClass {
   return {
     verdict,
     reason,
     pin,
-    parts: [],
-    effects: [],
+    parts: effects.length === 0 ? [] : [{ verdict, reason, pin, effects }],
+    effects,
     hint: null,
     keyword: '',
     learned: null,
@@ -15,16 +20,33 @@ function fixedClass(verdict: Verdict, reason: string, pin: string | null = null)
   }
 }
 
-export const functionCallClass: StatementClass = fixedClass('primary', 'function call message')
+const functionCall = 'function call message'
+/** A call of a large object function: it leaves nothing behind its transaction. */
+export const objectCallClass: StatementClass = fixedClass('primary', functionCall)
+/** A FunctionCall names its function by OID alone. */
+export const functionCallClass: StatementClass = fixedClass('primary', functionCall, null, [
+  { kind: 'unproved', why: functionCall, customs: null },
+])
 export const bareSyncClass: StatementClass = fixedClass('either', 'nothing to run')
-export const parameterTypeClass: StatementClass = fixedClass(
-  'primary',
-  'a parameter of a type whose input may write',
-)
+const parameterType = 'a parameter of a type whose input may write'
+/** What reading the values of such a parameter may do, a domain's CHECK for one. */
+export const parameterTypeEffect: Effect = { kind: 'unproved', why: parameterType, customs: null }
+export const parameterTypeClass: StatementClass = fixedClass('primary', parameterType, null, [
+  parameterTypeEffect,
+])
 export const longTextClass: StatementClass = fixedClass(
   'pin',
   'a statement that is too long to be read',
   'a statement that was too long to be read',
+)
+const absent = 'executes a statement that was not prepared'
+/** A name that the session doesn't know; the server refuses it, or knows it from a function. */
+export const absentStatementClass: StatementClass = fixedClass('primary', absent, null, [
+  { kind: 'unproved', why: absent, customs: null },
+])
+export const unprovedClass: StatementClass = fixedClass(
+  'primary',
+  'a statement that may change its session',
 )
 export const openSegmentClass: StatementClass = fixedClass(
   'primary',

@@ -1,5 +1,5 @@
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
-import { parameterTypeClass } from './fixed-class.ts'
+import { parameterTypeClass, parameterTypeEffect } from './fixed-class.ts'
 import { parseSettings } from './parse-settings.ts'
 import { PreparedStatement, type PrepareSpots } from './prepared-statement.ts'
 import type { ClientSession } from './session.ts'
@@ -17,12 +17,20 @@ export function judge(
 ): StatementClass {
   const { classifier } = session.scope
   const cls = classifier.classify(buffer, textStart, textEnd, session.lexMode)
-  if (cls.verdict !== 'replica' && cls.verdict !== 'either') return cls
   for (let at = textEnd + 3; at + 4 <= end; at += 4) {
     const oid = buffer.readUInt32BE(at)
-    if (oid !== 0 && classifier.isUnsafeType(oid)) return parameterTypeClass
+    if (oid !== 0 && classifier.isUnsafeType(oid)) return withParameterType(cls)
   }
   return cls
+}
+
+function withParameterType(cls: StatementClass): StatementClass {
+  if (cls.verdict === 'replica' || cls.verdict === 'either') return parameterTypeClass
+  const parts = cls.parts.map((part) => ({
+    ...part,
+    effects: [...part.effects, parameterTypeEffect],
+  }))
+  return { ...cls, parts, effects: [...cls.effects, parameterTypeEffect] }
 }
 
 /** The statement of this Parse body, shared by all sessions of the scope; counts one user more. */

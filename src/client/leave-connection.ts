@@ -9,6 +9,10 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
   if (session.lease !== connection || session.inFlight.length > 0 || session.waiting !== null)
     return
   if (session.segment?.connection === connection) return
+  const { unexplained } = connection
+  if (unexplained !== null && connection.status === txStatus.idle) {
+    session.pins.doubtEverything(`${unexplained} was set by something that no text shows`)
+  }
   session.facts.pinned = session.pinReason
   if (connection.status !== txStatus.idle) return
   if (session.pinReason !== null) {
@@ -71,6 +75,13 @@ export function abandon(session: ClientSession): void {
   session.forgetWaiter = null
   const { lease, leasePool } = session
   const isSyncing = session.waiting !== null
+  // Whether somebody else may have the connection is known as soon as the server has answered.
+  if (session.isAsking && lease !== null && !lease.isClosed && !isSyncing) {
+    if (session.inFlight.length === 0 && lease.status === txStatus.idle) {
+      giveBackKept(session)
+      return
+    }
+  }
   for (const request of session.inFlight) {
     if (request.connection !== null && !request.isShared) {
       session.cluster.load.finish(request.connection.nodeIndex, Number.NaN)

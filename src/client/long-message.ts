@@ -115,6 +115,7 @@ export class LongMessage {
     request.size = head.length
     request.isComplete = true
     request.pin = cls.pin
+    request.effects = cls.effects
     if (isQuery) {
       session.unnamed = null
       session.unnamedClass = null

@@ -3,6 +3,7 @@ import { makeClass } from '../sql/classify-text.ts'
 import type { Effect, NameSpot, StatementClass, StatementPart } from '../sql/statement-class.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
+import { absentStatementClass } from './fixed-class.ts'
 import { classOf, internPrepare } from './judge-parse.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import { takenName } from './request.ts'
@@ -123,7 +124,9 @@ class Resolver {
           pin = isTemporary ? part.pin : (runs.pin ?? body.pin)
           if (pin !== null) verdict = 'pin'
           effects.push(...body.effects)
-          if (!makes && effect.args === null && body !== unknownClass) this.only = body
+          if (!makes && effect.args === null && this.session.statements.has(effect.name)) {
+            this.only = body
+          }
           break
         }
         default:
@@ -153,7 +156,8 @@ class Resolver {
     const statement = this.session.statements.get(name)
     if (statement === undefined) {
       this.unknown(name, spot)
-      return unknownClass
+      // While nothing pins the session, no function can have prepared it.
+      return this.session.pinReason === null ? unknownClass : absentStatementClass
     }
     this.edit(spot, statement.serverName)
     if (!this.knows(statement)) this.needs.push(statement)

@@ -4,10 +4,10 @@ import { isTrackableName } from '../server/state-sync.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { backend } from '../wire/message-types.ts'
 import { type TextRow, textRow } from '../wire/text-row.ts'
-import { settle } from './leave-connection.ts'
+import { abandon, settle } from './leave-connection.ts'
 import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
 import { questionText } from './pin-question.ts'
-import type { PinQuestion } from './pins.ts'
+import { type Cause, isNamed, type NamedCause, type PinQuestion } from './pins.ts'
 import type { ClientSession } from './session.ts'
 import { forgetSetting, noteState, refreshFacts, trackSetting } from './setting-effects.ts'
 
@@ -24,9 +24,11 @@ export function askServer(session: ClientSession, connection: ServerConnection):
   if (session.facts.defaultDeferrable) return
   const question = session.pins.question()
   if (question === null) return
-  const customs = session.state.customs.filter(isTrackableName)
-  const bytes = query(questionText(question, customs))
+  const customs = [...session.state.customs, ...connection.state.customs].filter(isTrackableName)
+  const settings = question.settings.filter(isTrackableName)
+  const bytes = query(questionText({ ...question, settings }, customs))
   connection.unnamed = 0
+  session.isAsking = question.isOpen
   connection.request(bytes, 0, bytes.length, new PinProbe(session, connection, question))
 }
 
@@ -36,6 +38,8 @@ class PinProbe implements ReplyReceiver {
   readonly #connection: ServerConnection
   readonly #question: PinQuestion
   readonly #rows: TextRow[] = []
+  /** What the connection had when it was asked: what is prepared meanwhile is no answer. */
+  readonly #prepared: readonly string[]
   #parts: Buffer[] = []
   #bytes = 0
   #hasFailed = false
@@ -44,6 +48,7 @@ class PinProbe implements ReplyReceiver {
     this.#session = session
     this.#connection = connection
     this.#question = question
+    this.#prepared = question.causes.includes('prepared') ? [...connection.prepared.keys()] : []
   }
 
   onFrame(type: number, buffer: Buffer, start: number, end: number): void {
@@ -79,23 +84,31 @@ class PinProbe implements ReplyReceiver {
 
   onReady(): void {
     const session = this.#session
-    if (session.isGone || session.lease !== this.#connection) return
+    session.isAsking = false
+    if (session.lease !== this.#connection) return
     if (!this.#hasFailed) this.#settleAll()
+    if (session.isGone) {
+      abandon(session)
+      return
+    }
     settle(session, this.#connection)
     session.pump()
   }
 
   onChunkEnd(): void {}
-  onLost(): void {}
+
+  onLost(): void {
+    this.#session.isAsking = false
+  }
 
   #settleAll(): void {
     const session = this.#session
-    const { causes, settings, allSettings } = this.#question
+    const { causes, settings, allSettings, isOpen } = this.#question
     const counts = causes.length > 0 ? this.#rows.pop() : []
     if (counts?.length !== causes.length) return
+    let isAllKnown = true
     for (const [i, cause] of causes.entries()) {
-      const count = Number(counts[i] ?? Number.NaN)
-      if (Number.isInteger(count)) session.pins.answer(cause, count)
+      if (!this.#answer(cause, counts[i] ?? null)) isAllKnown = false
     }
     if (settings.length === 0 && !allSettings) return
     if (this.#rows.some((row) => row.length !== 4)) return
@@ -104,11 +117,39 @@ class PinProbe implements ReplyReceiver {
       for (const [name, , , isSession] of this.#rows) if (isSession === 't') found.add(name ?? null)
       this.#forgetOthers(found)
     }
-    let isAllKnown = true
-    for (const row of this.#rows) if (!this.#learn(row)) isAllKnown = false
+    // A new session user resets the role, so he has to be known first.
+    const rows = this.#rows.sort(([a], [b]) => rank(a ?? null) - rank(b ?? null))
+    for (const row of rows) if (!this.#learn(row)) isAllKnown = false
     if (allSettings && isAllKnown) session.pins.know('*')
+    if (isOpen && isAllKnown) session.pins.knowEverything()
     refreshFacts(session)
     noteState(session, this.#connection)
+    this.#connection.explainParameters()
+  }
+
+  /** False: what the server says of it can't be read. */
+  #answer(cause: Cause, answer: string | null): boolean {
+    const { pins } = this.#session
+    if (isNamed(cause)) {
+      const names = namesIn(answer)
+      if (names === null) return false
+      pins.answerNames(cause, this.#foreign(cause, names))
+      return true
+    }
+    // No extension, no connection of it.
+    const count = Number(answer ?? (cause === 'dblink' ? 0 : Number.NaN))
+    if (!Number.isInteger(count)) return false
+    pins.answer(cause, count)
+    return true
+  }
+
+  /** Names that are not pgsplit's own; of those it takes note which have gone. */
+  #foreign(cause: NamedCause, names: readonly string[]): readonly string[] {
+    if (cause !== 'prepared') return names
+    const { prepared } = this.#connection
+    const there = new Set(names)
+    for (const name of this.#prepared) if (!there.has(name)) prepared.delete(name)
+    return names.filter((name) => !prepared.has(name) && !name.startsWith('pgsplit_'))
   }
 
   /** What the session no longer has set has been reset. */
@@ -121,7 +162,7 @@ class PinProbe implements ReplyReceiver {
   }
 
   /** False: the parameter can't be set on another connection as it is here. */
-  #learn([name, value, context]: TextRow): boolean {
+  #learn([name, value, context, source]: TextRow): boolean {
     const session = this.#session
     if (name === null || name === undefined || name.startsWith('transaction_')) return true
     if (isOwnSetting(name)) {
@@ -134,16 +175,49 @@ class PinProbe implements ReplyReceiver {
     const isSuperuser = this.#connection.parameters.get('is_superuser') === 'on'
     if (!isKnown && ((isRestricted && !isSuperuser) || !isTrackableName(name))) return false
     session.pins.know(name)
-    if (isKnown || isDefaultIdentity(session, name, value)) return true
-    trackSetting(session, name, value)
+    if (isKnown) return true
+    if (source === 'd') this.#learnDefault(name, value)
+    else if (!isDefaultIdentity(session, name, value, source ?? null)) {
+      trackSetting(session, name, value)
+    }
     return true
+  }
+
+  /**
+   * A custom parameter has its default. If that is empty, which `current_setting(name, true)` tells
+   * from none at all, the session has made it known.
+   */
+  #learnDefault(name: string, value: string): void {
+    const session = this.#session
+    if (session.state.get(name) !== undefined) forgetSetting(session, name)
+    if (value === '') session.state = session.state.knowing([name])
   }
 }
 
-/** Who the session is when nobody has said otherwise. */
-function isDefaultIdentity(session: ClientSession, name: string, value: string): boolean {
+/** Names from a JSON array of the server's; null: it is none. */
+function namesIn(json: string | null): readonly string[] | null {
+  if (json === null) return []
+  try {
+    const names: unknown = JSON.parse(Buffer.from(json, 'latin1').toString())
+    return Array.isArray(names) ? names.map(String) : null
+  } catch {
+    return null
+  }
+}
+
+function rank(name: string | null): number {
+  return name === 'session_authorization' ? 0 : name === 'role' ? 1 : 2
+}
+
+/** Who the session is when nobody has said otherwise; `own`: the role that its settings give it. */
+function isDefaultIdentity(
+  session: ClientSession,
+  name: string,
+  value: string,
+  own: string | null,
+): boolean {
   if (session.state.get(name) !== undefined) return false
-  if (name === 'role') return value === 'none'
+  if (name === 'role') return value === (own?.startsWith('role=') ? own.slice(5) : 'none')
   return (
     name === 'session_authorization' && value === Buffer.from(session.scope.user).toString('latin1')
   )

@@ -2,7 +2,18 @@ import { effectPin, settingPin } from '../sql/effect-pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
 
 /** What the server of a pinned session can be asked about. */
-export type Cause = 'channels' | 'cursors' | 'temp' | 'locks' | 'dblink'
+export type Cause = 'channels' | 'cursors' | 'prepared' | 'temp' | 'locks' | 'slots' | 'dblink'
+
+/** All of them: what a statement may have left of which nothing is proved. */
+const allCauses: readonly Cause[] = [
+  'channels',
+  'cursors',
+  'prepared',
+  'temp',
+  'locks',
+  'slots',
+  'dblink',
+]
 
 /** What is to be asked. */
 export interface PinQuestion {
@@ -11,6 +22,23 @@ export interface PinQuestion {
   readonly settings: readonly string[]
   /** … and those of all that pg_settings shows as set in the session. */
   readonly allSettings: boolean
+  /** Anything may have been left: `causes` are all of them, and what is found pins by itself. */
+  readonly isOpen: boolean
+}
+
+/** Those of which the server tells the names. */
+export type NamedCause = 'channels' | 'cursors' | 'prepared'
+
+export function isNamed(cause: Cause): cause is NamedCause {
+  return cause === 'channels' || cause === 'cursors' || cause === 'prepared'
+}
+
+/** Why the others pin, where no effect says it. */
+const causeReasons: Readonly<Record<Exclude<Cause, NamedCause>, string>> = {
+  temp: 'temporary objects',
+  locks: 'session advisory lock',
+  slots: 'temporary replication slot',
+  dblink: 'dblink connection',
 }
 
 /** Reasons that end with DISCARD SEQUENCES. */
@@ -21,6 +49,9 @@ export const sequencePins = {
 
 /** Reason of a `search_path` that names the temporary schema. */
 export const searchPathPin = 'search_path names the temporary schema'
+
+/** Reason of a custom parameter that pg_settings doesn't show and that nobody can ask for. */
+const unknownCustomPin = 'may have set a parameter that no text names'
 
 /**
  * Why a session must keep its server connection. Each reason goes when the state that caused it
@@ -39,6 +70,9 @@ export class Pins {
   /** What may have gone, or may never have come. */
   #doubts = new Set<Cause>()
   #settingsInDoubt = new Set<string>()
+  /** What has run of which it isn't known what it left: one clause; null: there is nothing. */
+  #unproved: string | null = null
+  #isUnprovedInDoubt = false
   /** Connections of dblink: opened since the last answer, and those with a name in that answer. */
   #dblinkOpened = 0
   #dblinkNamed = 0
@@ -68,6 +102,7 @@ export class Pins {
     if (this.#cursors.size > 0) return `cursor ${[...this.#cursors].join(', ')} WITH HOLD`
     for (const reason of this.#causes.values()) return reason
     for (const other of this.#others) return other
+    if (this.#unproved !== null) return `may have changed the session: ${this.#unproved}`
     for (const name of this.#settings) return settingPin(name)
     return null
   }
@@ -83,6 +118,22 @@ export class Pins {
 
   drop(reason: string): void {
     this.#others.delete(reason)
+  }
+
+  /** Anything may have been left: pins until the server has told. `why`: one clause. */
+  doubtEverything(why: string): void {
+    this.#unproved ??= why
+    this.#isUnprovedInDoubt = true
+  }
+
+  /** The server has told everything. */
+  knowEverything(): void {
+    if (!this.#isUnprovedInDoubt) this.#unproved = null
+  }
+
+  /** Is there what DISCARD ALL doesn't undo, as far as is known? */
+  get outlivesDiscard(): boolean {
+    return this.#others.size > 0 || this.#unproved !== null
   }
 
   /** Pins until the server has told the parameter's value. */
@@ -103,7 +154,7 @@ export class Pins {
 
   /** The server's session may have a temporary schema now. */
   get mayHaveTemporarySchema(): boolean {
-    return this.#causes.has('temp') || this.#others.has(searchPathPin)
+    return this.#causes.has('temp') || this.#unproved !== null || this.#others.has(searchPathPin)
   }
 
   /** There is nothing on the server: the session must only stay off the replicas. */
@@ -117,6 +168,12 @@ export class Pins {
     if (this.#cursors.size > 0) this.#doubts.add('cursors')
     for (const cause of this.#causes.keys()) this.#doubts.add(cause)
     for (const name of this.#settings) this.#settingsInDoubt.add(name)
+    if (this.#unproved !== null) this.#isUnprovedInDoubt = true
+  }
+
+  /** DEALLOCATE has run. */
+  doubtPrepared(): void {
+    if (this.#prepared.size > 0) this.#doubts.add('prepared')
   }
 
   clear(): void {
@@ -128,6 +185,8 @@ export class Pins {
     this.#others.clear()
     this.#doubts.clear()
     this.#settingsInDoubt.clear()
+    this.#unproved = null
+    this.#isUnprovedInDoubt = false
     this.#dblinkOpened = 0
     this.#dblinkNamed = 0
     this.#hasUnnamedDblink = false
@@ -135,25 +194,38 @@ export class Pins {
 
   /** What the server should be asked now, once; null: nothing is in doubt. */
   question(): PinQuestion | null {
-    if (this.#doubts.size === 0 && this.#settingsInDoubt.size === 0) return null
+    const isOpen = this.#isUnprovedInDoubt
+    if (!isOpen && this.#doubts.size === 0 && this.#settingsInDoubt.size === 0) return null
     const settings = [...this.#settingsInDoubt]
     const question = {
-      causes: [...this.#doubts],
+      causes: isOpen ? allCauses : [...this.#doubts],
       settings: settings.filter((name) => name !== '*'),
-      allSettings: settings.includes('*'),
+      allSettings: isOpen || settings.includes('*'),
+      isOpen,
     }
     this.#doubts.clear()
     this.#settingsInDoubt.clear()
+    this.#isUnprovedInDoubt = false
     return question
   }
 
   /** The server's answer: how many there are of it. Locks and the like only count as some or none. */
   answer(cause: Cause, count: number): void {
     if (cause === 'dblink') this.#answerDblink(count)
-    else if (count > 0) return
-    else if (cause === 'channels') this.#channels.clear()
+    else if (count > 0) {
+      if (!isNamed(cause)) this.#causes.set(cause, causeReasons[cause])
+    } else if (cause === 'channels') this.#channels.clear()
     else if (cause === 'cursors') this.#cursors.clear()
+    else if (cause === 'prepared') this.#prepared.clear()
     else this.#causes.delete(cause)
+  }
+
+  /** The same for what has names, by which it can be given up again. */
+  answerNames(cause: NamedCause, names: readonly string[]): void {
+    const found = new Set(names)
+    if (cause === 'channels') this.#channels = found
+    else if (cause === 'cursors') this.#cursors = found
+    else this.#prepared = found
   }
 
   /** dblink tells the connections that have names; one was opened without if there are too few. */
@@ -161,6 +233,7 @@ export class Pins {
     if (named < this.#dblinkNamed + this.#dblinkOpened) this.#hasUnnamedDblink = true
     this.#dblinkOpened = 0
     this.#dblinkNamed = named
+    if (named > 0) this.#causes.set('dblink', causeReasons.dblink)
     if (named === 0 && !this.#hasUnnamedDblink) this.#causes.delete('dblink')
   }
 
@@ -205,6 +278,11 @@ export class Pins {
         return true
       case 'dblink':
         return this.#dblink(effect)
+      case 'unproved':
+        this.doubtEverything(effect.why)
+        for (const name of effect.customs ?? []) this.ask(name)
+        if (effect.customs === null) this.#others.add(unknownCustomPin)
+        return true
       case 'sequence-read':
         // It pins in `sequences.ts`, which knows what came before.
         return true

@@ -4,8 +4,9 @@ import { NO_CATALOG } from '../sql/classifier.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
-import { openSegmentClass } from './fixed-class.ts'
+import { openSegmentClass, unprovedClass } from './fixed-class.ts'
 import { mayHold } from './hold-request.ts'
+import { isUnproved, leavesUnknown } from './leaves-unknown.ts'
 import { maxMovableBytes, mayMove, move } from './move-request.ts'
 import { checkout, prepare } from './obtain-connection.ts'
 import { takeOwnNames } from './own-names.ts'
@@ -100,7 +101,9 @@ export function refusalOf(
   // In a failed transaction the server has its own answer to everything.
   if (connection.status === txStatus.failed) return null
   const isShow = keyword === 'show' && !request.effects.some(tellsStandby)
-  const isHarmless = isRead || isPlainWrite(request) || isShow || reason === NO_CATALOG
+  const isMild = isRead || isPlainWrite(request) || isShow || reason === NO_CATALOG
+  // What it leaves there could not be taken to the primary.
+  const isHarmless = isMild && !request.effects.some(leavesUnknown)
   if (isHarmless || !session.cluster.isReplica(connection.nodeIndex)) return null
   // On a standby such a statement may succeed silently and mean nothing (advisory locks …).
   return {
@@ -162,7 +165,9 @@ export function route(session: ClientSession, request: Request): void {
   }
   facts.pendingBegin = session.deferred?.modes ?? null
   // After a Flush the rest of the segment must run on the same node, whatever it will be.
-  const cls = isOpen(request) && session.deferred === null ? openSegmentClass : request.cls
+  const isAhead = isOpen(request) && session.deferred === null
+  const isUnsure = request.effects.length > 0 && request.effects.some(isUnproved)
+  const cls = isAhead ? openSegmentClass : isUnsure ? unprovedClass : request.cls
   const isRead = cls.verdict === 'replica' || cls.verdict === 'either'
   if (isRead && facts.reader >= 0 && mayMoveOn(session, request)) return
   const chosen = cluster.route(cls, facts, request.exclude)

@@ -97,6 +97,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly kept = new Map<number, ServerConnection>()
   /** … and of these the one to the primary, whose server process is the client's own. */
   home: ServerConnection | null = null
+  /** The server of the lease has been asked for all that the session may have left there. */
+  isAsking = false
   /** Requests handed to server connections and not answered yet, in order. */
   readonly inFlight = new InFlight()
   /** A request waits for a server connection or for a setting to be confirmed. */

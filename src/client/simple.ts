@@ -3,7 +3,7 @@ import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { copyBytes } from '../wire/copy-bytes.ts'
 import { frontend } from '../wire/message-types.ts'
 import { failSegment } from './extended.ts'
-import { functionCallClass } from './fixed-class.ts'
+import { functionCallClass, objectCallClass } from './fixed-class.ts'
 import { answerLocally, takeTrouble } from './local-answer.ts'
 import {
   type NamedText,
@@ -155,6 +155,11 @@ function refuseText(session: ClientSession): boolean {
   return true
 }
 
+/** OIDs of the large objects' functions (pg_proc.dat), for which libpq and pgjdbc use FunctionCall. */
+const objectFunctions: ReadonlySet<number> = new Set([
+  715, 764, 765, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172,
+])
+
 /** FunctionCall: always the primary; it may do anything. */
 export function handleFunctionCall(
   session: ClientSession,
@@ -163,21 +168,19 @@ export function handleFunctionCall(
   end: number,
 ): boolean {
   const { segment } = session
-  if (segment !== null) return endSegment(session, segment, functionCallClass, buffer, start, end)
+  const oid = end - start >= 9 ? buffer.readUInt32BE(start + 5) : 0
+  const cls = objectFunctions.has(oid) ? objectCallClass : functionCallClass
+  if (segment !== null) return endSegment(session, segment, cls, buffer, start, end)
   if (session.isBroken || session.pendingError !== null) {
     if (session.inFlight.length > 0) return false
     session.say(errorResponse(takeTrouble(session)))
     session.say(readyForQuery(session.localStatus))
     return true
   }
-  const request = new Request(
-    session,
-    'function',
-    functionCallClass,
-    Buffer.from(buffer.subarray(start, end)),
-  )
+  const request = new Request(session, 'function', cls, Buffer.from(buffer.subarray(start, end)))
   request.size = request.bytes.length
   request.isComplete = true
+  request.effects = cls.effects
   session.run(request)
   return true
 }

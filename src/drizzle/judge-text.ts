@@ -51,8 +51,9 @@ function judge(classifier: Classifier, text: string): StatementClass {
 
 /** Proved to read only, and to leave nothing in its session. */
 export function isRead(cls: StatementClass): boolean {
-  const { verdict, pin } = cls
-  return (verdict === 'replica' || verdict === 'either') && pin === null && cls.learned === null
+  const { verdict, pin, effects } = cls
+  const isProved = (verdict === 'replica' || verdict === 'either') && pin === null
+  return isProved && cls.learned === null && !effects.some(({ kind }) => kind === 'unproved')
 }
 
 /** Allowed inside a transaction that reads: they end it, or set marks in it. */
@@ -117,6 +118,7 @@ function isState(effect: Effect, isInTransaction: boolean): boolean {
     case 'advisory-lock':
     case 'load':
     case 'dblink':
+    case 'unproved':
       return true
     case 'declare':
       return effect.hold

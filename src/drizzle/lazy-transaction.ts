@@ -60,9 +60,12 @@ export abstract class LazyTransaction<Connection, Open> implements DoorTransacti
           return null
         }
         assertAllowed(this.mode, cls)
+        // Whatever comes of it: an error does not give back locks and the like.
+        this.isSpoiled ||= spoils(cls, true)
         return await this.first(state.modes, cls, run)
       case 'open':
         assertAllowed(this.mode, cls)
+        this.isSpoiled ||= spoils(cls, true)
         return await this.next(state.open, cls, run)
       case 'broken':
         if (endOf(cls) === 'rollback') return null
@@ -97,7 +100,6 @@ export abstract class LazyTransaction<Connection, Open> implements DoorTransacti
 
   /** A statement of it was answered. */
   protected note(cls: StatementClass): void {
-    this.isSpoiled ||= spoils(cls, true)
     this.hasDdl ||= cls.effects.some(({ kind }) => kind === 'ddl')
   }
 }

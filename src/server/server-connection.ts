@@ -6,6 +6,7 @@ import { Framer, type FrameSink } from '../wire/framer.ts'
 import { terminate } from '../wire/frontend-messages.ts'
 import { backend, txStatus } from '../wire/message-types.ts'
 import { ReplyQueue, type ReplyReceiver } from './reply-queue.ts'
+import { ReportedParameters } from './reported-parameters.ts'
 import { SessionState, type StateChange, stateChanges } from './session-state.ts'
 import { stateSyncMessages } from './state-sync.ts'
 
@@ -93,6 +94,9 @@ export class ServerConnection implements FrameSink {
   #isClosed = false
   #fatal: ErrorFields | null = null
   #touched: ReplyReceiver | null = null
+  /** Made when the server first reports another value than at log-in. */
+  #reported: ReportedParameters | null = null
+  #hasNews = false
 
   constructor(facts: ServerConnectionFacts, events: ServerConnectionEvents, nowMs: number) {
     this.nodeIndex = facts.nodeIndex
@@ -139,8 +143,23 @@ export class ServerConnection implements FrameSink {
       this.queue.size === 0 &&
       this.status === txStatus.idle &&
       this.dirty === null &&
-      this.cancelsPending === 0
+      this.cancelsPending === 0 &&
+      this.unexplained === null
     )
+  }
+
+  /** A parameter that the server has reported, and that the connection's state does not explain. */
+  get unexplained(): string | null {
+    if (!this.#hasNews || this.#reported === null) return null
+    const name = this.#reported.unexplained(this.state)
+    if (name === null) this.#hasNews = false
+    return name
+  }
+
+  /** The server was asked for all of its session's settings, and `state` has them. */
+  explainParameters(): void {
+    this.#reported?.explain(this.state)
+    this.#hasNews = false
   }
 
   /** Sends bytes that complete one Query, FunctionCall or Sync, whose answer goes to `receiver`. */
@@ -290,6 +309,9 @@ export class ServerConnection implements FrameSink {
     const cursor = new Cursor(buffer, start + 5, end)
     const name = cursor.string()
     const value = cursor.string()
+    this.#reported ??= new ReportedParameters(this.parameters)
+    this.#reported.note(name, value, this.isSyncing ? this.state : null)
+    if (!this.isSyncing) this.#hasNews = true
     this.parameters.set(name, value)
     // While settings are being replayed the client knows them already.
     if (!this.isSyncing) this.holder?.noteParameter(name, value)

@@ -176,14 +176,21 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     pools.checkin(held, isSpoiled)
   }
 
-  failed(held: Held<Connection>, startedMs: number, error: unknown, isNodeTrouble: boolean): void {
+  /** `isSpoiled`: the statement may have left something, for all that it failed. */
+  failed(
+    held: Held<Connection>,
+    startedMs: number,
+    error: unknown,
+    isNodeTrouble: boolean,
+    isSpoiled = false,
+  ): void {
     const { core, pools } = this.options
     const { nodeIndex } = held
     core.load.finish(nodeIndex, isNodeTrouble ? Number.NaN : core.nowMs() - startedMs)
     const counter = isNodeTrouble ? core.counters.errors : core.counters.requests
     counter[nodeIndex] = (counter[nodeIndex] ?? 0) + 1
     // An error of the statement leaves the connection as it was, but who knows of others.
-    pools.checkin(held, isNodeTrouble || sqlstateOf(error) === '')
+    pools.checkin(held, isNodeTrouble || isSpoiled || sqlstateOf(error) === '')
   }
 
   snapshot(): DoorSnapshot {

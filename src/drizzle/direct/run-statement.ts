@@ -122,7 +122,7 @@ function judge<Connection>(
   const { nodeIndex } = held
   const failed = { core, catalog: door.catalog, cls, nodeIndex, error }
   const next = isRead ? judgeRead(failed) : judgeWrite(failed)
-  door.failed(held, startedMs, error, next.isNodeTrouble)
+  door.failed(held, startedMs, error, next.isNodeTrouble, !isRead && spoils(cls, false))
   if (!isRead) noteWritten(core, context)
   else if (!core.isReplica(nodeIndex)) noteRead(core, context, nodeIndex)
   if (isRead && next.verdict === 'write') throw notARead(next.reason)

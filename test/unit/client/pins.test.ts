@@ -69,7 +69,12 @@ describe('what the server is asked', () => {
     expect(pins.question()).toBeNull()
     pins.apply({ kind: 'temp' })
     pins.apply({ kind: 'advisory-lock' })
-    expect(pins.question()).toEqual({ causes: ['temp', 'locks'], settings: [], allSettings: false })
+    expect(pins.question()).toEqual({
+      causes: ['temp', 'locks'],
+      settings: [],
+      allSettings: false,
+      isOpen: false,
+    })
     expect(pins.question()).toBeNull()
     pins.answer('temp', 1)
     pins.answer('locks', 2)
@@ -107,7 +112,12 @@ describe('what the server is asked', () => {
     pins.ask('my.tenant')
     pins.ask('*')
     expect(pins.reason).toBe('setting my.tenant whose value the statement does not show')
-    expect(pins.question()).toEqual({ causes: [], settings: ['my.tenant'], allSettings: true })
+    expect(pins.question()).toEqual({
+      causes: [],
+      settings: ['my.tenant'],
+      allSettings: true,
+      isOpen: false,
+    })
     pins.know('my.tenant')
     expect(pins.reason).toBe('a setting that the statement does not name')
     pins.know('*')
@@ -143,6 +153,7 @@ describe('what the server is asked', () => {
         causes: ['temp', 'locks', 'cursors', 'channels', 'dblink'],
         settings: ['role'],
         allSettings: true,
+        isOpen: false,
       },
       ['my.tenant'],
     )
