@@ -1,20 +1,7 @@
 /**
- * The queries behind `VerifierLookup`. Each takes the role's name as `$1` and gives at most one row
- * of (`password` text, `can_login` boolean, `is_expired` boolean).
- */
-
-/** For a monitor that may read `pg_authid` (a superuser). */
-export const authidSql = `SELECT rolpassword AS password, rolcanlogin AS can_login,
-  coalesce(rolvaliduntil < now(), false) AS is_expired
-FROM pg_catalog.pg_authid WHERE rolname = $1`
-
-/** For a monitor without that right, with `lookupFunctionDdl` in the database it connects to. */
-export const lookupFunctionSql =
-  'SELECT password, can_login, is_expired FROM pgsplit.role_secret($1)'
-
-/**
- * What an administrator runs once, as a superuser, in the monitor's database. `pgsplit_monitor` is
- * the monitor's role. Superusers are left out: they log in where they are listed in the config.
+ * What an administrator runs once, as a superuser, in the monitor's database, if the monitor may
+ * not read `pg_authid`. `pgsplit_monitor` is the monitor's role. Superusers are left out: they log
+ * in where they are listed in the config.
  */
 export const lookupFunctionDdl = `CREATE SCHEMA IF NOT EXISTS pgsplit;
 CREATE OR REPLACE FUNCTION pgsplit.role_secret(role_name text)

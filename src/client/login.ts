@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { AuthRateLimit } from '../auth/auth-rate-limit.ts'
 import { type Credential, credential, noCredential } from '../auth/credential.ts'
+import type { Identity } from '../auth/identity.ts'
 import { isMd5Response, md5Hash } from '../auth/md5.ts'
 import type { MockVerifiers } from '../auth/mock-verifier.ts'
 import { ScramServer, scramMechanisms } from '../auth/scram-server.ts'
@@ -18,12 +19,29 @@ import {
 
 export type LoginMethod = 'scram-sha-256' | 'md5' | 'trust' | 'cert'
 
+/** What is known of somebody who wants in. */
+export interface Applicant {
+  /** Null: there is no such user, or it has no password that counts. */
+  readonly secret: StoredSecret | null
+  /** Why it has none, for the log only. */
+  readonly why: string | null
+  /** Who that is at the servers; null where no server is concerned. */
+  readonly identity: Identity | null
+}
+
 /** Where users' secrets come from. */
 export interface Authenticator {
-  /** Null: there is no such user, or it may not log in. Rejects when nobody can say. */
-  find(user: string, database: string): Promise<StoredSecret | null>
-  /** The user's secret did not fit: it may have been changed where it comes from. */
-  distrust?(user: string): void
+  /** Rejects when nobody can say. */
+  find(user: string, database: string): Promise<Applicant>
+  /** Throws when nobody can say whether a password of this user is right. */
+  assertReadable?(user: string, database: string): void
+}
+
+/** Who has proved to be whom. */
+export interface Authenticated {
+  /** What the log-in may use at servers. */
+  readonly credential: Credential
+  readonly identity: Identity | null
 }
 
 export interface ClientLoginOptions {
@@ -48,26 +66,27 @@ export interface LoginAttempt {
 const maxAuthMessageBytes = 65_536
 
 /**
- * Authenticates a client, up to but without AuthenticationOk. Resolves with what its log-in may use
- * at servers. Rejects with a FATAL PgSplitError; for an unknown user and for a wrong password it is
- * the same, after the same exchange.
+ * Authenticates a client, up to but without AuthenticationOk. Rejects with a FATAL PgSplitError; for
+ * an unknown user and for a wrong password it is the same, after the same exchange, and the reason
+ * is its cause, for the log.
  */
 export async function authenticate(
   channel: LoginChannel,
   attempt: LoginAttempt,
   options: ClientLoginOptions,
-): Promise<Credential> {
+): Promise<Authenticated> {
   const { method, authenticator, rateLimit } = options
   const { user, database, address } = attempt
   if (method === 'cert' && attempt.certificateName !== user) {
     throw refusal('28000', `certificate authentication failed for user "${user}"`)
   }
   if (method === 'trust' || method === 'cert') {
-    const secret = await channel.during(authenticator.find(user, database).catch(() => null))
-    return secret === null ? noCredential : withoutProof(secret)
+    const { secret, identity } = await channel.during(authenticator.find(user, database))
+    return { credential: secret === null ? noCredential : withoutProof(secret), identity }
   }
   assertNotLimited(rateLimit, attempt)
-  const secret = await channel.during(authenticator.find(user, database))
+  const { secret, why, identity } = await channel.during(authenticator.find(user, database))
+  authenticator.assertReadable?.(user, database)
   let proved: Credential | null
   try {
     proved =
@@ -80,11 +99,20 @@ export async function authenticate(
   }
   if (proved === null) {
     rateLimit.recordFailure(address, user)
-    authenticator.distrust?.(user)
-    throw refusal('28P01', `password authentication failed for user "${user}"`)
+    const message = `password authentication failed for user "${user}"`
+    const cause = new Error(why ?? unfit(user, method, secret))
+    throw new PgSplitError({ sqlstate: '28P01', message, severity: 'FATAL' }, cause)
   }
   rateLimit.recordSuccess(address, user)
-  return proved
+  return { credential: proved, identity }
+}
+
+/** Why a user's secret let nobody in. */
+function unfit(user: string, method: LoginMethod, secret: StoredSecret | null): string {
+  if (method === 'scram-sha-256' && secret?.kind === 'md5') {
+    return `The password of user "${user}" is stored as md5, with which SCRAM can't be done: set it anew with password_encryption = scram-sha-256, or use auth.method md5.`
+  }
+  return `Password does not match for user "${user}".`
 }
 
 async function proveScram(

@@ -1,5 +1,6 @@
 import type { Credential } from '../auth/credential.ts'
 import { endPointHash } from '../auth/end-point-hash.ts'
+import type { Identity } from '../auth/identity.ts'
 import { PgSplitError, ProtocolError } from '../errors.ts'
 import { Link } from '../net/link.ts'
 import type { ClientTls, ClientTlsFiles } from '../net/tls-options.ts'
@@ -40,6 +41,8 @@ export interface ClientLogin {
   readonly replication: StartupRequest['replication']
   readonly protocolMinor: number
   readonly credential: Credential
+  /** Who the client is at the servers; null where none is concerned. */
+  readonly identity: Identity | null
   readonly tls: TlsInfo | null
 }
 
@@ -153,7 +156,7 @@ class ClientStartup {
       channel.send(negotiateProtocolVersion(negotiate.minor, negotiate.unrecognized))
     }
     const certificate = this.#tls?.serverCertificate ?? null
-    const credential = await authenticate(
+    const { credential, identity } = await authenticate(
       channel,
       {
         user,
@@ -177,6 +180,7 @@ class ClientStartup {
       replication: request.replication,
       protocolMinor: request.minor,
       credential,
+      identity,
       tls: this.#tls,
     }
   }

@@ -1,4 +1,5 @@
 import type { Credential } from '../auth/credential.ts'
+import type { Identity } from '../auth/identity.ts'
 import type { ClusterAccess, SessionLimits } from '../client/cluster-access.ts'
 import type { ClusterConfig, LimitsConfig } from '../config/config.ts'
 import { ClusterCore, monitorTuningOf } from '../core/cluster-core.ts'
@@ -12,10 +13,13 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
 import { poolOptionsOf, sessionLimitsOf } from './cluster-options.ts'
 import { DefaultsChange } from './defaults-change.ts'
+import { IdentityWatch } from './identity-watch.ts'
 import { prepareNodes } from './node-changes.ts'
 import { openServer } from './open-server.ts'
 import { Pause } from './pause.ts'
+import { QuestionLine } from './question-line.ts'
 import { Scope } from './scope.ts'
+import { ScopeIdentity } from './scope-identity.ts'
 
 /** How long pools and statements of a user at a database are kept that nobody uses, ms. */
 const forgetAfterMs = 60_000
@@ -33,8 +37,14 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   /** By node: what the pools of all scopes share there. */
   readonly #rooms = new Map<number, NodeRoom>()
   readonly #defaults: DefaultsChange
+  /** For questions about roles and databases. */
+  readonly questions: QuestionLine
+  /** Grows when roles or databases have changed, as far as is known. */
+  identityVersion = 0
+  readonly #identities: IdentityWatch
   readonly #pause: Pause
   readonly #log: Logger
+  #nextGone = 1
 
   constructor(config: ClusterConfig, limits: LimitsConfig, logger: Logger) {
     const log = logger.child({ cluster: config.name })
@@ -55,6 +65,22 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
       snapshot: () => this.monitor.snapshot,
       nowMs: () => this.nowMs(),
     })
+    this.questions = new QuestionLine(this)
+    this.#identities = new IdentityWatch({
+      questions: this.questions,
+      hasPrimary: () => this.snapshot.primary !== null,
+      scopes,
+      log,
+      onChange: () => this.identityVersion++,
+      onOutdated: (outdated) => this.#defaults.note(outdated),
+      onGone: (scope, why) => {
+        const { user, database } = scope
+        log.info({ event: 'scope_gone', user, database, reason: 'dropped' }, why)
+        scope.bury(why)
+      },
+      onLocked: (database) => this.vacate(database),
+    })
+    this.#identities.start()
   }
 
   /**
@@ -106,6 +132,8 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   override async stop(): Promise<void> {
     this.#pause.end()
     this.#defaults.stop()
+    this.#identities.stop()
+    this.questions.leave()
     const error = new PgSplitError({ sqlstate: '57P01', message: 'pgsplit is shutting down' })
     for (const scope of this.scopes.values()) scope.close(error)
     await super.stop()
@@ -122,6 +150,17 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
 
   override noteDefaultsChange(): void {
     this.#defaults.note()
+  }
+
+  override noteDdl(database: string): void {
+    super.noteDdl(database)
+    this.noteIdentityChange()
+  }
+
+  /** Roles or databases may have changed: what is known of them is asked again. */
+  noteIdentityChange(): void {
+    this.identityVersion++
+    this.#identities.hurry()
   }
 
   async cancel(connection: ServerConnection): Promise<void> {
@@ -141,23 +180,45 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
     }
   }
 
-  /** What sessions of `user` at `database` share; `credential` logs in at the servers. */
-  scope(user: string, database: string, serverUser: string, credential: Credential): Scope {
-    const key = `${user}\0${serverUser}\0${database}`
+  /**
+   * What sessions of `user` at `database` share, for as long as both are the same by OID;
+   * `credential` logs in at the servers. Null when the cluster has no such role or database.
+   */
+  scope(
+    user: string,
+    database: string,
+    serverUser: string,
+    credential: Credential,
+    identity: Identity,
+  ): Scope | null {
+    const found = ScopeIdentity.of(identity, serverUser)
+    if (found === null) return null
+    const key = `${user}\0${database}\0${found.role}\0${found.database}`
     let scope = this.scopes.get(key)
+    if (scope?.isGone === true) {
+      // The name has come back, and who was here before still has something to do.
+      this.scopes.delete(key)
+      this.scopes.set(`${key}\0${this.#nextGone++}`, scope)
+      scope = undefined
+    }
     if (scope === undefined) {
+      // A scope of the same names has become one of the past.
+      this.#identities.hurry()
       scope = new Scope({
         cluster: this,
+        identity: found,
         user,
         database,
         catalog: this.catalog(database),
         poolOptions: poolOptionsOf(this.config),
         room: (nodeIndex) => this.#room(nodeIndex),
         open: (nodeIndex, using, events) =>
-          openServer(this, nodeIndex, serverUser, database, using, events),
+          openServer(this, nodeIndex, found, database, using, events),
         log: this.#log,
       })
       this.scopes.set(key, scope)
+    } else if (identity.isCurrent && scope.identity.note(serverUser, identity.digest)) {
+      this.#defaults.note([scope])
     }
     // The newest proof counts: the role's password may have changed.
     if (credential.kind !== 'none' || scope.credential.kind === 'none')
@@ -179,7 +240,9 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   protected override tidy(): void {
     for (const [key, scope] of this.scopes) {
       scope.prune()
-      if (scope.unusedMs(this.nowMs()) < forgetAfterMs) continue
+      scope.sendAway()
+      const keepMs = scope.isGone ? 1 : forgetAfterMs
+      if (scope.unusedMs(this.nowMs()) < keepMs) continue
       this.scopes.delete(key)
       scope.close(new Error('nobody has used it for a long time'))
     }

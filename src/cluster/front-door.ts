@@ -1,5 +1,6 @@
 import type { AuthRateLimit } from '../auth/auth-rate-limit.ts'
 import { type Credential, credential, noCredential } from '../auth/credential.ts'
+import { admissionRefusal } from '../auth/identity.ts'
 import type { MockVerifiers } from '../auth/mock-verifier.ts'
 import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
 import type { Authenticator } from '../client/login.ts'
@@ -43,8 +44,6 @@ export class FrontDoor {
   readonly #adminLinks = new Set<Link>()
   readonly #log: LoginLog
   readonly #turnedAway = new TurnedAway()
-  /** Of a configuration before the last reload. */
-  readonly #formerRoles = new Set<Roles>()
   #onEmpty: (() => void) | null = null
 
   constructor(options: FrontDoorOptions) {
@@ -96,7 +95,8 @@ export class FrontDoor {
     if (outcome.kind === 'refused') {
       const { user, error } = outcome
       const address = link.remoteAddress
-      this.#log.note('login_refused', { user, address, reason: sqlstateOf(error) }, error.message)
+      const facts = { user, address, reason: sqlstateOf(error), ...detailOf(error) }
+      this.#log.note('login_refused', facts, error.message)
     }
     if (outcome.kind !== 'login') return
     try {
@@ -134,19 +134,27 @@ export class FrontDoor {
 
   #authenticator(): Authenticator {
     const { config, clusters, roles } = this.options
+    const rolesOf = (database: string): Roles | undefined => {
+      const cluster =
+        (database === config.admin.database ? null : this.clusterOf(database)) ?? clusters[0]
+      return cluster === undefined ? undefined : roles.get(cluster)
+    }
     return {
       find: async (user, database) => {
-        if (database === config.admin.database) {
-          const admin = this.#adminSecret(user)
-          if (admin !== undefined) return admin
-          const first = clusters[0]
-          return first === undefined ? null : ((await roles.get(first)?.find(user)) ?? null)
+        const isAdmin = database === config.admin.database
+        const secret = isAdmin ? this.#adminSecret(user) : undefined
+        if (secret !== undefined) {
+          const why = secret === null ? `User "${user}" is not listed under admin.users.` : null
+          return { secret, why, identity: null }
         }
-        const cluster = this.clusterOf(database) ?? clusters[0]
-        return cluster === undefined ? null : ((await roles.get(cluster)?.find(user)) ?? null)
+        const found = await rolesOf(database)?.find(user, database)
+        if (found === undefined)
+          throw new Error('unreachable: there is no pgsplit without a cluster')
+        return isAdmin ? { ...found, identity: null } : found
       },
-      distrust: (user) => {
-        for (const role of roles.values()) role.distrust(user)
+      assertReadable: (user, database) => {
+        const isOwn = database === config.admin.database && this.#adminSecret(user) !== undefined
+        if (!isOwn) rolesOf(database)?.assertReadable(user)
       },
     }
   }
@@ -214,12 +222,19 @@ export class FrontDoor {
     const using =
       listedCredential(cluster, login.user) ??
       (serverUser === login.user ? login.credential : noCredential)
-    const scope = cluster.scope(login.user, login.database, serverUser, using)
     if (login.replication !== 'none') {
-      await openTunnel(cluster, scope, serverUser, login)
+      await openTunnel(cluster, using, serverUser, login)
       this.#clients--
       return
     }
+    const { user, database, identity } = login
+    if (identity === null)
+      throw new Error('unreachable: every client of a cluster is somebody there')
+    const wanted = { role: serverUser, database }
+    const refusal = admissionRefusal(identity, wanted)
+    if (refusal !== null) throw refusal
+    const scope = cluster.scope(user, database, serverUser, using, identity)
+    if (scope === null) throw new Error('unreachable: without role or database nobody is admitted')
     // Until the session takes over, a client that leaves must be noticed.
     let isGone = false
     login.link.onClose = () => {
@@ -241,24 +256,13 @@ export class FrontDoor {
 
   /** Goes on with another configuration: who logs in from now on finds it. */
   reconfigure(part: Pick<FrontDoorOptions, 'config' | 'tls' | 'roles' | 'mockVerifiers'>): void {
-    const former = this.options.roles
     this.options = { ...this.options, ...part }
     this.options.gate.max = part.config.limits.maxUnauthenticated
-    // Who is logging in now may still ask them.
-    for (const roles of former.values()) {
-      this.#formerRoles.add(roles)
-      setTimeout(() => this.#forgetRoles(roles), part.config.limits.authTimeoutMs).unref()
-    }
     for (const cluster of this.options.clusters) {
       for (const scope of cluster.scopes.values()) {
         scope.credential = listedCredential(cluster, scope.user) ?? scope.credential
       }
     }
-  }
-
-  #forgetRoles(roles: Roles): Promise<void> {
-    this.#formerRoles.delete(roles)
-    return roles.stop()
   }
 
   /** Ends all sessions: idle ones at once, busy ones when they are done or after `timeoutMs`. */
@@ -279,8 +283,6 @@ export class FrontDoor {
       })
     }
     for (const link of this.#adminLinks) link.end()
-    for (const role of this.options.roles.values()) await role.stop()
-    for (const role of [...this.#formerRoles]) await this.#forgetRoles(role)
   }
 }
 
@@ -289,6 +291,11 @@ function listedCredential(cluster: Cluster, user: string): Credential | null {
   const listed = cluster.config.auth.users.find(({ name }) => name === user)
   const own = listed?.serverPassword?.reveal() ?? listed?.password?.reveal()
   return own === undefined ? null : credential({ kind: 'password', password: own })
+}
+
+/** What only the log may tell. */
+function detailOf({ cause }: Error): { readonly detail?: string } {
+  return cause instanceof Error ? { detail: cause.message } : {}
 }
 
 function sqlstateOf(error: Error): string {

@@ -1,23 +1,25 @@
-import { authidSql, lookupFunctionSql } from '../auth/role-sql.ts'
+import { type Identity, identityOf, type Wanted } from '../auth/identity.ts'
+import { IdentityLookup } from '../auth/identity-lookup.ts'
+import { arrayText, identitySql, type PasswordSource } from '../auth/identity-sql.ts'
+import { roleSecret } from '../auth/role-secret.ts'
 import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
-import { type RoleRecord, VerifierLookup } from '../auth/verifier-lookup.ts'
-import type { Authenticator } from '../client/login.ts'
-import type { AuthConfig, NodeConfig } from '../config/config.ts'
-import { connectNode } from '../node-client.ts'
-import type { SqlSession } from '../server/sql-session.ts'
+import type { Applicant, Authenticator } from '../client/login.ts'
+import type { AuthConfig } from '../config/config.ts'
+import { PgSplitError } from '../errors.ts'
 import type { Cluster } from './cluster.ts'
 
 /**
  * Who may log in at a cluster: the users of the configuration, and, unless the look-up is off, every
- * role of the cluster, by the verifier that the monitor's own credential can read.
+ * role of the cluster, by the verifier that the monitor's own credential can read. Who they are is
+ * asked of the cluster for all of them.
  */
 export class Roles implements Authenticator {
   readonly #auth: AuthConfig
   readonly #listed = new Map<string, StoredSecret>()
-  readonly #lookup: VerifierLookup | null
+  readonly #lookup: IdentityLookup
   readonly #cluster: Cluster
-  #client: Promise<SqlSession> | null = null
-  #askedNode: NodeConfig | null = null
+  /** Why passwords could not be read at the last question; null: they could. */
+  #unreadable: PgSplitError | null = null
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
@@ -31,80 +33,60 @@ export class Roles implements Authenticator {
             : parseStoredSecret(user.verifier.reveal())
       if (secret !== null) this.#listed.set(user.name, secret)
     }
-    this.#lookup =
-      this.#auth.lookup.kind === 'off'
-        ? null
-        : new VerifierLookup({ query: (user) => this.#ask(user) })
-  }
-
-  async find(user: string): Promise<StoredSecret | null> {
-    const listed = this.#listed.get(user)
-    if (listed !== undefined) return listed
-    return this.#lookup === null ? null : this.#lookup.find(user)
-  }
-
-  distrust(user: string): void {
-    this.#lookup?.distrust(user)
-  }
-
-  async #ask(user: string): Promise<RoleRecord | null> {
-    const { lookup } = this.#auth
-    const sql =
-      lookup.kind === 'function'
-        ? lookupFunctionSql.replace('pgsplit.role_secret', lookup.name)
-        : authidSql
-    const client = await this.#connect()
-    try {
-      const [row] = (await client.query(sql, [user])).rows
-      if (row === undefined) return null
-      const { password = null, can_login, is_expired } = row
-      return { password, canLogin: can_login === 't', isExpired: is_expired === 't' }
-    } catch (error) {
-      this.#drop(client)
-      throw error
-    }
-  }
-
-  /** One connection for all look-ups, on the primary or, failing that, on any node that is up. */
-  #connect(): Promise<SqlSession> {
-    const former = this.#client
-    if (former !== null && !this.#cluster.members.has(this.#askedNode)) {
-      // It has left the cluster: what it knows is no longer true.
-      this.#client = null
-      former.then((client) => client.end()).catch(() => {})
-    }
-    if (this.#client !== null) return this.#client
-    const forget = (): void => {
-      if (this.#client === dialled) this.#client = null
-    }
-    const dialled = this.#dial(forget)
-    this.#client = dialled
-    dialled.catch(forget)
-    return dialled
-  }
-
-  async #dial(onLost: () => void): Promise<SqlSession> {
-    const { primary, nodes } = this.#cluster.snapshot
-    const chosen = primary ?? nodes.find(({ health }) => health === 'up')
-    if (chosen === undefined) throw new Error('no node is up')
-    const node = this.#cluster.node(chosen.index)
-    this.#askedNode = node
-    return connectNode(node, {
-      connectTimeoutMs: this.#cluster.config.pool.connectTimeoutMs,
-      statementTimeoutMs: 5_000,
-      tls: this.#cluster.tls(chosen.index),
-      onLost,
+    this.#lookup = new IdentityLookup({
+      query: (wanted) => this.#ask(wanted),
+      version: () => cluster.identityVersion,
     })
   }
 
-  #drop(client: SqlSession): void {
-    this.#client = null
-    client.end()
+  async find(user: string, database: string): Promise<Applicant> {
+    const serverUser = this.serverUser(user)
+    const listed = this.#listed.get(user)
+    const [own, identity] = await Promise.all([
+      this.#lookup.find({ role: user, database }),
+      this.#lookup.find({ role: serverUser, database }),
+    ])
+    if (listed !== undefined) return { secret: listed, why: null, identity }
+    return { ...roleSecret(user, own), identity }
   }
 
-  async stop(): Promise<void> {
-    const client = await this.#client?.catch(() => null)
-    this.#client = null
-    client?.end()
+  /** The role that logs in at the servers for this user. */
+  serverUser(user: string): string {
+    return this.#auth.users.find(({ name }) => name === user)?.serverUser ?? user
+  }
+
+  /** Rejects where nobody can say whether the user's password is right. */
+  assertReadable(user: string): void {
+    if (this.#unreadable !== null && !this.#listed.has(user)) throw this.#unreadable
+  }
+
+  async #ask(wanted: readonly Wanted[]): Promise<readonly Identity[]> {
+    const names = [
+      arrayText(wanted.map(({ role }) => role)),
+      arrayText(wanted.map(({ database }) => database)),
+    ]
+    const { questions } = this.#cluster
+    const { lookup } = this.#auth
+    try {
+      const rows = await questions.ask(identitySql(lookup), names)
+      this.#unreadable = null
+      return rows.map(identityOf)
+    } catch (error) {
+      const isUnreadable = error instanceof PgSplitError && /^(42|3F)/.test(error.sqlstate)
+      if (!isUnreadable || lookup.kind === 'off') throw error
+      const rows = await questions.ask(identitySql(off), names)
+      this.#unreadable = new PgSplitError(
+        {
+          sqlstate: '57P03',
+          message: 'cannot look up roles: the monitor may not read their passwords',
+          hint: 'See auth.lookup in the documentation of pgsplit; its log has the reason.',
+          severity: 'FATAL',
+        },
+        error,
+      )
+      return rows.map(identityOf)
+    }
   }
 }
+
+const off: PasswordSource = { kind: 'off' }

@@ -17,9 +17,11 @@ import type { ServerConnection, ServerConnectionEvents } from '../server/server-
 import type { Classifier } from '../sql/classifier.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import type { Cluster } from './cluster.ts'
+import type { ScopeIdentity } from './scope-identity.ts'
 
 export interface ScopeOptions {
   readonly cluster: Cluster
+  readonly identity: ScopeIdentity
   readonly user: string
   readonly database: string
   readonly catalog: DatabaseCatalog
@@ -44,6 +46,10 @@ const currvalMs = 10 * 60_000
 export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   readonly user: string
   readonly database: string
+  /** Who its connections are. */
+  readonly identity: ScopeIdentity
+  /** The role or the database is gone: it lets nobody in any more. */
+  isGone = false
   readonly classifier: Classifier
   readonly statements = new StatementRegistry()
   reported = new WeakMap<object, ReadonlyMap<string, string>>()
@@ -58,12 +64,14 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   /** Clients that log in or have a session. */
   #clients = 0
   #unusedSinceMs: number | null = null
+  #farewell = ''
 
   constructor(options: ScopeOptions) {
     this.#options = options
     this.#poolOptions = options.poolOptions
     this.user = options.user
     this.database = options.database
+    this.identity = options.identity
     this.classifier = options.catalog.classifier
     options.catalog.users++
   }
@@ -113,6 +121,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
         this.#options.room?.(nodeIndex) ?? null,
       )
       this.pools.set(nodeIndex, pool)
+      if (this.isGone) pool.close(this.#gone())
     }
     return pool
   }
@@ -278,6 +287,30 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
 
   recycleNode(nodeIndex: number): void {
     this.pools.get(nodeIndex)?.recycle()
+  }
+
+  /**
+   * Its role or its database is gone. Sessions end as by pg_terminate_backend(), those that run
+   * something when it is done; see `sendAway`.
+   */
+  bury(why: string): void {
+    if (this.isGone) return
+    this.isGone = true
+    this.#farewell = `terminating connection because ${why}`
+    for (const pool of this.pools.values()) pool.close(this.#gone())
+    this.sendAway()
+  }
+
+  #gone(): PgSplitError {
+    return new PgSplitError({ sqlstate: '57P01', message: this.#farewell, severity: 'FATAL' })
+  }
+
+  /** Ends what is idle of a scope that is gone. */
+  sendAway(): void {
+    if (!this.isGone) return
+    for (const session of [...this.sessions]) {
+      if (session.isIdle) session.sendAway('57P01', this.#farewell)
+    }
   }
 
   close(error: Error): void {

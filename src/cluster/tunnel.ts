@@ -1,10 +1,10 @@
+import type { Credential } from '../auth/credential.ts'
 import type { ClientLogin } from '../client/startup.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Link } from '../net/link.ts'
 import { connectServer } from '../server/connect.ts'
 import { backendKeyData, parameterStatus, readyForQuery } from '../wire/backend-messages.ts'
 import type { Cluster } from './cluster.ts'
-import type { Scope } from './scope.ts'
 
 const highWaterBytes = 256 * 1024
 
@@ -14,7 +14,7 @@ const highWaterBytes = 256 * 1024
  */
 export async function openTunnel(
   cluster: Cluster,
-  scope: Scope,
+  credential: Credential,
   serverUser: string,
   login: ClientLogin,
 ): Promise<void> {
@@ -32,7 +32,7 @@ export async function openTunnel(
     target: { host, port },
     user: serverUser,
     database: login.database,
-    credential: scope.credential,
+    credential,
     tls: cluster.tls(primary.index),
     timeoutMs: cluster.config.pool.connectTimeoutMs,
     parameters: login.startupParameters.filter(

@@ -42,6 +42,10 @@ export class SqlSession {
     login.link.resume()
   }
 
+  get isClosed(): boolean {
+    return this.#connection.isClosed
+  }
+
   /** With `values` the text has one statement, in which `$1` is the first of them. */
   async ask(text: string, values?: readonly (string | null)[]): Promise<TextAnswer> {
     const connection = this.#connection

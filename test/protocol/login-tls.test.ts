@@ -38,7 +38,9 @@ async function meet(
   const client = acceptClient(
     Link.of(near),
     acceptOptions({
-      authenticator: { find: async () => passwordSecret('secret') },
+      authenticator: {
+        find: async () => ({ secret: passwordSecret('secret'), why: null, identity: null }),
+      },
       ...accept,
     }),
   ).then((outcome) => {

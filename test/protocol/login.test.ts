@@ -29,7 +29,9 @@ const users: Record<string, StoredSecret | null> = {
 function acceptOptions(method: LoginMethod, rest: Partial<AcceptOptions> = {}): AcceptOptions {
   return {
     method,
-    authenticator: { find: async (user) => users[user] ?? null },
+    authenticator: {
+      find: async (user) => ({ secret: users[user] ?? null, why: null, identity: null }),
+    },
     rateLimit: new AuthRateLimit(),
     mockVerifiers: new MockVerifiers(Buffer.alloc(32)),
     tls: null,

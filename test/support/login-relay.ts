@@ -12,11 +12,13 @@ import {
   readyForQuery,
 } from '../../src/wire/backend-messages.ts'
 
+const nobody = { secret: null, why: null, identity: null }
+
 /** Accept options with everything a test doesn't care for. */
 export function acceptOptions(options: Partial<AcceptOptions>): AcceptOptions {
   return {
     method: 'scram-sha-256',
-    authenticator: { find: async () => null },
+    authenticator: { find: async () => nobody },
     rateLimit: new AuthRateLimit(),
     mockVerifiers: new MockVerifiers(Buffer.alloc(32)),
     tls: null,

@@ -4,6 +4,7 @@ import { applyOwnSetting } from '../../src/client/own-settings.ts'
 import { ClientSession } from '../../src/client/session.ts'
 import type { Cluster } from '../../src/cluster/cluster.ts'
 import { Scope } from '../../src/cluster/scope.ts'
+import { ScopeIdentity } from '../../src/cluster/scope-identity.ts'
 import { createLogger } from '../../src/log.ts'
 import { Link } from '../../src/net/link.ts'
 import type { PoolOptions } from '../../src/pool/pooled.ts'
@@ -195,6 +196,7 @@ export class ScriptedCluster implements ClusterAccess {
     if (scope === undefined) {
       scope = new Scope({
         cluster: this as unknown as Cluster,
+        identity: new ScopeIdentity(1, 1, user, ''),
         user,
         database,
         catalog: { classifier: this.classifier } as never,
