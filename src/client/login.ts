@@ -31,8 +31,8 @@ export interface Applicant {
 
 /** Where users' secrets come from. */
 export interface Authenticator {
-  /** Rejects when nobody can say. */
-  find(user: string, database: string): Promise<Applicant>
+  /** Rejects when nobody can say, and with a refusal where the client comes from the wrong place. */
+  find(attempt: LoginAttempt): Promise<Applicant>
   /** Throws when nobody can say whether a password of this user is right. */
   assertReadable?(user: string, database: string): void
 }
@@ -56,6 +56,9 @@ export interface LoginAttempt {
   readonly user: string
   readonly database: string
   readonly address: string
+  readonly isTls: boolean
+  /** It has shown a certificate of an authority that is trusted. */
+  readonly hasCertificate: boolean
   /** tls-server-end-point hash of our certificate; null: no TLS. */
   readonly endPointHash: Buffer | null
   /** Common name of the client's verified certificate; null: it showed none. */
@@ -81,11 +84,11 @@ export async function authenticate(
     throw refusal('28000', `certificate authentication failed for user "${user}"`)
   }
   if (method === 'trust' || method === 'cert') {
-    const { secret, identity } = await channel.during(authenticator.find(user, database))
+    const { secret, identity } = await channel.during(authenticator.find(attempt))
     return { credential: secret === null ? noCredential : withoutProof(secret), identity }
   }
   assertNotLimited(rateLimit, attempt)
-  const { secret, why, identity } = await channel.during(authenticator.find(user, database))
+  const { secret, why, identity } = await channel.during(authenticator.find(attempt))
   authenticator.assertReadable?.(user, database)
   let proved: Credential | null
   try {

@@ -162,6 +162,8 @@ class ClientStartup {
         user,
         database,
         address: this.#address,
+        isTls: this.#tls !== null,
+        hasCertificate: (this.#tls?.clientCertificate ?? null) !== null,
         endPointHash: certificate === null ? null : endPointHash(certificate),
         certificateName: name,
       },

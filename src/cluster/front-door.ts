@@ -140,14 +140,17 @@ export class FrontDoor {
       return cluster === undefined ? undefined : roles.get(cluster)
     }
     return {
-      find: async (user, database) => {
+      find: async (attempt) => {
+        const { user, database } = attempt
         const isAdmin = database === config.admin.database
         const secret = isAdmin ? this.#adminSecret(user) : undefined
         if (secret !== undefined) {
+          const refusal = rolesOf(database)?.access.refusal(attempt) ?? null
+          if (refusal !== null) throw refusal
           const why = secret === null ? `User "${user}" is not listed under admin.users.` : null
           return { secret, why, identity: null }
         }
-        const found = await rolesOf(database)?.find(user, database)
+        const found = await rolesOf(database)?.find(attempt)
         if (found === undefined)
           throw new Error('unreachable: there is no pgsplit without a cluster')
         return isAdmin ? { ...found, identity: null } : found

@@ -3,9 +3,10 @@ import { IdentityLookup } from '../auth/identity-lookup.ts'
 import { arrayText, identitySql, type PasswordSource } from '../auth/identity-sql.ts'
 import { roleSecret } from '../auth/role-secret.ts'
 import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
-import type { Applicant, Authenticator } from '../client/login.ts'
+import type { Applicant, Authenticator, LoginAttempt } from '../client/login.ts'
 import type { AuthConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
+import { ClientAccess } from './client-access.ts'
 import type { Cluster } from './cluster.ts'
 
 /**
@@ -18,12 +19,14 @@ export class Roles implements Authenticator {
   readonly #listed = new Map<string, StoredSecret>()
   readonly #lookup: IdentityLookup
   readonly #cluster: Cluster
+  readonly access: ClientAccess
   /** Why passwords could not be read at the last question; null: they could. */
   #unreadable: PgSplitError | null = null
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
     this.#auth = cluster.config.auth
+    this.access = new ClientAccess(this.#auth, cluster.questions)
     for (const user of this.#auth.users) {
       const secret =
         user.password !== undefined
@@ -39,13 +42,19 @@ export class Roles implements Authenticator {
     })
   }
 
-  async find(user: string, database: string): Promise<Applicant> {
+  /** Also for a database that is pgsplit's own: then nobody is told of as being there. */
+  async find(attempt: LoginAttempt): Promise<Applicant> {
+    const { user, database } = attempt
+    const refusal = this.access.refusal(attempt)
+    if (refusal !== null) throw refusal
     const serverUser = this.serverUser(user)
     const listed = this.#listed.get(user)
     const [own, identity] = await Promise.all([
       this.#lookup.find({ role: user, database }),
       this.#lookup.find({ role: serverUser, database }),
     ])
+    const hba = await this.access.hbaRefusal({ ...attempt, user: serverUser }, identity)
+    if (hba !== null) throw hba
     if (listed !== undefined) return { secret: listed, why: null, identity }
     return { ...roleSecret(user, own), identity }
   }

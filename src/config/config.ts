@@ -132,6 +132,20 @@ export interface AuthConfig {
   readonly method: AuthMethod
   readonly lookup: VerifierLookup
   readonly users: readonly UserConfig[]
+  /** null: no rules, everybody may try. */
+  readonly rules: readonly RuleConfig[] | null
+  /** Clients get what the primary's pg_hba.conf says of them. */
+  readonly followsPgHba: boolean
+}
+
+/** A line of `auth.rules`; null = all. */
+export interface RuleConfig {
+  readonly users: readonly string[] | null
+  readonly databases: readonly string[] | null
+  /** As `parseRange` reads them. */
+  readonly addresses: readonly string[] | null
+  readonly tls: 'any' | 'required' | 'certificate'
+  readonly method: 'allow' | 'reject'
 }
 
 export interface UserConfig {

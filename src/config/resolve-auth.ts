@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts'
-import type { AuthConfig, UserConfig, VerifierLookup } from './config.ts'
+import { parseRange } from '../net/address-range.ts'
+import type { AuthConfig, RuleConfig, UserConfig, VerifierLookup } from './config.ts'
 import { show } from './scalars.ts'
 import type { ClusterInput } from './schema-cluster.ts'
 import type { Secret } from './secret.ts'
@@ -29,7 +30,39 @@ export function resolveAuth(input: AuthInput, path: string): AuthConfig {
   if (asks && lookup.kind === 'off' && bare >= 0) {
     throw new ConfigError(`${path}.users[${bare}]`, 'needs password or verifier, as lookup is off')
   }
-  return { method: input.method, lookup, users }
+  const rules = input.rules?.map((rule, index) => resolveRule(rule, `${path}.rules[${index}]`))
+  const followsPgHba = input.pgHba === 'follow'
+  return { method: input.method, lookup, users, rules: rules ?? null, followsPgHba }
+}
+
+type RuleInput = NonNullable<AuthInput['rules']>[number]
+
+function resolveRule(input: RuleInput, path: string): RuleConfig {
+  const users = resolveNames(input.user, `${path}.user`)
+  const databases = resolveNames(input.database, `${path}.database`)
+  const all = input.address === undefined || input.address.includes('all')
+  const addresses = all ? null : (input.address ?? [])
+  const strange = addresses?.find((text) => parseRange(text) === null)
+  if (strange !== undefined) {
+    const what = `${show(strange)} is no address such as 10.0.0.0/8 or ::1`
+    throw new ConfigError(`${path}.address`, what)
+  }
+  const { tls, method } = input
+  return { users, databases, addresses, tls, method }
+}
+
+/** Null: all. */
+function resolveNames(
+  names: readonly string[] | undefined,
+  path: string,
+): readonly string[] | null {
+  if (names === undefined || names.includes('all')) return null
+  const strange = names.find((name) => /^[+/]/.test(name))
+  if (strange === undefined) return names
+  throw new ConfigError(
+    path,
+    `${show(strange)}: groups and patterns are not known here; list names`,
+  )
 }
 
 function resolveUser(user: AuthInput['users'][number], path: string): UserConfig {

@@ -264,6 +264,35 @@ const user = section(
   'A user with a credential of its own.',
 )
 
+/** One name or address, or a list of them. */
+function oneOrMore(what: string, description: string) {
+  const one = text(what, { description })
+  return z
+    .union([one, z.array(one).min(1)], expected(`${what}, or a list of them`))
+    .transform((value) => (typeof value === 'string' ? [value] : value))
+    .meta({ description, 'x-default': '`all`' })
+    .optional()
+}
+
+const rule = section(
+  {
+    user: oneOrMore('a user name', 'Users that clients give, or `all`.'),
+    database: oneOrMore('a database name', 'Databases that clients ask for, or `all`.'),
+    address: oneOrMore(
+      'an address such as 10.0.0.0/8 or ::1',
+      'Addresses of clients, with the length of their network, or `all`.',
+    ),
+    tls: choice(['any', 'required', 'certificate'], {
+      description:
+        '`required`: the rule is for clients with TLS only; `certificate`: for those with a verified client certificate only.',
+    }).prefault('any'),
+    method: choice(['allow', 'reject'], {
+      description: 'Whether the clients that the rule is for may log in.',
+    }).prefault('allow'),
+  },
+  'A rule, as a line of pg_hba.conf.',
+)
+
 const auth = section(
   {
     method: choice(['scram-sha-256', 'md5', 'trust', 'cert'], {
@@ -278,6 +307,18 @@ const auth = section(
       .array(user, expected('a list of users', true))
       .meta({ description: 'Users with a credential of their own. Others are looked up.' })
       .prefault([]),
+    rules: z
+      .array(rule, expected('a list of rules'))
+      .meta({
+        description:
+          'Who may connect from where, as pg_hba.conf says it: the first rule that matches decides, and a client that none matches is refused. Absent: everybody.',
+        'x-default': '–',
+      })
+      .optional(),
+    pgHba: choice(['follow', 'ignore'], {
+      description:
+        "`follow`: clients are refused that the primary's pg_hba.conf rejects by their own address, or would not let in without TLS, if the monitor may read `pg_hba_file_rules`.",
+    }).prefault('follow'),
   },
   'Who may connect, and as whom at the servers.',
 )

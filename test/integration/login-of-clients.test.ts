@@ -45,7 +45,7 @@ function lookup(): Authenticator {
     },
   })
   return {
-    find: async (user, database) => {
+    find: async ({ user, database }) => {
       const identity = await identities.find({ role: user, database })
       return { ...roleSecret(user, identity), identity }
     },

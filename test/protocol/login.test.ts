@@ -30,7 +30,7 @@ function acceptOptions(method: LoginMethod, rest: Partial<AcceptOptions> = {}): 
   return {
     method,
     authenticator: {
-      find: async (user) => ({ secret: users[user] ?? null, why: null, identity: null }),
+      find: async ({ user }) => ({ secret: users[user] ?? null, why: null, identity: null }),
     },
     rateLimit: new AuthRateLimit(),
     mockVerifiers: new MockVerifiers(Buffer.alloc(32)),
