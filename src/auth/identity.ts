@@ -6,7 +6,7 @@ export interface Wanted {
   readonly database: string
 }
 
-export interface RoleFacts {
+interface RoleFacts {
   readonly oid: number
   readonly isSuperuser: boolean
   readonly canLogin: boolean
@@ -18,7 +18,7 @@ export interface RoleFacts {
   readonly isExpired: boolean
 }
 
-export interface DatabaseFacts {
+interface DatabaseFacts {
   readonly oid: number
   readonly allowsConnections: boolean
   /** `datconnlimit`; -1 = none, -2 = a DROP DATABASE was interrupted. */
@@ -49,7 +49,7 @@ export function admissionRefusal(identity: Identity, wanted: Wanted): PgSplitErr
 }
 
 /** The part of it that is about the role alone. */
-export function roleRefusal({ role }: Identity, wanted: Wanted): PgSplitError | null {
+function roleRefusal({ role }: Identity, wanted: Wanted): PgSplitError | null {
   const name = wanted.role
   if (role === null) return fatal('28000', `role "${name}" does not exist`)
   if (!role.canLogin) return fatal('28000', `role "${name}" is not permitted to log in`)
