@@ -6,7 +6,7 @@ import { FIRST_USER_OID } from './catalog-queries.ts'
 import { type CatalogRows, flag, integer, text } from './catalog-rows.ts'
 import { Closure } from './closure.ts'
 import type { FunctionFacts } from './function-facts.ts'
-import { PURE_STABLE, PURE_VOLATILE, TYPE_SPELLINGS } from './function-lists.ts'
+import { PURE_STABLE, PURE_VOLATILE, READS_NODE, TYPE_SPELLINGS } from './function-lists.ts'
 
 /** How many names a warning lists. */
 const WARNING_NAMES = 5
@@ -53,6 +53,7 @@ export function deriveSets(rows: CatalogRows): CatalogSets {
     functions,
     pureFunctions: new Set([...functions].filter((name) => !impure.has(name))),
     unsafeFunctions,
+    nodeFunctions: nodeFunctions(closure),
     attributeFunctions: attributeNames(closure),
     sessionFunctions: closure.sessionFunctions,
     sessionEffects: closure.sessionEffects,
@@ -88,6 +89,20 @@ function isPure(fn: FunctionFacts): boolean {
   if (!fn.builtIn) return false
   if (fn.volatility === 'i') return true
   return fn.volatility === 's' ? PURE_STABLE.has(fn.name) : PURE_VOLATILE.has(fn.name)
+}
+
+/** Unsafe built-ins of which no overload does more than read. */
+function nodeFunctions(closure: Closure): Set<string> {
+  const names = new Set<string>()
+  const others = new Set<string>()
+  for (const fn of closure.functions) {
+    if (!closure.unsafeFunctions.has(fn.oid)) continue
+    const reads = fn.builtIn && (fn.volatility !== 'v' || READS_NODE.has(fn.name))
+    if (reads) names.add(fn.name)
+    else others.add(fn.name)
+  }
+  for (const name of others) names.delete(name)
+  return names
 }
 
 /** Unsafe functions that `x.f` may call: those which one argument satisfies. */

@@ -12,6 +12,7 @@ import {
 import {
   HARMLESS_EXTENSION,
   HARMLESS_VOLATILE,
+  READS_NODE,
   UNSAFE_WHATEVER_VOLATILITY,
   VETTED_STABLE,
 } from './function-lists.ts'
@@ -61,13 +62,6 @@ function sourceWords(source: string): ReadonlySet<string> {
   return words
 }
 
-/** Built-ins that are SQL functions; any other in SQL has been replaced by somebody. */
-const SQL_WRAPPERS: ReadonlySet<string> = new Set([
-  'pg_relation_size',
-  'pg_sleep_for',
-  'pg_sleep_until',
-])
-
 /** Why a function is unsafe by itself, whatever it calls; null when nothing shows it. */
 export function seedReason(fn: FunctionFacts): string | null {
   const { name, row } = fn
@@ -77,8 +71,8 @@ export function seedReason(fn: FunctionFacts): string | null {
   if (fn.volatility === 'v') {
     const extension = HARMLESS_EXTENSION.get(text(row, 'extension'))
     const compiled = language === 'internal' || language === 'c'
-    const wrapper = language === 'sql' && SQL_WRAPPERS.has(name)
-    if (fn.builtIn && HARMLESS_VOLATILE.has(name) && (compiled || wrapper)) return null
+    if (fn.builtIn && HARMLESS_VOLATILE.has(name) && compiled) return null
+    if (fn.builtIn && READS_NODE.has(name)) return 'answers for the node that runs it'
     if (extension?.has(name) === true && compiled) return null
     return 'is declared VOLATILE'
   }

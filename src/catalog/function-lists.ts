@@ -7,13 +7,39 @@ function names(text: string): ReadonlySet<string> {
   return new Set(text.trim().split(/\s+/))
 }
 
-/** VOLATILE, yet harmless on any node: they read replicated data or nothing at all. */
+/**
+ * VOLATILE, yet harmless on any node, which answer alike: they read replicated data or nothing at
+ * all. Nothing that looks at the node's own files, memory, log or activity belongs here.
+ */
 export const HARMLESS_VOLATILE = names(`
-  clock_timestamp current_query gen_random_uuid pg_sleep pg_sleep_for pg_sleep_until random
-  timeofday amvalidate bernoulli currtid2 lo_get pg_database_size pg_indexes_size
-  pg_partition_ancestors pg_partition_tree pg_relation_size pg_table_size pg_tablespace_size
-  pg_total_relation_size pg_xact_commit_timestamp pg_xact_commit_timestamp_origin system
-  random_normal array_sample array_shuffle uuidv4 uuidv7 pg_get_wait_events`)
+  clock_timestamp current_query gen_random_uuid random timeofday amvalidate bernoulli lo_get
+  pg_partition_ancestors pg_partition_tree system random_normal array_sample array_shuffle uuidv4
+  uuidv7`)
+
+/**
+ * VOLATILE ones that only read, but what the node itself has: its files, its activity, its own
+ * transactions. They are the primary's to answer, and a READ ONLY transaction may call them. Who
+ * sleeps is looked for in pg_stat_activity, which is the primary's.
+ */
+export const READS_NODE = names(`
+  pg_sleep pg_sleep_for pg_sleep_until currtid2 pg_database_size pg_indexes_size pg_relation_size
+  pg_table_size pg_tablespace_size pg_total_relation_size pg_xact_commit_timestamp
+  pg_xact_commit_timestamp_origin pg_last_committed_xact pg_get_wait_events pg_blocking_pids
+  pg_safe_snapshot_blocking_pids pg_isolation_test_session_is_blocked pg_lock_status pg_stat_file
+  pg_ls_dir pg_ls_waldir pg_ls_logdir pg_ls_tmpdir pg_ls_archive_statusdir pg_ls_logicalmapdir
+  pg_ls_logicalsnapdir pg_ls_replslotdir pg_ls_summariesdir pg_read_file pg_read_binary_file
+  pg_current_logfile pg_current_wal_lsn pg_current_wal_insert_lsn pg_current_wal_flush_lsn
+  pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_is_in_recovery
+  pg_is_wal_replay_paused pg_get_wal_replay_pause_state pg_get_wal_resource_managers
+  pg_wal_summary_contents pg_available_wal_summaries pg_get_wal_summarizer_state
+  pg_control_system pg_control_checkpoint pg_control_recovery pg_control_init
+  pg_collation_actual_version pg_database_collation_actual_version pg_sequence_last_value
+  pg_get_sequence_data pg_xact_status txid_status pg_notification_queue_usage
+  pg_show_replication_origin_status pg_replication_origin_progress pg_get_replication_slots
+  pg_hba_file_rules pg_ident_file_mappings pg_show_all_file_settings pg_get_shmem_allocations
+  pg_get_shmem_allocations_numa pg_get_backend_memory_contexts pg_prepared_xact
+  pg_stat_get_wal_receiver pg_stat_get_wal_senders pg_stat_get_activity pg_jit_available
+  pg_numa_available pg_get_aios`)
 
 /** The same for functions of PostgreSQL's own extensions, by extension. */
 export const HARMLESS_EXTENSION: ReadonlyMap<string, ReadonlySet<string>> = new Map([
@@ -26,7 +52,6 @@ export const HARMLESS_EXTENSION: ReadonlyMap<string, ReadonlySet<string>> = new 
   ['tablefunc', names('normal_rand')],
   ['tsm_system_rows', names('system_rows')],
   ['tsm_system_time', names('system_time')],
-  ['pgstattuple', names('pgstattuple pgstatindex pgstatginindex pgstathashindex pg_relpages')],
 ])
 
 /**
@@ -48,10 +73,8 @@ export const VETTED_STABLE = names(`
   pg_index_column_has_property pg_index_has_property pg_indexam_has_property
   pg_is_other_temp_schema pg_mcv_list_items pg_mcv_list_recv pg_mcv_list_send pg_my_temp_schema pg_ndistinct_recv
   pg_ndistinct_send pg_node_tree_recv pg_node_tree_send pg_opclass_is_visible
-  pg_operator_is_visible pg_opfamily_is_visible pg_options_to_table pg_relation_filenode
-  pg_relation_filepath pg_relation_is_publishable pg_relation_is_updatable pg_sequence_parameters
-  pg_settings_get_flags pg_statistics_obj_is_visible pg_table_is_visible pg_timezone_abbrevs
-  pg_timezone_abbrevs_abbrevs pg_timezone_abbrevs_zone pg_timezone_names pg_trigger_depth
+  pg_operator_is_visible pg_opfamily_is_visible pg_options_to_table pg_relation_is_publishable pg_relation_is_updatable pg_sequence_parameters
+  pg_settings_get_flags pg_statistics_obj_is_visible pg_table_is_visible pg_trigger_depth
   pg_ts_config_is_visible pg_ts_dict_is_visible pg_ts_parser_is_visible
   pg_ts_template_is_visible pg_type_is_visible pg_typeof pg_basetype`)
 
@@ -63,7 +86,11 @@ export const UNSAFE_WHATEVER_VOLATILITY: ReadonlyMap<string, string> = new Map([
     `txid_current_if_assigned pg_current_xact_id_if_assigned txid_current_snapshot
      pg_current_snapshot`,
   ),
-  ...pairs('answers for the node that runs it', 'inet_server_addr inet_server_port'),
+  ...pairs(
+    'answers for the node that runs it',
+    `inet_server_addr inet_server_port inet_client_addr inet_client_port version mxid_age
+     icu_unicode_version`,
+  ),
   ...pairs('fails during recovery', 'pg_walfile_name pg_walfile_name_offset'),
   ...pairs(
     'runs SQL that its arguments give',
@@ -94,16 +121,15 @@ export const PURE_STABLE = names(`
   now transaction_timestamp statement_timestamp date_part date_trunc extract to_char to_date
   to_number to_timestamp age timezone concat concat_ws format array_to_string generate_series
   json_build_array json_build_object jsonb_build_array jsonb_build_object to_json to_jsonb
-  row_to_json array_to_json version current_database current_user session_user getpgusername
+  row_to_json array_to_json current_database current_user session_user getpgusername
   current_setting pg_typeof pg_client_encoding pg_column_size quote_literal quote_nullable
-  make_timestamptz date_add date_subtract overlaps length inet_client_addr inet_client_port
+  make_timestamptz date_add date_subtract overlaps length
   in_range pg_trigger_depth date time timestamp timestamptz timetz interval numeric money text
   json_agg jsonb_agg json_object_agg jsonb_object_agg`)
 
 /** VOLATILE ones of `HARMLESS_VOLATILE` that read nothing. */
 export const PURE_VOLATILE = names(`
-  clock_timestamp current_query gen_random_uuid pg_sleep pg_sleep_for pg_sleep_until random
-  timeofday random_normal array_sample array_shuffle uuidv4 uuidv7`)
+  clock_timestamp current_query gen_random_uuid random timeofday random_normal array_sample array_shuffle uuidv4 uuidv7`)
 
 /** Operators that SQL uses without spelling them: IN, BETWEEN, LIKE, DISTINCT, ORDER BY … */
 export const IMPLICIT_OPERATORS = names('= <> < <= > >= ~~ !~~ ~~* !~~* ~')

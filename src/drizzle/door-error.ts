@@ -15,12 +15,31 @@ export class DoorError extends PgSplitError {
   }
 }
 
-/** A read session was given what is not proved to be a read. Nothing was sent. */
-export function notARead(reason: string): DoorError {
+/** A read session was given what does more than read, or was refused by a READ ONLY transaction. */
+export function notARead(reason: string, cause?: unknown): DoorError {
+  return new DoorError(
+    {
+      sqlstate: '25006',
+      message: `a read session runs only what is proved to be read-only; this is not: ${reason}`,
+      hint: "Call getSession(true) for it, or create the sessions with onWriteInReadSession: 'primary'.",
+    },
+    cause,
+  )
+}
+
+/** The server's own refusal of a READ ONLY transaction, in the words of a read session; else the error. */
+export function asNotARead(error: unknown): unknown {
+  const isRefusal = (error as { readonly code?: unknown } | null)?.code === '25006'
+  if (!isRefusal || error instanceof DoorError) return error
+  return notARead((error as Error).message, error)
+}
+
+/** A transaction of a read session can't leave its replica any more. */
+export function onlyOnPrimary(reason: string): DoorError {
   return new DoorError({
     sqlstate: '25006',
-    message: `a read session runs only what is proved to be read-only; this is not: ${reason}`,
-    hint: "Call getSession(true) for it, or create the sessions with onWriteInReadSession: 'primary'.",
+    message: `only the primary can answer this, and the transaction reads from a replica: ${reason}`,
+    hint: 'Put it first in its transaction, or outside of it; READ COMMITTED transactions move by themselves until they have set something.',
   })
 }
 

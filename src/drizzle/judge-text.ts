@@ -1,5 +1,5 @@
 import type { Classifier } from '../sql/classifier.ts'
-import type { Effect, StatementClass } from '../sql/statement-class.ts'
+import type { Effect, StatementClass, StatementPart } from '../sql/statement-class.ts'
 
 /** Bytes of the text that is judged; a longer one gets a buffer of its own. */
 const scratch = Buffer.allocUnsafe(64 * 1024)
@@ -54,6 +54,28 @@ export function isRead(cls: StatementClass): boolean {
   const { verdict, pin, effects } = cls
   const isProved = (verdict === 'replica' || verdict === 'either') && pin === null
   return isProved && cls.learned === null && !effects.some(({ kind }) => kind === 'unproved')
+}
+
+/**
+ * What a read session does with a statement. `proved`: the best node runs it. `asks primary`: it may
+ * be a read, of what only the primary can tell or of what the catalog doesn't know; a READ ONLY
+ * transaction of the primary runs it, or refuses it. `no`: it does more than read.
+ */
+export type Reading = 'proved' | 'asks primary' | 'no'
+
+export function readingOf(cls: StatementClass): Reading {
+  if (isRead(cls)) return 'proved'
+  return cls.pin === null && cls.parts.every(mayAsk) ? 'asks primary' : 'no'
+}
+
+function mayAsk({ verdict, asksPrimary, effects }: StatementPart): boolean {
+  if (verdict === 'replica' || verdict === 'either' || asksPrimary === true) return true
+  return effects.length > 0 && effects.every(({ kind }) => kind === 'show')
+}
+
+/** It calls what the catalog doesn't know, which may leave anything in its session. */
+export function isUnknown({ effects }: StatementClass): boolean {
+  return effects.some(({ kind }) => kind === 'dynamic' || kind === 'unproved')
 }
 
 /** Allowed inside a transaction that reads: they end it, or set marks in it. */

@@ -1,7 +1,7 @@
 import type { StatementClass, TransactionModes } from '../sql/statement-class.ts'
 import type { SessionMode } from './door.ts'
 import { DoorError, notARead } from './door-error.ts'
-import { isRead, isTransactionControl } from './judge-text.ts'
+import { isTransactionControl, readingOf } from './judge-text.ts'
 
 /** Modes of the BEGIN that a transaction starts with. Throws DoorError 25P01, and 25006 for READ WRITE in a read session. */
 export function modesOf(mode: SessionMode, { effects }: StatementClass): TransactionModes {
@@ -18,9 +18,8 @@ export function modesOf(mode: SessionMode, { effects }: StatementClass): Transac
   return { ...effect.modes, readOnly: true }
 }
 
-/** In a transaction that reads, what could mean something else on a replica is refused, too. */
 export function assertAllowed(mode: SessionMode, cls: StatementClass): void {
-  if (mode === 'write' || isRead(cls) || isTransactionControl(cls)) return
+  if (mode === 'write' || isTransactionControl(cls) || readingOf(cls) !== 'no') return
   throw notARead(cls.reason)
 }
 

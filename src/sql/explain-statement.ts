@@ -32,7 +32,8 @@ export function judgeExplain(
   if (body.pin !== null) return pinPart(body.pin, body.effects)
   const sets = body.effects.some((effect) => effect.kind === 'set')
   if (sets) return pinPart('EXPLAIN of a statement that sets parameters')
-  return effectPart('primary', `explains: ${body.reason}`, body.effects)
+  const part = effectPart('primary', `explains: ${body.reason}`, body.effects)
+  return body.parts.every(({ asksPrimary }) => asksPrimary) ? { ...part, asksPrimary: true } : part
 }
 
 /** `EXPLAIN (SELECT …)` explains a query in parentheses; options are other words. */

@@ -41,8 +41,13 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   walk.run()
   const pin = pinOf(walk)
   if (pin !== null) return effectPart('pin', pin, walk.effects, pin)
-  if (walk.refusal !== null) return effectPart('primary', walk.refusal, walk.effects)
-  if (context.noReads !== null) return effectPart('primary', context.noReads, walk.effects)
+  const against = walk.refusal ?? context.noReads
+  if (against !== null) {
+    const part = effectPart('primary', against, walk.effects)
+    const asks =
+      walk.isRead && !walk.mayWrite && walk.effects.every(({ kind }) => kind === 'dynamic')
+    return asks ? { ...part, asksPrimary: true } : part
+  }
   if (walk.effects.length > 0) {
     const tracked = walk.effects.every((effect) => effect.kind === 'set')
     return tracked

@@ -97,6 +97,8 @@ export class QueryWalk {
   readonly isRead: boolean
   /** First reason against a replica. */
   refusal: string | null = null
+  /** Some reason against a replica may be that it writes, or does more than read. */
+  mayWrite = false
   /** Why the session must be pinned for something that is no effect. */
   pin: string | null = null
   /** It sets a parameter in a way that neither the text nor a Bind shows. */
@@ -141,7 +143,7 @@ export class QueryWalk {
   run(): void {
     const { tokens, to } = this
     if (this.#catalog !== null && this.#catalog.everything !== null) {
-      this.#refuse(this.#catalog.everything)
+      this.#leave(this.#catalog.everything)
     }
     for (let i = this.from; i < to; i++) this.#token(i, tokens.kind(i))
     if (this.#depth !== 0) this.#refuse('unbalanced parentheses')
@@ -150,6 +152,12 @@ export class QueryWalk {
   }
 
   #refuse(reason: string): void {
+    this.refusal ??= reason
+    this.mayWrite = true
+  }
+
+  /** It may well be a read, but what it reads is the primary's, or isn't known yet. */
+  #leave(reason: string): void {
     this.refusal ??= reason
   }
 
@@ -343,7 +351,7 @@ export class QueryWalk {
 
   #knownType(name: string): void {
     if (this.#catalog === null || this.#catalog.types.has(name)) return
-    this.#refuse(`names the type ${name}, which the catalog does not know`)
+    this.#leave(`names the type ${name}, which the catalog does not know`)
   }
 
   #castTarget(i: number): void {
@@ -371,12 +379,13 @@ export class QueryWalk {
     }
     const why = catalog.unsafeFunctions.get(word)
     if (why !== undefined) {
-      this.#refuse(`calls ${word}(), which ${why}`)
+      if (catalog.nodeFunctions.has(word)) this.#leave(`calls ${word}(), which ${why}`)
+      else this.#refuse(`calls ${word}(), which ${why}`)
       return
     }
     if (word === 'current_setting') {
       const reason = refuseCurrentSetting(this.tokens, i + 1, catalog.nodeParameters)
-      if (reason !== null) this.#refuse(reason)
+      if (reason !== null) this.#leave(reason)
       return
     }
     if (word === 'treat' && !label) {
@@ -391,7 +400,7 @@ export class QueryWalk {
     if (!label && SYNTAX_BEFORE_PARENTHESIS.has(word)) return
     if (catalog.types.has(word)) return
     if (this.#isAlias(i, behindDot)) return
-    this.#refuse(`calls ${word}(), which the catalog does not know`)
+    this.#leave(`calls ${word}(), which the catalog does not know`)
     this.effects.push({ kind: 'dynamic' })
   }
 
@@ -573,10 +582,10 @@ export class QueryWalk {
     if (name === 'pg_prepared_statements') this.seesNames(name)
     if (catalog === null || !this.isRead) return
     const why = catalog.unsafeRelations.get(name)
-    if (why !== undefined) this.#refuse(`reads ${name}, which ${why}`)
+    if (why !== undefined) this.#leave(`reads ${name}, which ${why}`)
     else if (catalog.relations.has(name)) return
     else if (!unqualified || !this.#cteNames.has(name)) {
-      this.#refuse(`reads ${name}, which the catalog does not know`)
+      this.#leave(`reads ${name}, which the catalog does not know`)
     }
   }
 }

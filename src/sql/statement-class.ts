@@ -144,6 +144,11 @@ export interface StatementPart {
    * May be set with another verdict than `pin`: `SET search_path = pg_temp` is `control`. */
   readonly pin: string | null
   readonly effects: readonly Effect[]
+  /**
+   * Beside the verdict `primary`: nothing shows that it does more than read, but what it reads is the
+   * primary's own or isn't known. A READ ONLY transaction there may run it.
+   */
+  readonly asksPrimary?: true
 }
 
 export interface StatementClass {

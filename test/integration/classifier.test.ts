@@ -241,7 +241,6 @@ const SAFE = [
   "SELECT current_setting('my.tenant', true)",
   'SELECT t.id, lower(t.v) FROM t'.replace('lower', 'upper'),
   'SELECT a.id FROM t a(id, v) JOIN t2 AS b(x, y, z) ON a.id = b.x',
-  'SELECT pg_sleep(0)',
   "SELECT extract(epoch FROM now()), trim(both 'x' FROM v), position('a' IN v) FROM t",
   'SELECT count(*) FILTER (WHERE id > 1) OVER (PARTITION BY v) FROM t',
   'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT * FROM n',

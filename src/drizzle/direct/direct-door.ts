@@ -1,11 +1,11 @@
 import type { ClusterCore } from '../../core/cluster-core.ts'
 import type { DatabaseCatalog } from '../../core/database-catalog.ts'
 import { initialFacts } from '../../routing/requirement.ts'
-import { NO_CATALOG } from '../../sql/classifier.ts'
+import type { StatementClass } from '../../sql/statement-class.ts'
 import type { ContextOptions, Door, DoorSnapshot, DoorTransaction, SessionMode } from '../door.ts'
-import { closedError, notARead } from '../door-error.ts'
+import { asNotARead, closedError, notARead } from '../door-error.ts'
 import type { Driver } from '../driver-pool.ts'
-import { classOf, isRead } from '../judge-text.ts'
+import { classOf, isUnknown, readingOf } from '../judge-text.ts'
 import { ContextTokens } from './context-tokens.ts'
 import { type DirectContext, newDirectContext, takeShared } from './direct-context.ts'
 import { DirectTransaction } from './direct-transaction.ts'
@@ -14,7 +14,7 @@ import type { Held, NodePools } from './node-pools.ts'
 import { Placement } from './placement.ts'
 import { runStatement } from './run-statement.ts'
 import { sqlstateOf } from './server-error.ts'
-import { READ_TRANSACTION } from './session-classes.ts'
+import { READ_TRANSACTION, UNKNOWN_READ } from './session-classes.ts'
 
 export interface DirectDoorOptions<Connection> {
   readonly core: ClusterCore
@@ -115,11 +115,16 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
   ): Promise<R> {
     const cls = classOf(this.catalog.classifier, text)
     this.options.core.counters.queries++
-    const isInRead = mode === 'read'
-    if (isInRead && isRead(cls)) return runStatement(this, { context, cls, isRead: true, run })
-    if (isInRead && cls.reason === NO_CATALOG) return this.#readUnproved(context, run)
-    if (isInRead && this.options.onWriteInReadSession === 'error') throw notARead(cls.reason)
+    const reading = mode === 'read' ? readingOf(cls) : 'no'
+    if (reading === 'proved') return runStatement(this, { context, cls, isRead: true, run })
+    if (reading === 'asks primary') return this.askPrimary(context, cls, run)
+    if (mode === 'read' && !this.#takesWrites) throw notARead(cls.reason)
     return runStatement(this, { context, cls, isRead: false, run })
+  }
+
+  /** Read sessions give their writes to the primary. */
+  get #takesWrites(): boolean {
+    return this.options.onWriteInReadSession === 'primary'
   }
 
   begin(mode: SessionMode, context: DirectContext): DoorTransaction<Connection> {
@@ -135,11 +140,16 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
     return undefined
   }
 
-  /** While the catalog is read anew nothing is proved; the primary itself sees to it that it is a read. */
-  #readUnproved<R>(
+  /**
+   * What is not proved, or is the primary's own: the primary itself sees to it that it is a read.
+   * Rejects with DoorError 25006 if it is none.
+   */
+  askPrimary<R>(
     context: DirectContext,
+    cls: StatementClass,
     run: (connection: Connection) => Promise<R>,
   ): Promise<R> {
+    if (this.#takesWrites) return runStatement(this, { context, cls, isRead: false, run })
     const { driver } = this.options
     const readOnly = async (connection: Connection): Promise<R> => {
       await driver.command(connection, 'BEGIN READ ONLY')
@@ -150,10 +160,11 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
       } catch (error) {
         // The first error counts; a connection that is lost has rolled back by itself.
         await driver.command(connection, 'ROLLBACK').catch(() => {})
-        throw error
+        throw asNotARead(error)
       }
     }
-    return runStatement(this, { context, cls: READ_TRANSACTION, isRead: false, run: readOnly })
+    const asked = isUnknown(cls) ? UNKNOWN_READ : READ_TRANSACTION
+    return runStatement(this, { context, cls: asked, isRead: false, run: readOnly })
   }
 
   /** Counts a statement in; the result is when it began, monotonic ms. */

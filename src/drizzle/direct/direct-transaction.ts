@@ -1,16 +1,24 @@
+import { NO_CATALOG } from '../../sql/classifier.ts'
 import type { StatementClass, TransactionModes } from '../../sql/statement-class.ts'
 import type { SessionMode } from '../door.ts'
-import { notARead } from '../door-error.ts'
-import { classOf, endOf } from '../judge-text.ts'
+import { asNotARead, onlyOnPrimary } from '../door-error.ts'
+import {
+  classOf,
+  endOf,
+  isRead,
+  isTransactionControl,
+  isUnknown,
+  readingOf,
+} from '../judge-text.ts'
 import { LazyTransaction } from '../lazy-transaction.ts'
 import { beginText, commits, joined } from '../transaction-modes.ts'
 import type { DirectContext } from './direct-context.ts'
 import type { DirectDoor } from './direct-door.ts'
-import { judgeRead, judgeWrite, lost, unknown } from './judge-failure.ts'
+import { type FailedRun, judgeRead, judgeWrite, learn, lost, unknown } from './judge-failure.ts'
 import type { Held } from './node-pools.ts'
 import { noteRead, noteWritten } from './note-done.ts'
 import { isFatal, isLost, serverErrorOf } from './server-error.ts'
-import { READ_TRANSACTION, WRITE_SESSION } from './session-classes.ts'
+import { ASKS_PRIMARY, READ_TRANSACTION, WRITE_SESSION } from './session-classes.ts'
 
 /** The connection that it is open on. */
 interface Open<Connection> {
@@ -18,6 +26,10 @@ interface Open<Connection> {
   readonly startedMs: number
   readonly onReplica: boolean
 }
+
+/** Fails in a transaction whose statements share one snapshot. */
+const ASSERT_READ_COMMITTED =
+  "SELECT 1 / (pg_catalog.current_setting('transaction_isolation') IN ('read committed', 'read uncommitted'))::int"
 
 /** So often a transaction begins anew while its first statement has shown nothing. */
 const maxAttempts = 8
@@ -30,6 +42,10 @@ const maxAttempts = 8
 export class DirectTransaction<Connection> extends LazyTransaction<Connection, Open<Connection>> {
   readonly #door: DirectDoor<Connection>
   readonly #context: DirectContext
+  /** It holds more than what it has read: a mark, a setting. */
+  #hasSet = false
+  /** On its way from a replica to the primary, or there. */
+  #moving: Promise<Open<Connection>> | null = null
 
   constructor(door: DirectDoor<Connection>, mode: SessionMode, context: DirectContext) {
     super(mode)
@@ -52,13 +68,15 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
     const { catalog, placement } = door
     const isReading = this.mode === 'read'
     const modes = joined(begun, cls)
+    const reads = readingOf(cls) === 'asks primary' ? ASKS_PRIMARY : READ_TRANSACTION
+    const head = isReading ? reads : WRITE_SESSION
     let exclude = 0
+    let refused: FailedRun | null = null
     for (let attempts = 1; ; attempts++) {
       const { facts } = this.#context
       facts.pendingBegin = modes
       let held: Held<Connection>
       try {
-        const head = isReading ? READ_TRANSACTION : WRITE_SESSION
         held = await placement.hold(this.#context, head, exclude, isReading)
       } finally {
         facts.pendingBegin = null
@@ -68,18 +86,22 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
       try {
         await driver.command(held.connection, beginText(begun))
         const result = await run(held.connection)
+        if (refused !== null) learn(refused, null)
         this.opened(open)
         this.note(cls)
         return result
       } catch (error) {
+        if (refused !== null) learn(refused, error)
         const failed = { core, catalog, cls, nodeIndex: held.nodeIndex, error }
         const next = isReading ? judgeRead(failed) : judgeWrite(failed)
-        const mayBegin = next.verdict === 'again' && attempts < maxAttempts && core.mayRetry()
+        const mayBegin = next.verdict !== 'no' && attempts < maxAttempts && core.mayRetry()
         if (!next.isNodeTrouble && !mayBegin) {
           // An error of the statement: the transaction is open, and has failed.
           this.opened(open)
-          throw next.verdict === 'write' ? notARead(next.reason) : error
+          throw isReading ? asNotARead(error) : error
         }
+        // Not once more on this replica, and whether that is a lesson is the primary's to show.
+        if (next.verdict === 'refused') refused = failed
         door.failed(held, open.startedMs, error, true)
         if (!mayBegin) {
           this.broke()
@@ -93,10 +115,16 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
   }
 
   protected async next<R>(
-    open: Open<Connection>,
+    opened: Open<Connection>,
     cls: StatementClass,
     run: (connection: Connection) => Promise<R>,
   ): Promise<R | null> {
+    // While the catalog is read anew the replica itself sees to it that nothing is written.
+    const isKnown = isTransactionControl(cls) || cls.reason === NO_CATALOG
+    const asksPrimary = !isKnown && readingOf(cls) === 'asks primary'
+    if (opened.onReplica && asksPrimary) this.#moving ??= this.#moveToPrimary(opened, cls)
+    // Those sent side by side with what moves it go there, too.
+    const open = this.#moving === null ? opened : await this.#moving
     const { held } = open
     const end = endOf(cls)
     try {
@@ -115,7 +143,7 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
           this.ended()
           this.giveBack(open, true)
         }
-        throw error
+        throw this.mode === 'read' ? asNotARead(error) : error
       }
       const { catalog } = this.#door
       const { core } = this.#door.options
@@ -134,6 +162,48 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
       if (end === 'commit') return null
       throw lost(failed)
     }
+  }
+
+  /**
+   * Only the primary can answer. With a snapshot for each statement, and nothing set so far, the
+   * transaction goes on there: the primary has all that the replica has shown.
+   */
+  async #moveToPrimary(
+    open: Open<Connection>,
+    { reason }: StatementClass,
+  ): Promise<Open<Connection>> {
+    const door = this.#door
+    const { driver } = door.options
+    try {
+      if (this.#hasSet) throw onlyOnPrimary(reason)
+      await driver.command(open.held.connection, ASSERT_READ_COMMITTED).catch((error: unknown) => {
+        throw serverErrorOf(error) === null ? error : onlyOnPrimary(reason)
+      })
+      const held = await door.placement.hold(this.#context, ASKS_PRIMARY, 0, true)
+      const moved = { held, startedMs: door.started(held, true), onReplica: false }
+      this.opened(moved)
+      await driver.command(open.held.connection, 'COMMIT').then(
+        () => this.#leave(open, this.isSpoiled),
+        () => this.#leave(open, true),
+      )
+      await driver.command(held.connection, 'BEGIN READ ONLY')
+      return moved
+    } catch (error) {
+      this.#moving = null
+      throw error
+    }
+  }
+
+  #leave({ held, startedMs }: Open<Connection>, isSpoiled: boolean): void {
+    const { core } = this.#door.options
+    noteRead(core, this.#context, held.nodeIndex)
+    this.#door.finished(held, startedMs, isSpoiled)
+  }
+
+  protected override note(cls: StatementClass): void {
+    super.note(cls)
+    this.isSpoiled ||= isUnknown(cls)
+    this.#hasSet ||= !isRead(cls)
   }
 
   protected giveBack({ held, startedMs }: Open<Connection>, isSpoiled: boolean): void {

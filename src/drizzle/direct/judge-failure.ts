@@ -1,10 +1,10 @@
 import type { ClusterCore } from '../../core/cluster-core.ts'
 import type { DatabaseCatalog } from '../../core/database-catalog.ts'
-import { judgeError } from '../../routing/judge-error.ts'
+import { isRefusedByReplicasOnly, judgeError } from '../../routing/judge-error.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
 import { DoorError } from '../door-error.ts'
 import { isRead, mayHaveCommitted } from '../judge-text.ts'
-import { isFatal, isLost, serverErrorOf, whyOf } from './server-error.ts'
+import { isFatal, isLost, serverErrorOf, sqlstateOf, whyOf } from './server-error.ts'
 
 /** A statement that has failed on a node. */
 export interface FailedRun {
@@ -16,8 +16,8 @@ export interface FailedRun {
 }
 
 export interface Judged {
-  /** `again`: elsewhere, or on the next primary; `write`: a read session has tried to write. */
-  readonly verdict: 'again' | 'no' | 'write'
+  /** `again`: elsewhere, or on the next primary; `refused`: by a replica, the primary may run it. */
+  readonly verdict: 'again' | 'no' | 'refused'
   /** Bit mask of the nodes that it need not be tried on any more. */
   readonly exclude: number
   /** The connection is of no use any more. */
@@ -31,7 +31,7 @@ const everyReplica = 0x7fffffff
 
 /** A proved read, of which the application has seen nothing. */
 export function judgeRead(failed: FailedRun): Judged {
-  const { core, catalog, cls, nodeIndex, error } = failed
+  const { core, nodeIndex, error } = failed
   const server = serverErrorOf(error)
   const reason = whyOf(error)
   const bit = 1 << nodeIndex
@@ -57,13 +57,8 @@ export function judgeRead(failed: FailedRun): Judged {
       return judged('again', bit, true, error)
     case 'other-node':
       return judged('again', bit, isNodeTrouble, error)
-    case 'misrouted': {
-      const why = `a replica refused it (${server.sqlstate}: ${reason})`
-      const what = { sqlstate: server.sqlstate, keyword: cls.keyword, reason: cls.reason }
-      const isNew = catalog.classifier.learnPrimary(cls, why)
-      core.noteMisroute(nodeIndex, catalog.database, what, isNew)
-      return judged(server.sqlstate === '25006' ? 'write' : 'again', everyReplica, false, error)
-    }
+    case 'misrouted':
+      return judged('refused', everyReplica, false, error)
     case 'primary':
       return judged('again', everyReplica, isNodeTrouble, error)
     default:
@@ -71,11 +66,31 @@ export function judgeRead(failed: FailedRun): Judged {
   }
 }
 
+/**
+ * What a replica refused has come to its end on the primary: is it a lesson for all such statements?
+ * `error` null: it was done there.
+ */
+export function learn({ core, catalog, cls, nodeIndex, error }: FailedRun, end: unknown): void {
+  const sqlstate = sqlstateOf(error)
+  const isUndecided = end !== null && sqlstateOf(end) === ''
+  if (isUndecided || !isRefusedByReplicasOnly(sqlstate, end === null ? null : sqlstateOf(end))) {
+    return
+  }
+  const isNew = catalog.classifier.learnPrimary(
+    cls,
+    `a replica refused it (${sqlstate}: ${whyOf(error)})`,
+  )
+  const what = { sqlstate, keyword: cls.keyword, reason: cls.reason }
+  core.noteMisroute(nodeIndex, catalog.database, what, isNew)
+}
+
 /** A statement outside of transactions that went to the primary as a write. */
 export function judgeWrite(failed: FailedRun): Judged {
   const { core, cls, nodeIndex, error } = failed
   const server = serverErrorOf(error)
   const reason = whyOf(error)
+  // Our own word: the connection is as good as it was.
+  if (error instanceof DoorError) return judged('no', 0, false, error)
   if (server === null && !isLost(error)) return judged('no', 0, true, error)
   if (server === null || isFatal(server)) {
     const isGoing = server !== null && /^57P0[123]$/.test(server.sqlstate)

@@ -1,10 +1,9 @@
 import type { StatementClass } from '../../sql/statement-class.ts'
 import type { Run } from '../door.ts'
-import { notARead } from '../door-error.ts'
 import { spoils } from '../judge-text.ts'
 import type { DirectContext } from './direct-context.ts'
 import type { DirectDoor } from './direct-door.ts'
-import { judgeRead, judgeWrite } from './judge-failure.ts'
+import { judgeRead, judgeWrite, learn } from './judge-failure.ts'
 import type { Held } from './node-pools.ts'
 import { noteRead, noteWritten } from './note-done.ts'
 import { WRITE_SESSION } from './session-classes.ts'
@@ -78,7 +77,9 @@ async function runAgain<Connection, R>(
   const { context, isRead, run } = statement
   const tries: Tries = { exclude: 0, attempts: 0 }
   for (let failed = first; ; ) {
-    judge(door, statement, tries, failed)
+    if (judge(door, statement, tries, failed) === 'refused') {
+      return await readRefused(door, statement, failed)
+    }
     const held = await door.placement.hold(context, routedAs(statement), tries.exclude, isRead)
     const startedMs = door.started(held, isRead)
     try {
@@ -103,12 +104,30 @@ function noteDone<Connection>(
 ): void {
   const { core, database } = door.options
   door.finished(held, startedMs, !isRead && spoils(cls, false))
-  if (isRead) {
+  if (isRead || cls.verdict === 'either') {
     noteRead(core, context, held.nodeIndex)
     return
   }
   noteWritten(core, context)
   if (cls.effects.some(({ kind }) => kind === 'ddl')) core.noteDdl(database)
+}
+
+/** A replica has refused it: the primary shows whether it is a read, and whether that is a lesson. */
+async function readRefused<Connection, R>(
+  door: DirectDoor<Connection>,
+  { context, cls, run }: Statement<Connection, R>,
+  { held, error }: FailedTry<Connection>,
+): Promise<R> {
+  const { core } = door.options
+  const refused = { core, catalog: door.catalog, cls, nodeIndex: held.nodeIndex, error }
+  try {
+    const result = await door.askPrimary(context, cls, run)
+    learn(refused, null)
+    return result
+  } catch (end) {
+    learn(refused, end)
+    throw end
+  }
 }
 
 /** Returns when the statement may run again; throws what it has come to else. */
@@ -117,7 +136,7 @@ function judge<Connection>(
   { context, cls, isRead }: Statement<Connection, unknown>,
   tries: Tries,
   { held, startedMs, error }: FailedTry<Connection>,
-): void {
+): 'again' | 'refused' {
   const { core } = door.options
   const { nodeIndex } = held
   const failed = { core, catalog: door.catalog, cls, nodeIndex, error }
@@ -125,10 +144,11 @@ function judge<Connection>(
   door.failed(held, startedMs, error, next.isNodeTrouble, !isRead && spoils(cls, false))
   if (!isRead) noteWritten(core, context)
   else if (!core.isReplica(nodeIndex)) noteRead(core, context, nodeIndex)
-  if (isRead && next.verdict === 'write') throw notARead(next.reason)
+  if (next.verdict === 'refused') return 'refused'
   tries.attempts++
   const mayGoOn = next.verdict === 'again' && tries.attempts < maxAttempts && !door.isClosed
   if (!mayGoOn || (isRead && !core.mayRetry())) throw next.error
   tries.exclude |= next.exclude
   core.counters.retries++
+  return 'again'
 }

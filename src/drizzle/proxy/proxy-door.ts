@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DatabaseCatalog } from '../../core/database-catalog.ts'
 import { formatCausalToken, parseCausalToken, type TokenText } from '../../routing/watermark.ts'
-import { NO_CATALOG } from '../../sql/classifier.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
 import { isFatal, isLost, serverErrorOf, sqlstateOf, whyOf } from '../direct/server-error.ts'
 import type {
@@ -12,8 +11,15 @@ import type {
   Run,
   SessionMode,
 } from '../door.ts'
-import { closedError, DoorError, foreignToken, notARead, notAToken } from '../door-error.ts'
-import { classOf, isRead, spoils } from '../judge-text.ts'
+import {
+  asNotARead,
+  closedError,
+  DoorError,
+  foreignToken,
+  notARead,
+  notAToken,
+} from '../door-error.ts'
+import { classOf, isRead, readingOf, spoils } from '../judge-text.ts'
 import { joinedTokens, type Line } from './line.ts'
 import type { Lines, ProxyDriver } from './lines.ts'
 import { ProxyContext, Use } from './proxy-context.ts'
@@ -152,10 +158,11 @@ export class ProxyDoor<Connection extends object>
     const write = (): Promise<R> =>
       this.onPrimary(context, cls, ({ connection }) => run(connection, toPrimary))
     if (mode === 'write') return write()
-    if (isRead(cls)) return this.#read(context, run)
-    if (cls.reason === NO_CATALOG) return this.#readUnproved(context, run)
-    if (this.options.onWriteInReadSession === 'error') throw notARead(cls.reason)
-    return write()
+    const reading = readingOf(cls)
+    if (reading === 'proved') return this.#read(context, run)
+    if (this.options.onWriteInReadSession === 'primary') return write()
+    if (reading === 'asks primary') return this.#askPrimary(context, run)
+    throw notARead(cls.reason)
   }
 
   begin(mode: SessionMode, context: ProxyContext<Connection>): DoorTransaction<Connection> {
@@ -195,8 +202,8 @@ export class ProxyDoor<Connection extends object>
     }
   }
 
-  /** While the catalog is read anew nothing is proved; the primary itself sees to it that it is a read. */
-  #readUnproved<R>(context: ProxyContext<Connection>, run: Run<Connection, R>): Promise<R> {
+  /** What is not proved, or is the primary's own: the primary itself sees to it that it is a read. */
+  #askPrimary<R>(context: ProxyContext<Connection>, run: Run<Connection, R>): Promise<R> {
     const { driver } = this.options
     return this.onPrimary(context, null, async (line) => {
       const { connection } = line
@@ -207,6 +214,8 @@ export class ProxyDoor<Connection extends object>
         const result = await run(connection, toPrimary)
         isDone = true
         return result
+      } catch (error) {
+        throw asNotARead(error)
       } finally {
         // The first error counts.
         await driver.command(connection, isDone ? 'COMMIT' : 'ROLLBACK').catch(() => {})

@@ -68,7 +68,9 @@ beforeAll(async () => {
      CREATE FUNCTION which_server() RETURNS int LANGUAGE plpgsql STABLE AS
        $$BEGIN RETURN current_setting('port')::int; END$$;
      CREATE FUNCTION sneaky() RETURNS int LANGUAGE plpgsql STABLE AS
-       $$BEGIN PERFORM nextval('author_id_seq'); RETURN 1; END$$`,
+       $$BEGIN PERFORM nextval('author_id_seq'); RETURN 1; END$$;
+     CREATE UNLOGGED TABLE fleeting AS SELECT current_setting('port')::int AS port;
+     CREATE VIEW numbered AS SELECT nextval('author_id_seq')`,
     [],
     'shop',
   )
@@ -175,6 +177,107 @@ describe.each(ways)('$name', (way) => {
         expect(await failure(db.execute(sql`SELECT sneaky()`))).toBe('25006')
       },
     )
+
+    const asked: readonly [string, ReturnType<typeof sql>][] = [
+      ['settings', sql`SELECT setting::int AS port FROM pg_settings WHERE name = 'port'`],
+      ['SHOW', sql`SHOW port`],
+      ['a parameter of the node', sql`SELECT current_setting('port')::int AS port`],
+      ['its address', sql`SELECT inet_server_port() AS port`],
+      ['an unlogged table', sql`SELECT port FROM fleeting`],
+      [
+        'activity',
+        sql`SELECT ${sql.raw('(SELECT port FROM fleeting)')} AS port FROM pg_stat_activity LIMIT 1`,
+      ],
+      ['a sequence', sql`SELECT last_value * 0 + inet_server_port() AS port FROM author_id_seq`],
+      [
+        'sizes',
+        sql`SELECT inet_server_port() AS port WHERE pg_relation_size('fleeting') > 0
+          AND pg_database_size(current_database()) > 0`,
+      ],
+    ]
+
+    it.each(asked)('asks the primary for %s', async (what, query) => {
+      const db = sessions.getSession()
+      const portIn = (result: unknown) => Number((rowsOf(result)[0] as { port: unknown }).port)
+      expect(portIn(await db.execute(query))).toBe(cluster.primary.port)
+      const first = db.transaction(async (tx) => portIn(await tx.execute(query)))
+      expect(await first).toBe(cluster.primary.port)
+      // In an open transaction SHOW tells what that has.
+      if (way.isProxy || what === 'SHOW') return
+      await waitFor('reads on replicas', async () => (await whereIs(db)) !== cluster.primary.port)
+      // Not the first one: what was begun on a replica goes on there.
+      const second = await db.transaction(async (tx) => {
+        const replica = await whereIs(tx)
+        await tx.select().from(books)
+        return [replica, portIn(await tx.execute(query)), await whereIs(tx)]
+      })
+      expect(second.slice(1)).toEqual([cluster.primary.port, cluster.primary.port])
+      expect(second[0]).not.toBe(cluster.primary.port)
+      const pinned = db.transaction(
+        async (tx) => {
+          await tx.select().from(books)
+          await tx.execute(query)
+        },
+        { isolationLevel: 'repeatable read' },
+      )
+      expect(await failure(pinned)).toBe('25006')
+    })
+
+    it('refuses there what does more than read, and leaves nothing behind', async () => {
+      const db = sessions.getSession()
+      const refused = [
+        sql`SELECT pg_advisory_lock(1), * FROM fleeting`,
+        sql`SELECT pg_notify('a', 'b'), * FROM fleeting`,
+        sql`SELECT pg_reload_conf(), * FROM pg_settings`,
+        sql`SELECT set_config('work_mem', '1MB', false), * FROM fleeting`,
+        sql`SELECT port INTO stolen FROM fleeting`,
+        sql`SELECT * FROM fleeting FOR UPDATE`,
+        sql`SELECT nextval('author_id_seq') FROM fleeting`,
+        sql`SELECT * FROM numbered`,
+      ]
+      for (const query of refused) {
+        expect(await failure(db.execute(query))).toBe('25006')
+        expect(await failure(db.transaction((tx) => tx.execute(query)))).toBe('25006')
+      }
+    })
+
+    it('reads what was made a moment ago, however it was made', async () => {
+      for (let i = 0; i < 3; i++) {
+        const name = sql.raw(`fresh_${i}`)
+        const write = sessions.getSession(true)
+        const read = (query: ReturnType<typeof sql>) => sessions.getSession().execute(query)
+        await write.execute(sql`CREATE TABLE ${name} AS SELECT 7 AS n`)
+        expect(rowsOf(await read(sql`SELECT n FROM ${name}`))).toEqual([{ n: 7 }])
+        await write.transaction(async (tx) => {
+          await tx.execute(sql`CREATE VIEW ${name}_view AS SELECT n + 1 AS n FROM ${name}`)
+          await tx.execute(sql`CREATE FUNCTION ${name}_f() RETURNS int LANGUAGE sql STABLE
+            RETURN (SELECT n + 2 FROM ${name})`)
+        })
+        expect(rowsOf(await read(sql`SELECT n, ${name}_f() AS f FROM ${name}_view`))).toEqual([
+          { n: 8, f: 9 },
+        ])
+        const inside = sessions
+          .getSession()
+          .transaction((tx) => tx.execute(sql`SELECT n FROM ${name}_view`))
+        expect(rowsOf(await inside)).toEqual([{ n: 8 }])
+        await write.execute(
+          sql`DROP FUNCTION ${name}_f(); DROP VIEW ${name}_view; DROP TABLE ${name}`.inlineParams(),
+        )
+      }
+    })
+
+    it('learns nothing for all from one bad value', async () => {
+      const db = sessions.getSession()
+      // The catalog is read anew after the DDL of other tests.
+      await waitFor('reads on replicas', async () => (await whereIs(db)) !== cluster.primary.port)
+      const cut = (unit: string) =>
+        db.execute(sql`SELECT which_server() AS port, date_trunc(${unit}, now())`)
+      for (let i = 0; i < 3; i++) {
+        expect(await failure(cut('timezone'))).toBe('0A000')
+        const [row] = rowsOf(await cut('day'))
+        expect((row as { port: number }).port).not.toBe(cluster.primary.port)
+      }
+    })
 
     it('runs a transaction as READ ONLY on one replica', async () => {
       const ports = await sessions.getSession().transaction(
