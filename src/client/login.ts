@@ -63,6 +63,8 @@ export interface LoginAttempt {
   readonly endPointHash: Buffer | null
   /** Common name of the client's verified certificate; null: it showed none. */
   readonly certificateName: string | null
+  /** It has answered the first request. */
+  readonly onAnswer?: () => void
 }
 
 /** PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH, about. */
@@ -134,6 +136,7 @@ async function proveScram(
   const scram = new ScramServer({ verifier, isMock: verifier === mock, endPointHash })
   channel.send(authenticationSasl(scramMechanisms(endPointHash)))
   const initial = cursorOf(await readPassword(channel))
+  attempt.onAnswer?.()
   const mechanism = initial.string()
   const size = initial.int32()
   let first: Buffer
@@ -196,7 +199,7 @@ function assertNotLimited(rateLimit: AuthRateLimit, { address, user }: LoginAtte
   if (waitMs === 0) return
   throw refusal(
     '28000',
-    'too many failed log-ins from this address',
+    'too many failed log-ins from this address or of this user',
     `Try again in ${Math.ceil(waitMs / 1_000)} s.`,
   )
 }

@@ -11,7 +11,7 @@ import type { Setting } from '../wire/startup-options.ts'
 import { decodeStartupPacket, type StartupRequest } from '../wire/startup-packet.ts'
 import { authenticationOk } from './authentication-messages.ts'
 import { authenticate, type ClientLoginOptions, refusal } from './login.ts'
-import type { LoginGate } from './login-gate.ts'
+import type { GatePlace, LoginGate } from './login-gate.ts'
 import { assertTlsSuffices } from './tls-requirement.ts'
 
 export interface AcceptOptions extends ClientLoginOptions {
@@ -70,6 +70,7 @@ class ClientStartup {
   #tls: TlsInfo | null = null
   #user = ''
   #deadline: number
+  #place: GatePlace | null = null
   #timeoutMs: number
 
   constructor(link: Link, options: AcceptOptions) {
@@ -86,7 +87,7 @@ class ClientStartup {
       const hint = 'The limit is authTimeout.'
       channel.fail(refusal('57014', `log-in took longer than ${this.#timeoutMs} ms`, hint))
     }, this.#timeoutMs)
-    const leaveGate = this.#options.gate.enter(() => {
+    this.#place = this.#options.gate.enter(this.#address, () => {
       channel.fail(refusal('53300', 'too many clients that have not logged in yet'))
     })
     try {
@@ -95,7 +96,7 @@ class ClientStartup {
       return this.#refuse(error instanceof Error ? error : new Error(String(error)))
     } finally {
       clearTimeout(timer)
-      leaveGate()
+      this.#place?.leave()
     }
   }
 
@@ -150,6 +151,7 @@ class ClientStartup {
     const channel = this.#channel
     const { user, database, negotiate } = request
     this.#user = user
+    this.#place?.reach('started')
     const name = this.#tls?.clientCertificate?.commonName ?? null
     assertTlsSuffices(this.#options.tls, this.#tls, user)
     if (negotiate !== null) {
@@ -166,6 +168,7 @@ class ClientStartup {
         hasCertificate: (this.#tls?.clientCertificate ?? null) !== null,
         endPointHash: certificate === null ? null : endPointHash(certificate),
         certificateName: name,
+        onAnswer: () => this.#place?.reach('answered'),
       },
       this.#options,
     )

@@ -226,8 +226,9 @@ export class FrontDoor {
       listedCredential(cluster, login.user) ??
       (serverUser === login.user ? login.credential : noCredential)
     if (login.replication !== 'none') {
-      await openTunnel(cluster, using, serverUser, login)
-      this.#clients--
+      await openTunnel(cluster, using, serverUser, login, () => {
+        this.#clients--
+      })
       return
     }
     const { user, database, identity } = login

@@ -10,13 +10,15 @@ const highWaterBytes = 256 * 1024
 
 /**
  * Connects a replication client (`replication=true` or `database`) straight to the primary, on a
- * connection of its own that no pool ever sees. Resolves when both sides are joined.
+ * connection of its own that no pool ever sees. Resolves when both sides are joined; `onClose` is
+ * called when the client has gone after that.
  */
 export async function openTunnel(
   cluster: Cluster,
   credential: Credential,
   serverUser: string,
   login: ClientLogin,
+  onClose: () => void,
 ): Promise<void> {
   const { primary } = cluster.snapshot
   if (primary === null) {
@@ -44,7 +46,7 @@ export async function openTunnel(
   const key = login.protocolMinor >= 2 ? server.secretKey : server.secretKey.subarray(0, 4)
   client.write(backendKeyData(server.processId, key))
   client.write(readyForQuery(server.txStatus))
-  join(client, server.link)
+  join(client, server.link, onClose)
   join(server.link, client)
   if (login.leftover.length > 0) server.link.write(login.leftover)
   if (server.leftover.length > 0) client.write(server.leftover)
@@ -53,11 +55,14 @@ export async function openTunnel(
 }
 
 /** Passes bytes of `from` on to `to`, no faster than `to` takes them. */
-function join(from: Link, to: Link): void {
+function join(from: Link, to: Link, onClose?: () => void): void {
   from.onChunk = (chunk) => {
     to.write(chunk)
     if (to.hasBacklog(highWaterBytes)) from.pause()
   }
   to.onDrain = () => from.resume()
-  from.onClose = () => to.end()
+  from.onClose = () => {
+    to.end()
+    onClose?.()
+  }
 }

@@ -51,10 +51,11 @@ const limits = section(
     maxUnauthenticated: integer(
       {
         description: 'Connections at a time that have not logged in yet.',
-        limit: 'Further ones are refused with SQLSTATE 53300.',
+        limit:
+          'One of them is refused with SQLSTATE 53300: of the address with the most, of those that have said least, the oldest.',
       },
       { min: 1, max: 1_000_000 },
-    ).prefault(200),
+    ).prefault(1000),
     authTimeout: duration(
       { description: 'Time to log in.', limit: 'The connection is closed with SQLSTATE 57014.' },
       { min: 100 },

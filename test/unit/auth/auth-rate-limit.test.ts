@@ -52,8 +52,26 @@ describe('AuthRateLimit', () => {
   it('remembers no more addresses than it may', () => {
     const { limit, fail } = limitAt()
     fail('first', 'a', 3)
-    for (let i = 0; i < 10; i++) fail(`10.0.1.${i}`, 'a', 1)
+    for (let i = 0; i < 10; i++) fail(`10.0.1.${i}`, `u${i}`, 1)
     expect(limit.waitMs('first', 'a')).toBe(0)
+  })
+
+  it('limits the guesses at one user over all addresses, but not who is known', () => {
+    const { clock, limit } = limitAt()
+    limit.recordSuccess('10.9.9.9', 'victim')
+    let judged = 0
+    for (let i = 0; i < 300; i++) {
+      const address = `10.1.${i % 250}.1`
+      if (limit.waitMs(address, 'victim') > 0) continue
+      judged++
+      limit.recordFailure(address, 'victim')
+    }
+    expect(judged).toBeLessThanOrEqual(9)
+    expect(limit.waitMs('10.9.9.9', 'victim')).toBe(0)
+    expect(limit.waitMs('10.2.2.2', 'victim')).toBeGreaterThan(0)
+    expect(limit.waitMs('10.2.2.2', 'other')).toBe(0)
+    clock.ms = 3_000
+    expect(limit.waitMs('10.2.2.2', 'victim')).toBe(0)
   })
 
   it('does nothing when it is switched off', () => {
