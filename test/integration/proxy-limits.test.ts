@@ -97,6 +97,17 @@ describe('limits', () => {
     })
   })
 
+  it('counts replication clients among them for as long as they are connected', async () => {
+    await behind({ limits: { maxClients: 2 } }, async (proxy) => {
+      const first = await proxy.client()
+      const walSender = await proxy.raw({}, { replication: 'database' })
+      await expect(proxy.client()).rejects.toMatchObject({ code: '53300' })
+      walSender.end()
+      const third = await waitFor('a free place', () => proxy.client().catch(() => null))
+      await Promise.all([first.end(), third.end()])
+    })
+  })
+
   it('closes a server connection that is idle for too long', async () => {
     await behind({ pool: { idleTimeout: '300ms' } }, async (proxy) => {
       const db = await proxy.client({}, { application_name: 'idle-server' })
