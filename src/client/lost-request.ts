@@ -27,6 +27,8 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
   if (
     request.isRerunnable &&
     !request.isForwarded &&
+    // What was lost behind it must not be answered before it.
+    session.inFlight.length === 0 &&
     request.attempts < maxAttempts &&
     cluster.mayRetry()
   ) {

@@ -14,6 +14,8 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
   if (isStaleness(fields)) return mayRenew(session, request)
   if (isDemotion(session, request, fields)) return true
   if (!request.isRerunnable || request.attempts >= maxAttempts || session.isGone) return false
+  // What was sent behind it is answered by this connection, and no sooner than this.
+  if (session.inFlight.length !== 1) return false
   const connection = request.connection as ServerConnection
   const verdict = judgeError(fields, {
     onReplica: request.onReplica,

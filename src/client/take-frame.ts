@@ -30,7 +30,7 @@ export function takeFrame(
   if ((copyIn.isActive || copyIn.isRefused) && !copyTypes.has(type)) return copyIn.refuse(type)
   switch (type) {
     case frontend.query:
-      return session.isSkipping || (mayEnd(session) && handleQuery(session, buffer, start, end))
+      return session.isSkipping || (maySend(session) && handleQuery(session, buffer, start, end))
     case frontend.parse:
     case frontend.bind:
     case frontend.describe:
@@ -49,7 +49,7 @@ export function takeFrame(
       return session.copyIn.take(type, buffer, start, end)
     case frontend.functionCall:
       return (
-        session.isSkipping || (mayEnd(session) && handleFunctionCall(session, buffer, start, end))
+        session.isSkipping || (maySend(session) && handleFunctionCall(session, buffer, start, end))
       )
     case frontend.terminate:
       if (!mayLeave(session)) return false
@@ -74,6 +74,8 @@ function mayStart(session: ClientSession): boolean {
   if (session.copyIn.isAwaited) return false
   // Behind a COMMIT on a replica the next request may belong to the primary.
   if (session.lease === null || session.cluster.isReplica(session.lease.nodeIndex)) return false
+  // It is run again elsewhere when the server has ended it.
+  if (last.isHealing) return false
   // A name may be used when it is known to have been given.
   if (last.parses.length > 0) return false
   // Which part of a segment with a Query in it gets ReadyForQuery is known when it has run.
@@ -105,12 +107,19 @@ export function mayBegin(session: ClientSession, type: number): boolean {
   }
   if (session.isSkipping) return true
   const isAlone = type === frontend.query || type === frontend.functionCall
-  return isAlone ? mayEnd(session) : session.segment !== null || mayStart(session)
+  return isAlone ? maySend(session) : session.segment !== null || mayStart(session)
 }
 
-/** A Query or FunctionCall starts a request, or ends the segment that is being collected. */
-function mayEnd(session: ClientSession): boolean {
-  return session.segment !== null || mayStart(session)
+/**
+ * May what comes now be sent? A Query or FunctionCall starts a request, or ends the segment that
+ * is being collected. A segment that has not gone out takes its turn like any request: what
+ * was sent before it may have to be run again since it was begun with.
+ */
+function maySend(session: ClientSession): boolean {
+  const { segment } = session
+  const isUnderWay =
+    segment !== null && (segment.connection !== null || session.waiting === segment)
+  return isUnderWay || mayStart(session)
 }
 
 /** All is answered that will be: what is open behind a Flush or in a COPY is undone. */
@@ -138,7 +147,7 @@ function handleSync(session: ClientSession, buffer: Buffer, start: number, end: 
     if (session.inFlight.first?.endsWithSync === true) session.lease.send(buffer, start, end)
     return true
   }
-  if (session.segment === null && !mayStart(session)) return false
+  if (!maySend(session)) return false
   return finishSegment(session, buffer, start, end)
 }
 
@@ -149,7 +158,9 @@ function handleFlush(
   start: number,
   end: number,
 ): boolean {
-  if (end - start === 5) return flushSegment(session)
+  if (end - start === 5) {
+    return (session.segment === null || maySend(session)) && flushSegment(session)
+  }
   if (session.segment === null && !mayStart(session)) return false
   return collect(session, type, buffer, start, end)
 }

@@ -398,3 +398,54 @@ describe('what a session has seen before its node was lost', () => {
     expect(noted).toHaveBeenCalled()
   })
 })
+
+describe('requests that were sent ahead of a lost answer', () => {
+  const first = front.query("SELECT fail('40001')")
+  const behind: readonly (readonly [string, Buffer])[] = [
+    ['a Query', front.query('SELECT rows(2)')],
+    [
+      'a segment',
+      Buffer.concat([
+        front.parse('', 'SELECT rows(2)'),
+        front.bind('', ''),
+        front.execute(''),
+        front.sync,
+      ]),
+    ],
+    ['a RESET by name', Buffer.concat([front.parse('a', 'RESET my.x'), front.sync])],
+    [
+      'a Flush',
+      Buffer.concat([
+        front.parse('', 'SELECT rows(2)'),
+        front.describe('S', ''),
+        front.flush,
+        front.sync,
+      ]),
+    ],
+  ]
+
+  it.each(behind)('are answered in order, and leave no connection behind: %s', async (_, next) => {
+    for (let turns = 0; turns < 12; turns++) {
+      for (const cut of [0, 6, next.length - 5, next.length]) {
+        cluster = new ScriptedCluster({ replicas: 1 })
+        const client = cluster.connect()
+        client.send(Buffer.concat([first, next.subarray(0, cut)]))
+        for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve))
+        cluster.servers.at(-1)?.die()
+        await new Promise((resolve) => setImmediate(resolve))
+        client.send(next.subarray(cut))
+        client.send(front.query('SELECT rows(3)'))
+        const got = await client.until('the last answer', (heard) =>
+          heard.join(' · ').endsWith('C SELECT 3 · Z I'),
+        )
+        // The first answer ends before anything of the second is said.
+        const answers = got.split('Z I')
+        expect(answers[0]).toMatch(/^(T · )?E (40001|08006)/)
+        expect(answers).toHaveLength(4)
+        client.vanish()
+        await expect.poll(() => cluster.inUse).toBe(0)
+        cluster.close()
+      }
+    }
+  })
+})
