@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +19,8 @@ import { unprivilegedAccount } from '../../../src/embedded/account.ts'
 const fetched = fileURLToPath(
   new URL('../../../node_modules/.cache/postgres-suites', import.meta.url),
 )
+/** Of Debian's client, which every suite runs; npm's servers bring no psql. */
+const psqlDir = '/usr/lib/postgresql/15/bin'
 /** A suite takes about a minute; this is for one that hangs. */
 const timeoutMs = 600_000
 
@@ -33,6 +36,8 @@ export interface SuiteTarget {
 export interface SuiteOptions {
   /** Files to run one after the other in a database that is there; default: the whole schedule. */
   readonly files?: readonly string[]
+  /** What to run in place of a file's text. */
+  readonly rewrite?: (script: string) => string
   /** PGOPTIONS of every client. */
   readonly clientOptions?: string
 }
@@ -44,16 +49,35 @@ export interface SuiteRun {
   readonly log: string
 }
 
-/** What is missing to run the suites, or null. */
-export function missingForSuites(binDir: string | null): string | null {
-  if (binDir === null) return '/usr/lib/postgresql/15'
-  if (!existsSync(join(fetched, 'version'))) return 'what test/suites/postgres/fetch.sh fetches'
+/** Servers whose own tests are run: what version they are, and where their programs are. */
+export interface SuiteServers {
+  readonly version: 15 | 18
+  readonly binDir: string
+}
+
+/** What is missing to run the suites of a version, or null. */
+export function missingForSuites(version: 15 | 18): string | null {
+  if (!existsSync(psqlDir)) return psqlDir
+  if (!existsSync(join(fetched, String(version), 'version'))) {
+    return 'what test/suites/postgres/fetch.sh fetches'
+  }
   return null
 }
 
+/** The scripts of the regression suite, by file name without ending. */
+export function regressScripts(version: 15 | 18): ReadonlyMap<string, string> {
+  const directory = join(fetched, String(version), 'regress', 'sql')
+  return new Map(
+    readdirSync(directory)
+      .filter((name) => name.endsWith('.sql'))
+      .sort()
+      .map((name) => [name.slice(0, -4), readFileSync(join(directory, name), 'latin1')]),
+  )
+}
+
 /** What PostgreSQL expects of a file: one text, or several that are as good. */
-export function expectedTexts(suite: SuiteName, file: string): string[] {
-  const directory = join(fetched, suite, 'expected')
+export function expectedTexts(version: 15 | 18, suite: SuiteName, file: string): string[] {
+  const directory = join(fetched, String(version), suite, 'expected')
   return readdirSync(directory)
     .filter((name) => name.replace(/(_\d+)?\.out$/, '') === file)
     .map((name) => readFileSync(join(directory, name), 'latin1'))
@@ -65,23 +89,28 @@ export function expectedTexts(suite: SuiteName, file: string): string[] {
  */
 export async function runSuite(
   suite: SuiteName,
-  binDir: string,
+  servers: SuiteServers,
   target: SuiteTarget,
   options: SuiteOptions = {},
 ): Promise<SuiteRun> {
   const account = unprivilegedAccount()
+  const sources = join(fetched, String(servers.version))
   // Servers read test data and write results here, so it must be open to their account.
   const directory = mkdtempSync(join(tmpdir(), 'suite-'))
   try {
     chmodSync(directory, 0o755)
-    cpSync(join(fetched, suite), join(directory, 'in'), { recursive: true })
-    for (const part of ['lib', 'out']) mkdirSync(join(directory, part))
+    cpSync(join(sources, suite), join(directory, 'in'), { recursive: true })
+    if (options.rewrite !== undefined) rewriteScripts(join(directory, 'in', 'sql'), options.rewrite)
+    for (const part of ['lib', 'out', 'driver']) mkdirSync(join(directory, part))
     if (account !== undefined) chownSync(join(directory, 'out'), account.uid, account.gid)
-    cpSync(join(fetched, 'regress.so'), join(directory, 'lib', 'regress.so'))
+    cpSync(join(sources, 'regress.so'), join(directory, 'lib', 'regress.so'))
+    const libraries = libraryDir(servers)
     for (const module of ['autoinc.so', 'refint.so']) {
-      cpSync(join(binDir, '../lib', module), join(directory, 'lib', module))
+      cpSync(join(libraries, module), join(directory, 'lib', module))
     }
-    const log = await drive(suite, binDir, directory, target, options)
+    // where the driver's account can run it, wherever node_modules lie
+    cpSync(join(libraries, 'pgxs/src/test', suite), join(directory, 'driver'), { recursive: true })
+    const log = await drive(suite, directory, target, options)
     const found = join(directory, 'out', 'results')
     if (!existsSync(found)) throw new Error(`the ${suite} suite did not run: ${log}`)
     const results = readdirSync(found)
@@ -96,9 +125,21 @@ export async function runSuite(
   }
 }
 
+/** Debian has the libraries of a version in `lib`, npm's package in `lib/postgresql`. */
+function libraryDir({ binDir }: SuiteServers): string {
+  const inner = join(binDir, '../lib/postgresql')
+  return existsSync(inner) ? inner : join(binDir, '../lib')
+}
+
+function rewriteScripts(directory: string, rewrite: (script: string) => string): void {
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name)
+    writeFileSync(path, rewrite(readFileSync(path, 'latin1')), 'latin1')
+  }
+}
+
 function drive(
   suite: SuiteName,
-  binDir: string,
   directory: string,
   { port, password }: SuiteTarget,
   { files, clientOptions }: SuiteOptions,
@@ -111,12 +152,12 @@ function drive(
       : ['--use-existing', ...files]
   const account = unprivilegedAccount()
   const child = spawn(
-    join(binDir, '../lib/pgxs/src/test', suite, drivers[suite]),
+    join(directory, 'driver', drivers[suite]),
     [
       '--host=127.0.0.1',
       `--port=${port}`,
       '--user=postgres',
-      `--bindir=${binDir}`,
+      `--bindir=${psqlDir}`,
       `--dlpath=${directory}/lib`,
       `--inputdir=${directory}/in`,
       `--outputdir=${directory}/out`,
