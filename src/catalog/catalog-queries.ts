@@ -11,7 +11,7 @@ export const FIRST_USER_OID = 16_384
 export const SESSION_SETUP =
   "SET jit = off; SET search_path = pg_catalog, pg_temp; SET statement_timeout = '60s'"
 
-/** A consistent view over all queries of one load. */
+/** A consistent view over all queries of one load, where nothing else gives one. */
 export const BEGIN_LOAD = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
 export const END_LOAD = 'COMMIT'
 
@@ -19,33 +19,59 @@ export const SERVER =
   "SELECT current_setting('server_version_num') AS version, pg_is_in_recovery()::text AS standby"
 
 /**
- * Changes with every DDL that can change the sets (0.5 ms). An updated row carries a later xid, so
- * the sums grow; temporary relations and indexes are left out, they come and go all the time.
- * `defaults` and `reloaded` change with what new sessions start with: ALTER ROLE or DATABASE … SET,
- * and the server's configuration. (The time of the reload is each server process's own.) A setting
- * that was made and taken back between two looks leaves the rows as they were, and connections from
- * in between with the wrong value: so deleted rows are counted, which the server tells some seconds late.
+ * The catalogs that the sets are made of, each with the rows of it that count. An updated row carries
+ * a later xid, so the sums grow; temporary relations and indexes are left out, they come and go all
+ * the time.
  */
-export const CHANGE_PROBE = `
-SELECT pg_is_in_recovery()::text AS standby, concat_ws('/',
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_proc),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_class
-    WHERE relpersistence <> 't' AND relkind IN ('r', 'v', 'm', 'f', 'p', 'S', 'c')),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_rewrite),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_policy),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_cast),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_operator),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_aggregate),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_inherits),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_extension),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_constraint WHERE contypid <> 0),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_type
-    WHERE typtype <> 'c' AND typcategory <> 'A' AND oid >= ${FIRST_USER_OID}),
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_attribute
-    WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0)) AS state,
-  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_db_role_setting)
-    || ',' || pg_stat_get_tuples_deleted('pg_db_role_setting'::regclass) AS defaults,
-  pg_conf_load_time()::text AS reloaded`
+const PROBED = {
+  pg_proc: '',
+  pg_class: "WHERE relpersistence <> 't' AND relkind IN ('r', 'v', 'm', 'f', 'p', 'S', 'c')",
+  pg_rewrite: '',
+  pg_policy: '',
+  pg_cast: '',
+  pg_operator: '',
+  pg_aggregate: '',
+  pg_inherits: '',
+  pg_extension: '',
+  pg_constraint: 'WHERE contypid <> 0',
+  pg_type: `WHERE typtype <> 'c' AND typcategory <> 'A' AND oid >= ${FIRST_USER_OID}`,
+  pg_attribute: `WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0`,
+}
+
+export type ProbedCatalog = keyof typeof PROBED
+
+export const PROBED_CATALOGS = Object.keys(PROBED) as readonly ProbedCatalog[]
+
+/** Between the states of two catalogs in a probe's answer. */
+export const STATE_SEPARATOR = '/'
+
+/**
+ * Changes whenever a transaction has ended, without which nothing can change, or the configuration
+ * was read again. (The time of that is each server process's own.) A setting that was made and taken
+ * back between two looks leaves the rows as they were, and connections from in between with the
+ * wrong value: so deleted rows are counted, which the server tells some seconds late.
+ */
+export const GLANCE = `
+SELECT pg_is_in_recovery()::text AS standby, pg_current_snapshot()::text AS snapshot,
+  pg_conf_load_time()::text AS reloaded,
+  pg_stat_get_tuples_deleted('pg_db_role_setting'::regclass)::text AS deleted`
+
+/**
+ * `state` changes with every DDL that can change the sets, `defaults` with what new sessions start
+ * with: ALTER ROLE or DATABASE … SET. `columns`: what is known of pg_attribute, by far the longest,
+ * which is then taken for unchanged: nearly always another catalog changes with it.
+ */
+export function changeProbe(columns: string | null): string {
+  const states = PROBED_CATALOGS.map((name) =>
+    name === 'pg_attribute' && columns !== null
+      ? `'${columns}'`
+      : `(SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM ${name} ${PROBED[name]})`,
+  )
+  return `
+SELECT concat_ws('${STATE_SEPARATOR}', ${states.join(', ')}) AS state,
+  (SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM pg_db_role_setting) AS defaults,
+  ${GLANCE.trim().slice('SELECT '.length)}`
+}
 
 /**
  * What a stored expression tree calls, reads and converts to. `pg_depend` can't tell: it doesn't

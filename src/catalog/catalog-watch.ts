@@ -1,10 +1,17 @@
 /**
  * Keeps one database's sets up to date: loads them from the primary, polls cheaply for changes, and
- * takes them away at once when DDL passed through pgsplit, until they have been read again.
+ * takes away at once what DDL that passed through pgsplit touches, until it has been read again.
  */
 import type { CatalogSets } from '../sql/catalog-sets.ts'
+import type { Touched } from '../sql/touched-names.ts'
 import type { Queryable } from './catalog-rows.ts'
-import { type Changes, loadCatalog, prepareConnection, probeChanges } from './load-catalog.ts'
+import {
+  CatalogLoader,
+  type Changes,
+  type LoadedCatalog,
+  prepareConnection,
+  probeChanges,
+} from './load-catalog.ts'
 
 export interface CatalogConnection extends Queryable {
   end(): void
@@ -19,14 +26,21 @@ export interface WatchTimers {
 export interface CatalogWatchOptions {
   /** Connects to the primary's database, with the monitor's credential. */
   readonly open: () => Promise<CatalogConnection>
-  /** New sets, or null: what was given before must not be used any longer. */
-  readonly onCatalog: (sets: CatalogSets | null) => void
+  /**
+   * New sets, or null: what was given before must not be used any longer. What they say of names
+   * in `doubted` is worth nothing.
+   */
+  readonly onCatalog: (sets: CatalogSets | null, doubted: ReadonlySet<string> | null) => void
   /** What later sessions start with has changed (ALTER ROLE … SET, a reload). */
   readonly onDefaults?: () => void
   /** A failed attempt; the next one follows by itself. */
   readonly onError?: (error: Error) => void
   /** Time between two looks for changes made elsewhere, ms. Default 1000. */
   readonly pollMs?: number
+  /** The same while `uses` grows, ms. Default 100. */
+  readonly busyPollMs?: number
+  /** How many reads have run by the sets so far. */
+  readonly uses?: () => number
   /** Longest wait for a connection or an answer, ms. Default 15000. */
   readonly timeoutMs?: number
   /** Wait after `invalidate`, so that a series of DDL is read once, ms. Default 20. */
@@ -41,6 +55,12 @@ const REAL_TIMERS: WatchTimers = {
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
 }
 
+/** Longest time that the old sets are in use while changes made elsewhere are read, ms. */
+const GRACE_MS = 50
+
+/** A look may take this part of the time between two, however large the catalog. */
+const MAX_SHARE = 0.25
+
 /** Longest pause between two readings while DDL goes on, ms. */
 const MAX_SETTLE_MS = 2_000
 
@@ -53,10 +73,12 @@ const MAX_BACKOFF = 10
  */
 export class CatalogWatch {
   readonly #open: () => Promise<CatalogConnection>
-  readonly #onCatalog: (sets: CatalogSets | null) => void
+  readonly #onCatalog: CatalogWatchOptions['onCatalog']
   readonly #onDefaults: () => void
   readonly #onError: (error: Error) => void
   readonly #pollMs: number
+  readonly #busyPollMs: number
+  readonly #uses: (() => number) | null
   readonly #timeoutMs: number
   readonly #settleMs: number
   readonly #timers: WatchTimers
@@ -67,14 +89,23 @@ export class CatalogWatch {
   /** Counts invalidations: what was read before the last one is worth nothing. */
   #epoch = 0
   #pending = false
-  /** What the sets below were loaded from; null before the first load. */
-  #state: string | null = null
+  /** Names that DDL has touched, and all at once, with the epochs of it, since the last load. */
+  readonly #touched = new Map<string, number>()
+  #touchedAll = 0
+  /** Of the last look on this connection. */
+  #changes: Changes | null = null
+  #tookMs = 0
+  /** When the last look began that took nothing for unchanged. */
+  #fullAtMs = Number.NEGATIVE_INFINITY
+  #usesSeen = 0
+  readonly #loader = new CatalogLoader()
   /** What sessions started with at the last look; null before the first. */
   #defaults: string | null = null
   /** When this connection's server process read its configuration. */
   #reloaded: string | null = null
-  #sets: CatalogSets | null = null
+  #loaded: LoadedCatalog | null = null
   #published: CatalogSets | null = null
+  #doubted: ReadonlySet<string> | null = null
   #wake: (() => void) | null = null
   /** Ends the wait for a connection or an answer. */
   #interrupt: ((error: Error) => void) | null = null
@@ -86,6 +117,8 @@ export class CatalogWatch {
     this.#onDefaults = options.onDefaults ?? (() => undefined)
     this.#onError = options.onError ?? (() => undefined)
     this.#pollMs = options.pollMs ?? 1000
+    this.#busyPollMs = options.busyPollMs ?? 100
+    this.#uses = options.uses ?? null
     this.#timeoutMs = options.timeoutMs ?? 15_000
     this.#settleMs = options.settleMs ?? 20
     this.#timers = options.timers ?? REAL_TIMERS
@@ -109,15 +142,31 @@ export class CatalogWatch {
   }
 
   /**
-   * DDL has been committed through pgsplit: the sets are withdrawn before this returns and given
-   * again when they have been read anew. To be called when the DDL's completion has come from the
-   * server (for DDL in a transaction block: the COMMIT's), before it is passed on to the client.
+   * DDL has been committed through pgsplit: what it touches, and what depends on that, is withdrawn
+   * before this returns and given again when it has been read anew. To be called when the DDL's
+   * completion has come from the server (for DDL in a transaction block: the COMMIT's), before it is
+   * passed on to the client.
    */
-  invalidate(): void {
+  invalidate(touched: Touched = null): void {
     this.#epoch++
     this.#pending = true
-    if (this.#published !== null) this.#publish(null)
+    if (touched === null) this.#touchedAll = this.#epoch
+    let isNew = touched === null
+    for (const name of touched ?? []) {
+      isNew ||= !this.#touched.has(name)
+      this.#touched.set(name, this.#epoch)
+    }
+    if (isNew && this.#published !== null) {
+      const doubted = touched === null ? null : this.#dependents()
+      if (doubted === null) this.#publish(null, null)
+      else this.#publish(this.#published, doubted)
+    }
     this.#wake?.()
+  }
+
+  /** All that depends on what was touched since the last load; null: nothing is known to be left. */
+  #dependents(): ReadonlySet<string> | null {
+    return this.#loaded?.dependents.of(this.#touched.keys()) ?? null
   }
 
   /**
@@ -148,13 +197,27 @@ export class CatalogWatch {
         // VACUUM and CREATE INDEX CONCURRENTLY wait for.
         const tookMs = Math.min(this.#nowMs() - sinceMs, MAX_SETTLE_MS)
         await this.#sleep(Math.max(this.#settleMs, tookMs), false)
-      } else await this.#sleep(this.#pauseMs(), true)
+      } else await this.#pause()
     }
     this.#drop()
   }
 
-  #pauseMs(): number {
-    return this.#pollMs * Math.min(MAX_BACKOFF, 2 ** Math.max(0, this.#failures - 1))
+  /** Up to the next poll, or to the end of the step in which a read has run. */
+  async #pause(): Promise<void> {
+    if (this.#failures > 0 || this.#uses === null) {
+      const times = Math.min(MAX_BACKOFF, 2 ** Math.max(0, this.#failures - 1))
+      await this.#sleep(this.#pollMs * times, true)
+      return
+    }
+    const stepMs = Math.min(this.#pollMs, Math.max(this.#busyPollMs, this.#tookMs / MAX_SHARE))
+    for (let leftMs = this.#pollMs; leftMs > 0; leftMs -= stepMs) {
+      await this.#sleep(stepMs, true)
+      const uses = this.#uses()
+      if (uses !== this.#usesSeen || this.#pending || this.#stopping) {
+        this.#usesSeen = uses
+        return
+      }
+    }
   }
 
   /** One look at the catalog; afterwards the sets are current or `#pending` is still set. */
@@ -162,19 +225,52 @@ export class CatalogWatch {
     const epoch = this.#epoch
     const connection = await this.#connect()
     // Asked before the load, so that a change in between is found by the next round.
-    const changes = await this.#bounded(probeChanges(connection), 'the change probe')
-    const { state } = changes
+    const startedMs = this.#nowMs()
+    const isBrief = !this.#pending && startedMs < this.#fullAtMs + this.#pollMs
+    if (!isBrief) this.#fullAtMs = startedMs
+    const probing = probeChanges(connection, this.#changes, isBrief)
+    const changes = await this.#bounded(probing, 'the change probe')
+    this.#tookMs = this.#nowMs() - startedMs
+    if (this.#connection === connection) this.#changes = changes
     if (this.#hasNewDefaults(changes) && !this.#stopping) this.#onDefaults()
-    if (state !== this.#state || this.#sets === null) {
-      const sets = await this.#bounded(loadCatalog(connection), 'the catalog')
-      // Loaded after a later invalidation or not: what was read is true for this state.
-      this.#sets = sets
-      this.#state = state
+    const loaded =
+      changes.state === this.#loaded?.state ? this.#loaded : await this.#load(connection, changes)
+    if (!this.#stopping) this.#settle(loaded, epoch)
+  }
+
+  async #load(connection: CatalogConnection, changes: Changes): Promise<LoadedCatalog> {
+    // Somebody else has changed something: if that takes long to read, it may be anything till then.
+    const isUnseen = !this.#pending
+    const grace = this.#timers.setTimeout(() => {
+      if (isUnseen && !this.#pending && !this.#stopping) this.#publish(null, null)
+    }, GRACE_MS)
+    try {
+      const loading = this.#loader.load(connection, changes)
+      // Loaded after a later invalidation or not: what was read is true for its state.
+      const loaded = await this.#bounded(loading, 'the catalog')
+      this.#loaded = loaded
+      this.#changes = this.#connection === connection ? { ...changes, state: loaded.state } : null
+      return loaded
+    } finally {
+      this.#timers.clearTimeout(grace)
     }
-    if (this.#stopping || epoch !== this.#epoch) return
-    this.#pending = false
-    const same = this.#published !== null && this.#published.digest === this.#sets.digest
-    if (!same) this.#publish(this.#sets)
+  }
+
+  /** `loaded` has all that was done up to `epoch`. */
+  #settle(loaded: LoadedCatalog, epoch: number): void {
+    for (const [name, touchedAt] of this.#touched) {
+      if (touchedAt <= epoch) this.#touched.delete(name)
+    }
+    this.#pending = epoch !== this.#epoch
+    if (this.#touchedAll > epoch) return
+    const doubted = this.#touched.size === 0 ? null : this.#dependents()
+    if (this.#touched.size > 0 && doubted === null) {
+      this.#publish(null, null)
+      return
+    }
+    const isSame =
+      this.#published?.digest === loaded.sets.digest && doubted === null && this.#doubted === null
+    if (!isSame) this.#publish(loaded.sets, doubted)
   }
 
   #hasNewDefaults({ defaults, reloaded }: Changes): boolean {
@@ -186,9 +282,11 @@ export class CatalogWatch {
     return isNew
   }
 
-  #publish(sets: CatalogSets | null): void {
+  #publish(sets: CatalogSets | null, doubted: ReadonlySet<string> | null): void {
+    if (sets === null && this.#published === null) return
     this.#published = sets
-    this.#onCatalog(sets)
+    this.#doubted = doubted
+    this.#onCatalog(sets, doubted)
   }
 
   async #connect(): Promise<CatalogConnection> {
@@ -214,6 +312,7 @@ export class CatalogWatch {
     const connection = this.#connection
     this.#connection = null
     this.#reloaded = null
+    this.#changes = null
     if (connection !== null) connection.end()
   }
 

@@ -11,8 +11,7 @@ import { PURE_STABLE, PURE_VOLATILE, READS_NODE, TYPE_SPELLINGS } from './functi
 /** How many names a warning lists. */
 const WARNING_NAMES = 5
 
-export function deriveSets(rows: CatalogRows): CatalogSets {
-  const closure = new Closure(rows)
+export function deriveSets(rows: CatalogRows, closure = new Closure(rows)): CatalogSets {
   const unsafeFunctions = byName(closure.functions, closure.unsafeFunctions)
   const functions = new Set<string>()
   const impure = new Set<string>()

@@ -4,62 +4,163 @@ import {
   AGGREGATES,
   BEGIN_LOAD,
   CASTS,
-  CHANGE_PROBE,
   COLUMNS,
+  changeProbe,
   END_LOAD,
   functionsQuery,
+  GLANCE,
   INHERITANCE,
   NODE_PARAMETERS,
   OPERATORS,
+  PROBED_CATALOGS,
+  type ProbedCatalog,
   RELATIONS,
   SERVER,
   SESSION_SETUP,
+  STATE_SEPARATOR,
   TREES,
   typesQuery,
 } from './catalog-queries.ts'
 import { type CatalogRows, flag, integer, type Queryable, type Row, text } from './catalog-rows.ts'
+import { Closure } from './closure.ts'
+import { Dependents } from './dependents.ts'
 import { deriveSets } from './derive-sets.ts'
+
+/** So often the catalog may have changed under a load before it is read in one transaction. */
+const MAX_ATTEMPTS = 4
+
+type Part = Exclude<keyof CatalogRows, 'serverVersion'>
+
+/** What each part is read from; it is read again when one of these has changed. */
+const SOURCES: Readonly<Record<Part, readonly ProbedCatalog[]>> = {
+  functions: ['pg_proc', 'pg_extension'],
+  aggregates: ['pg_aggregate'],
+  operators: ['pg_operator'],
+  casts: ['pg_cast'],
+  types: ['pg_type', 'pg_class', 'pg_constraint'],
+  relations: ['pg_class'],
+  columns: ['pg_attribute', 'pg_class'],
+  trees: ['pg_rewrite', 'pg_policy', 'pg_class'],
+  inheritance: ['pg_inherits'],
+  nodeParameters: ['pg_proc', 'pg_extension'],
+}
+
+function queryOf(part: Part, version: number): string {
+  switch (part) {
+    case 'functions':
+      return functionsQuery(version)
+    case 'aggregates':
+      return AGGREGATES
+    case 'operators':
+      return OPERATORS
+    case 'casts':
+      return CASTS
+    case 'types':
+      return typesQuery(version)
+    case 'relations':
+      return RELATIONS
+    case 'columns':
+      return COLUMNS
+    case 'trees':
+      return TREES
+    case 'inheritance':
+      return INHERITANCE
+    case 'nodeParameters':
+      return NODE_PARAMETERS
+    default:
+      return part satisfies never
+  }
+}
 
 /** Settings of the connection; once, before anything else. */
 export async function prepareConnection(connection: Queryable): Promise<void> {
   await connection.query(SESSION_SETUP)
 }
 
-/**
- * The sets of the connection's database, from one snapshot. 50 to 100 ms on a schema of hundreds of
- * relations. Fails when the server is a standby, which may be behind.
- */
-export async function loadCatalog(connection: Queryable): Promise<CatalogSets> {
-  return deriveSets(await loadRows(connection))
+export interface LoadedCatalog {
+  /** The probe's word for it. */
+  readonly state: string
+  readonly sets: CatalogSets
+  readonly dependents: Dependents
 }
 
-/** What `loadCatalog` derives the sets from. */
-async function loadRows(connection: Queryable): Promise<CatalogRows> {
-  const all = async (sql: string): Promise<readonly Row[]> => (await connection.query(sql)).rows
-  await connection.query(BEGIN_LOAD)
-  try {
-    const server = (await all(SERVER))[0] ?? {}
-    const version = integer(server, 'version')
-    if (flag(server, 'standby')) throw new Error('the catalog was asked of a standby')
-    const rows: CatalogRows = {
-      serverVersion: version,
-      functions: await all(functionsQuery(version)),
-      aggregates: await all(AGGREGATES),
-      operators: await all(OPERATORS),
-      casts: await all(CASTS),
-      types: await all(typesQuery(version)),
-      relations: await all(RELATIONS),
-      columns: await all(COLUMNS),
-      trees: await all(TREES),
-      inheritance: await all(INHERITANCE),
-      nodeParameters: await all(NODE_PARAMETERS),
+/** Rows of one part, and the state of its catalogs that they were read in. */
+interface ReadPart {
+  readonly state: string
+  readonly rows: readonly Row[]
+}
+
+/**
+ * Loads a catalog, and what has changed of it since. No snapshot is held from one query to the
+ * next, as VACUUM, CREATE INDEX CONCURRENTLY and others wait for such: that all rows are of one
+ * state is shown by the change probe before and behind them.
+ */
+export class CatalogLoader {
+  readonly #parts = new Map<Part, ReadPart>()
+  #version = 0
+
+  /** The sets as `changes` told them, or later ones. Fails when the server is a standby. */
+  async load(connection: Queryable, changes: Changes): Promise<LoadedCatalog> {
+    let { state } = changes
+    for (let attempt = 1; ; attempt++) {
+      const isLast = attempt === MAX_ATTEMPTS
+      if (isLast) await connection.query(BEGIN_LOAD)
+      try {
+        if (isLast) ({ state } = await probeChanges(connection))
+        await this.#read(connection, state)
+        if (isLast) await connection.query(END_LOAD)
+      } catch (error) {
+        if (isLast) await connection.query('ROLLBACK').catch(() => undefined)
+        throw error
+      }
+      if (isLast) break
+      const after = await probeChanges(connection)
+      if (after.state === state) break
+      state = after.state
     }
-    await connection.query(END_LOAD)
-    return rows
-  } catch (error) {
-    await connection.query('ROLLBACK').catch(() => undefined)
-    throw error
+    const rows = this.#rows()
+    const closure = new Closure(rows)
+    return { state, sets: deriveSets(rows, closure), dependents: new Dependents(rows, closure) }
   }
+
+  /** Reads what is of another state. */
+  async #read(connection: Queryable, state: string): Promise<void> {
+    const states = state.split(STATE_SEPARATOR)
+    const server = (await connection.query(SERVER)).rows[0] ?? {}
+    if (flag(server, 'standby')) throw new Error('the catalog was asked of a standby')
+    const version = integer(server, 'version')
+    if (version !== this.#version) this.#parts.clear()
+    this.#version = version
+    for (const [part, sources] of Object.entries(SOURCES) as [Part, readonly ProbedCatalog[]][]) {
+      const own = sources.map((name) => states[PROBED_CATALOGS.indexOf(name)]).join(STATE_SEPARATOR)
+      if (this.#parts.get(part)?.state === own) continue
+      const { rows } = await connection.query(queryOf(part, version))
+      this.#parts.set(part, { state: own, rows })
+    }
+  }
+
+  #rows(): CatalogRows {
+    const rows = (part: Part): readonly Row[] => this.#parts.get(part)?.rows ?? []
+    return {
+      serverVersion: this.#version,
+      functions: rows('functions'),
+      aggregates: rows('aggregates'),
+      operators: rows('operators'),
+      casts: rows('casts'),
+      types: rows('types'),
+      relations: rows('relations'),
+      columns: rows('columns'),
+      trees: rows('trees'),
+      inheritance: rows('inheritance'),
+      nodeParameters: rows('nodeParameters'),
+    }
+  }
+}
+
+/** The sets of the connection's database. 50 to 100 ms on a schema of hundreds of relations. */
+export async function loadCatalog(connection: Queryable): Promise<CatalogSets> {
+  const loader = new CatalogLoader()
+  return (await loader.load(connection, await probeChanges(connection))).sets
 }
 
 /** Texts that are the same as long as the sets, or the defaults of sessions, are. */
@@ -67,15 +168,43 @@ export interface Changes {
   readonly state: string
   readonly defaults: string
   readonly reloaded: string
+  /** Which transactions had ended. */
+  readonly snapshot: string
+  /** Columns were taken to be as they had been. */
+  readonly isBrief: boolean
 }
 
-/** Fails on a standby. */
-export async function probeChanges(connection: Queryable): Promise<Changes> {
-  const row = (await connection.query(CHANGE_PROBE)).rows[0] ?? {}
-  if (flag(row, 'standby')) throw new Error('the catalog was asked of a standby')
+/**
+ * `last`: the answer before on this connection. `isBrief`: what is seldom told by pg_attribute alone
+ * may be told by the next look. Fails on a standby.
+ */
+export async function probeChanges(
+  connection: Queryable,
+  last: Changes | null = null,
+  isBrief = false,
+): Promise<Changes> {
+  const ask = async (sql: string): Promise<Row> => {
+    const row = (await connection.query(sql)).rows[0] ?? {}
+    if (flag(row, 'standby')) throw new Error('the catalog was asked of a standby')
+    return row
+  }
+  if (last !== null && (isBrief || !last.isBrief)) {
+    const glance = await ask(GLANCE)
+    const { snapshot } = last
+    if (snapshotOf(glance) === snapshot) return { ...last, reloaded: text(glance, 'reloaded') }
+  }
+  const columns = PROBED_CATALOGS.indexOf('pg_attribute')
+  const known = last?.state.split(STATE_SEPARATOR)[columns] ?? null
+  const row = await ask(changeProbe(isBrief ? known : null))
   return {
     state: text(row, 'state'),
-    defaults: text(row, 'defaults'),
+    defaults: `${text(row, 'defaults')},${text(row, 'deleted')}`,
     reloaded: text(row, 'reloaded'),
+    snapshot: snapshotOf(row),
+    isBrief: isBrief && known !== null,
   }
+}
+
+function snapshotOf(row: Row): string {
+  return `${text(row, 'snapshot')} ${text(row, 'deleted')}`
 }

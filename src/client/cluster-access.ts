@@ -7,6 +7,7 @@ import type { SessionPositions } from '../routing/session-positions.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
+import type { Touched } from '../sql/touched-names.ts'
 import type { StatementRegistry } from './prepared-statement.ts'
 
 /** What a node has done wrong, seen while using it. */
@@ -89,7 +90,7 @@ export interface ClusterAccess {
     isNew: boolean,
   ): void
   /** DDL passed through in `database`. */
-  noteDdl(database: string): void
+  noteDdl(database: string, touches: Touched): void
   /** ALTER ROLE/DATABASE … SET: idle server connections would keep the old defaults. */
   noteDefaultsChange(): void
   /** A statement needs a database that nobody is connected to: what nobody uses is closed. */

@@ -1,6 +1,7 @@
 import { SessionState } from '../server/session-state.ts'
 import { effectPin } from '../sql/effect-pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
+import { joinTouched } from '../sql/touched-names.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { discardAll, forgetStatements } from './discard-all.ts'
 import { isUnproved } from './leaves-unknown.ts'
@@ -71,8 +72,10 @@ function endTransaction(session: ClientSession, isRolledBack: boolean): void {
     for (const effect of session.transaction?.releases ?? []) session.pins.apply(effect)
   }
   if (!isRolledBack && session.transaction?.hasNewDefaults) session.cluster.noteDefaultsChange()
-  if (!isRolledBack && session.hasDdl) session.cluster.noteDdl(session.scope.database)
-  session.hasDdl = false
+  if (!isRolledBack && session.ddl !== undefined) {
+    session.cluster.noteDdl(session.scope.database, session.ddl)
+  }
+  session.ddl = undefined
   session.transaction = null
 }
 
@@ -238,8 +241,8 @@ function applyOne(
       break
     }
     case 'ddl':
-      session.hasDdl = true
-      session.cluster.noteDdl(session.scope.database)
+      session.ddl = joinTouched(session.ddl, effect.touches)
+      session.cluster.noteDdl(session.scope.database, effect.touches)
       break
     case 'alter-defaults':
       if (session.transaction === null) session.cluster.noteDefaultsChange()

@@ -120,6 +120,7 @@ function count(
   if (verdict === 'replica' || verdict === 'either') {
     counters.reads++
     counters.readsByNode[node] = (counters.readsByNode[node] ?? 0) + 1
+    if (request.onReplica) session.scope.classifier.replicaReads++
     if (request.onReplica) counters.readsReplica[node] = (counters.readsReplica[node] ?? 0) + 1
   } else counters.writes++
   if (connection.status === txStatus.idle) counters.transactions++

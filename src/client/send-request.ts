@@ -32,7 +32,7 @@ export function sendOn(
     if (connection.queue.size === 0) connection.headSinceMs = request.startedAtMs
     // Until its own end DDL may become visible at any time: nothing is judged by the old catalog.
     for (const effect of request.effects) {
-      if (effect.kind === 'ddl') session.cluster.noteDdl(session.scope.database)
+      if (effect.kind === 'ddl') session.cluster.noteDdl(session.scope.database, effect.touches)
       else if (effect.kind === 'vacate') session.cluster.vacate(effect.database)
     }
     if (session.deferred !== null) {

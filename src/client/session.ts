@@ -8,6 +8,7 @@ import type { SessionState } from '../server/session-state.ts'
 import { unreadNote } from '../sql/hints.ts'
 import type { LexMode } from '../sql/lexer.ts'
 import type { Hint, StatementClass } from '../sql/statement-class.ts'
+import type { Touched } from '../sql/touched-names.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
@@ -121,8 +122,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** The same of named portals; made when the first such is bound. */
   portalNames: Map<string, NamedText> | null = null
   unnamedPortalClass: Request['cls'] | null = null
-  /** A statement of the open transaction may have changed the catalog. */
-  hasDdl = false
+  /** What of the catalog statements of the open transaction may have changed. */
+  ddl: Touched | undefined
   /**
    * Settings that the leased connection really has, while they differ from `state`: RESET goes back
    * to the server's defaults there, and to the startup packet's values for the client.

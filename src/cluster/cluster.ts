@@ -11,6 +11,7 @@ import type { Route } from '../routing/route.ts'
 import { cancelServer } from '../server/cancel-request.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
+import type { Touched } from '../sql/touched-names.ts'
 import { poolOptionsOf, sessionLimitsOf } from './cluster-options.ts'
 import { DefaultsChange } from './defaults-change.ts'
 import { IdentityWatch } from './identity-watch.ts'
@@ -152,8 +153,8 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
     this.#defaults.note()
   }
 
-  override noteDdl(database: string): void {
-    super.noteDdl(database)
+  override noteDdl(database: string, touches: Touched): void {
+    super.noteDdl(database, touches)
     this.noteIdentityChange()
   }
 

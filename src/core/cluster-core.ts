@@ -12,6 +12,7 @@ import type { Route } from '../routing/route.ts'
 import { Router } from '../routing/router.ts'
 import { SessionPositions } from '../routing/session-positions.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
+import type { Touched } from '../sql/touched-names.ts'
 import { Monitor, type PassiveFailure } from '../topology/monitor.ts'
 import type { MonitorTuning } from '../topology/monitor-options.ts'
 import { News } from '../topology/news.ts'
@@ -303,8 +304,8 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   }
 
   /** DDL passed through in `database`. */
-  noteDdl(database: string): void {
-    this.#catalogs.get(database)?.invalidate()
+  noteDdl(database: string, touches: Touched): void {
+    this.#catalogs.get(database)?.invalidate(touches)
   }
 
   /** Closes the catalog's own connection to `database`; it comes back at the next look. */

@@ -1,5 +1,6 @@
 import { type CatalogConnection, CatalogWatch } from '../catalog/catalog-watch.ts'
 import { Classifier } from '../sql/classifier.ts'
+import { type Touched, touchesAnything } from '../sql/touched-names.ts'
 import type { EventLog } from './event-log.ts'
 
 /** How long a catalog that nobody needs any more is watched on, ms. */
@@ -43,8 +44,9 @@ export class DatabaseCatalog {
     this.#watch = new CatalogWatch({
       open,
       onDefaults,
-      onCatalog: (sets) => {
-        this.classifier.setCatalog(sets)
+      uses: () => this.classifier.replicaReads,
+      onCatalog: (sets, doubted) => {
+        this.classifier.setCatalog(sets, doubted)
         if (sets === null) return
         told = ''
         this.#ready.resolve()
@@ -131,10 +133,10 @@ export class DatabaseCatalog {
     this.#idleTimer = null
   }
 
-  /** DDL has passed or is about to: nothing is judged by the old sets any more. */
-  invalidate(): void {
-    this.classifier.noteChange()
-    this.#watch.invalidate()
+  /** DDL has passed or is about to: what it touches is judged by the old sets no more. */
+  invalidate(touched: Touched): void {
+    if (touchesAnything(touched)) this.classifier.noteChange()
+    this.#watch.invalidate(touched)
   }
 
   /** Closes its connection; it comes back at the next look for changes, if it is held. */

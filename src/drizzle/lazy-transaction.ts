@@ -1,4 +1,5 @@
 import type { StatementClass, TransactionModes } from '../sql/statement-class.ts'
+import { joinTouched, type Touched } from '../sql/touched-names.ts'
 import type { DoorTransaction, Run, SessionMode } from './door.ts'
 import { endOf, spoils } from './judge-text.ts'
 import { assertAllowed, hasEnded, modesOf, wasLost } from './transaction-modes.ts'
@@ -20,7 +21,7 @@ export abstract class LazyTransaction<Connection, Open> implements DoorTransacti
   protected readonly mode: SessionMode
   /** Leaves something in its connection that the next user would meet. */
   protected isSpoiled = false
-  protected hasDdl = false
+  protected ddl: Touched | undefined
   #state: State<Open> = { kind: 'new' }
 
   constructor(mode: SessionMode) {
@@ -100,6 +101,8 @@ export abstract class LazyTransaction<Connection, Open> implements DoorTransacti
 
   /** A statement of it was answered. */
   protected note(cls: StatementClass): void {
-    this.hasDdl ||= cls.effects.some(({ kind }) => kind === 'ddl')
+    for (const effect of cls.effects) {
+      if (effect.kind === 'ddl') this.ddl = joinTouched(this.ddl, effect.touches)
+    }
   }
 }

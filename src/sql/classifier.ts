@@ -30,6 +30,9 @@ export interface ClassifierStats extends ClassCacheStats {
 const ENTRY_BYTES = 700
 const MAX_LEARNED = 4096
 
+/** First oid that isn't PostgreSQL's own (FirstNormalObjectId). */
+const FIRST_USER_OID = 16_384
+
 /** Sets apart the modes in one cache. */
 const SALT: Readonly<Record<LexMode, number>> = {
   standard: 0,
@@ -61,6 +64,8 @@ export class Classifier {
   /** Classes judged with the catalog, and those judged while there is none. */
   readonly #cache: ClassCache
   readonly #uncertain: ClassCache
+  /** Those judged while some names are in doubt. */
+  readonly #doubtful: ClassCache
   readonly #keys = new WeakMap<StatementClass, Key>()
   /** By fingerprint, what a standby refused; the oldest goes first. */
   readonly #learned = new Map<string, Lesson>()
@@ -68,7 +73,12 @@ export class Classifier {
   /** The last one: while it is read anew, what it says against a statement still counts. */
   #lastCatalog: CatalogSets | null = null
   #lastDigest = ''
+  #doubted: ReadonlySet<string> | null = null
+  /** Where classes of this moment are. */
+  #current: ClassCache
   #version = 0
+  /** How many reads have run on replicas by these classes: whoever watches the catalog looks. */
+  replicaReads = 0
 
   constructor(options: ClassifierOptions = {}) {
     this.#cacheBytes = options.cacheBytes ?? 16 * 1024 * 1024
@@ -76,24 +86,38 @@ export class Classifier {
     this.#maxTokens = options.maxTokens ?? 500_000
     this.#cache = new ClassCache(this.#cacheBytes)
     this.#uncertain = new ClassCache(this.#cacheBytes / 8)
+    this.#doubtful = new ClassCache(this.#cacheBytes / 4)
+    this.#current = this.#uncertain
   }
 
   /**
    * Judges by `catalog` from now on; null while it is unknown: then whatever reads goes to the
-   * primary. Classes handed out before are out of date when `catalogVersion` has changed.
+   * primary, and so does what uses a name in `doubted`. Classes handed out before are out of date
+   * when `catalogVersion` has changed.
    */
-  setCatalog(catalog: CatalogSets | null): void {
-    if (catalog === this.#catalog) return
+  setCatalog(catalog: CatalogSets | null, doubted: ReadonlySet<string> | null = null): void {
+    if (catalog === this.#catalog && doubted === this.#doubted) return
     this.#catalog = catalog
+    if (doubted !== this.#doubted) this.#doubtful.clear()
+    this.#doubted = doubted
     this.#version++
-    if (catalog === null) return
-    this.#lastCatalog = catalog
-    if (catalog.digest === this.#lastDigest) return
-    // Other sets: nothing that was judged by the old ones may be found again.
-    this.#lastDigest = catalog.digest
-    this.#cache.clear()
-    this.#uncertain.clear()
-    this.#learned.clear()
+    if (catalog !== null) {
+      this.#lastCatalog = catalog
+      if (catalog.digest !== this.#lastDigest) {
+        // Other sets: nothing that was judged by the old ones may be found again.
+        this.#lastDigest = catalog.digest
+        this.#cache.clear()
+        this.#uncertain.clear()
+        this.#doubtful.clear()
+        this.#learned.clear()
+      }
+    }
+    this.#choose()
+  }
+
+  #choose(): void {
+    if (this.#catalog === null) this.#current = this.#uncertain
+    else this.#current = this.#doubted === null ? this.#cache : this.#doubtful
   }
 
   /** The catalog changes, whether its sets will show it or not. */
@@ -121,8 +145,7 @@ export class Classifier {
     if (mode === 'unsafe-encoding' && !isReadable(text, start, end)) return unreadable()
     const print = this.#fingerprint
     if (!print.compute(text, start, end, mode === 'escape', SALT[mode])) return unterminated()
-    const cache = this.#catalog === null ? this.#uncertain : this.#cache
-    return cache.get(print.a, print.b, print.check) ?? this.#judge(text, start, end, mode)
+    return this.#current.get(print.a, print.b, print.check) ?? this.#judge(text, start, end, mode)
   }
 
   /**
@@ -145,7 +168,8 @@ export class Classifier {
     const verdict = cls.verdict === 'pin' ? 'pin' : 'primary'
     const learned = { ...cls, verdict, reason, learned: reason } as const
     this.#keys.set(learned, key)
-    this.#cache.set(key.a, key.b, key.check, learned, ENTRY_BYTES)
+    this.#current.set(key.a, key.b, key.check, learned, ENTRY_BYTES)
+    if (this.#current !== this.#cache) this.#cache.delete(key.a, key.b, key.check)
     return isNew
   }
 
@@ -170,7 +194,8 @@ export class Classifier {
 
   /** Whether a Parse's parameter of this type may write by being read in (a domain's check). */
   isUnsafeType(oid: number): boolean {
-    return this.#catalog === null || this.#catalog.unsafeTypeOids.has(oid)
+    if (this.#catalog === null || this.#catalog.unsafeTypeOids.has(oid)) return true
+    return this.#doubted !== null && oid >= FIRST_USER_OID
   }
 
   stats(): ClassifierStats {
@@ -191,8 +216,7 @@ export class Classifier {
     this.#keys.set(cls, { a, b, check })
     // Effects keep pieces of the text, as strings of up to two bytes per character.
     const cost = ENTRY_BYTES * Math.max(1, cls.parts.length) + effectBytes(cls, end - start)
-    const cache = this.#catalog === null ? this.#uncertain : this.#cache
-    cache.set(a, b, check, cls, cost)
+    this.#current.set(a, b, check, cls, cost)
     return cls
   }
 
@@ -200,6 +224,7 @@ export class Classifier {
     const catalog = this.#catalog
     return {
       catalog: catalog ?? this.#lastCatalog,
+      doubted: catalog === null ? null : this.#doubted,
       noReads: NO_READS[mode] ?? (catalog === null ? NO_CATALOG : null),
       asciiNamesOnly: mode === 'foreign-encoding',
     }

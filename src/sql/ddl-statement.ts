@@ -8,6 +8,7 @@ import { createsObjects, OWN_NAMES, sessionEffects, sessionUse } from './source-
 import type { Effect, StatementPart } from './statement-class.ts'
 import { TokenCursor } from './token-cursor.ts'
 import { T_STRING } from './tokens.ts'
+import { touchedNames } from './touched-names.ts'
 
 /** CREATE …: temporary objects pin, everything else may change what the classifier knows. */
 export function judgeCreate(cursor: TokenCursor, context: JudgeContext): StatementPart {
@@ -21,7 +22,8 @@ export function judgeCreate(cursor: TokenCursor, context: JudgeContext): Stateme
   // A function's body isn't run by its creation, but CREATE TABLE AS runs its query.
   const runs = !isRoutine(cursor)
   const temp = namesTemporarySchema(cursor)
-  const effects: Effect[] = runs ? [{ kind: 'ddl' }, ...body.effects] : [{ kind: 'ddl' }]
+  const ddl: Effect = { kind: 'ddl', touches: touchedNames(cursor) }
+  const effects: Effect[] = runs ? [ddl, ...body.effects] : [ddl]
   if (what === 'DATABASE') effects.push({ kind: 'vacate', database: templateName(cursor) })
   const [execute, ...args] = runs ? executed(cursor, context) : []
   if (execute?.kind === 'execute') effects.push(execute, ...args)
@@ -85,7 +87,7 @@ function executed(cursor: TokenCursor, context: JudgeContext): Effect[] {
 /** ALTER …; ALTER ROLE, DATABASE and SYSTEM … SET change what later sessions start with. */
 export function judgeAlter(cursor: TokenCursor): StatementPart {
   const object = cursor.keyword(1)
-  const effects: Effect[] = [{ kind: 'ddl' }]
+  const effects: Effect[] = [{ kind: 'ddl', touches: touchedNames(cursor) }]
   if (['role', 'user', 'database', 'system'].includes(object)) {
     for (let i = cursor.i; i < cursor.to; i++) {
       const word = cursor.tokens.keyword(i)
@@ -101,7 +103,7 @@ export function judgeAlter(cursor: TokenCursor): StatementPart {
 
 /** DROP, GRANT, REFRESH …: the catalog changes. */
 export function judgeDdl(cursor: TokenCursor): StatementPart {
-  const effects: Effect[] = [{ kind: 'ddl' }]
+  const effects: Effect[] = [{ kind: 'ddl', touches: touchedNames(cursor) }]
   if (cursor.keyword() === 'drop' && cursor.keyword(1) === 'database') {
     vacate(cursor, cursor.keyword(2) === 'if' ? 4 : 2, effects)
   }
@@ -132,7 +134,7 @@ export function judgeDo(cursor: TokenCursor): StatementPart {
     if (asked !== null) effects.push(...asked)
     else if (use !== null) own ??= `a DO block that ${use}`
     if (use === OWN_NAMES) effects.push({ kind: 'own-names' })
-    if (createsObjects(source)) effects.push({ kind: 'ddl' })
+    if (createsObjects(source)) effects.push({ kind: 'ddl', touches: null })
   }
   const pin = own ?? firstPin(effects)
   return effectPart(pin === null ? 'primary' : 'pin', pin ?? 'DO may write', effects, pin)

@@ -4,6 +4,8 @@ import type { Effect, StatementPart, Verdict } from './statement-class.ts'
 
 export interface JudgeContext {
   readonly catalog: CatalogSets | null
+  /** Names whose judgement by `catalog` may be over; null: none are. */
+  readonly doubted: ReadonlySet<string> | null
   /** Why no statement of this text may be read from a replica; null if one may. */
   readonly noReads: string | null
   /** Names with bytes beyond ASCII can't be compared with the catalog's. */

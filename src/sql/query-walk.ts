@@ -33,6 +33,7 @@ import {
   T_WORD,
   type TokenList,
 } from './tokens.ts'
+import { touchedByInto } from './touched-names.ts'
 
 /** Where a level (a pair of parentheses or brackets) stands with its FROM clause. */
 const OUTSIDE = 0
@@ -87,8 +88,11 @@ const LITERAL_BEHIND: ReadonlyMap<string, ReadonlySet<string>> = new Map([
 
 /** Words between an expression and a literal. */
 const BINARY_WORDS: ReadonlySet<string> = new Set(
-  'between escape ilike like overlaps passing path uescape value'.split(' '),
+  'between escape ilike like overlaps passing path similar uescape value'.split(' '),
 )
+
+/** Until the catalog has been read again. */
+const CHANGING = ', which may be changing'
 
 export class QueryWalk {
   readonly tokens: TokenList
@@ -106,6 +110,7 @@ export class QueryWalk {
   readonly effects: Effect[] = []
   readsData = false
   readonly #catalog: CatalogSets | null
+  readonly #doubted: ReadonlySet<string> | null
   readonly #asciiOnly: boolean
   readonly #cteNames = new Set<string>()
   /** The token that names a common table expression: `x` in `WITH x (a) AS (…)`. */
@@ -131,6 +136,7 @@ export class QueryWalk {
     this.from = from
     this.to = to
     this.#catalog = context.catalog
+    this.#doubted = context.doubted
     this.#asciiOnly = context.asciiNamesOnly
     this.isRead = isRead
   }
@@ -248,6 +254,7 @@ export class QueryWalk {
   }
 
   #operator(name: string): void {
+    if (this.#doubted?.has(name) === true) this.#leave(`uses the operator ${name}${CHANGING}`)
     const why = this.#catalog?.unsafeOperators.get(name)
     if (why !== undefined) this.#refuse(`uses the operator ${name}, which ${why}`)
   }
@@ -259,6 +266,7 @@ export class QueryWalk {
     const behindDot = i > this.from && tokens.kind(i - 1) === T_DOT
     const label = kind === T_QUOTED || behindDot || (this.#asAt >= 0 && this.#asAt === i - 1)
     if (isTemporarySchema(word)) this.#temporary()
+    if (this.#doubted?.has(word) === true) this.#leave(`names ${word}${CHANGING}`)
     const expected = this.#state[this.#depth] === EXPECT_ITEM
     if (expected && !label && NO_ITEM.has(word)) this.#refuse('FROM without a relation')
     if (!label) this.#keyword(i, word)
@@ -511,7 +519,7 @@ export class QueryWalk {
     let next = tokens.keyword(i + 1)
     if (next === 'local' || next === 'global') next = tokens.keyword(i + 2)
     if (next === 'temp' || next === 'temporary') this.#temporary()
-    else this.effects.push({ kind: 'ddl' })
+    else this.effects.push({ kind: 'ddl', touches: touchedByInto(tokens, i) })
   }
 
   #lock(next: string): void {
@@ -602,9 +610,12 @@ function mayLeadLiteral(tokens: TokenList, i: number, from: number): boolean {
     return ['preceding', 'following'].includes(tokens.keyword(i + 2))
   }
   if (word === 'document' || word === 'content') return tokens.keyword(i - 2) === 'xmlparse'
-  if (!BINARY_WORDS.has(word) || i === from) return false
-  const kind = tokens.kind(i - 1)
-  return kind !== T_OPEN && kind !== T_COMMA && kind !== T_OPERATOR && !RESERVED.has(before)
+  if (!BINARY_WORDS.has(word)) return false
+  // x NOT LIKE 'y'
+  const left = before === 'not' ? i - 2 : i - 1
+  if (left < from || RESERVED.has(tokens.keyword(left))) return false
+  const kind = tokens.kind(left)
+  return kind !== T_OPEN && kind !== T_COMMA && kind !== T_OPERATOR
 }
 
 function isSyntaxWord(word: string): boolean {

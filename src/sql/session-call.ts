@@ -47,7 +47,7 @@ export function judgeSessionCall(
   // Who only asks for it in a condition, as monitoring does, asks about others.
   if (name === 'pg_backend_pid' && isAskedFor(walk)) walk.pin ??= 'asked for pg_backend_pid()'
   if (catalog === null) return false
-  if (catalog.ddlFunctions.has(name)) add(walk, { kind: 'ddl' })
+  if (catalog.ddlFunctions.has(name)) add(walk, { kind: 'ddl', touches: null })
   const effects = catalog.sessionEffects.get(name)
   for (const effect of effects ?? []) add(walk, effect)
   const user = catalog.sessionFunctions.get(name)

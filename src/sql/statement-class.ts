@@ -2,6 +2,7 @@
  * What the classifier says of one SQL text (a simple Query's string, or the text of a Parse).
  * Immutable and shared: equal fingerprints get the same object, so identity is a cheap key.
  */
+import type { Touched } from './touched-names.ts'
 
 /** Strongest wins when a text has several statements: pin > primary > control > replica > either. */
 export type Verdict = 'either' | 'replica' | 'control' | 'primary' | 'pin'
@@ -118,7 +119,7 @@ export type Effect =
   /** Calls pg_cancel_backend() or pg_terminate_backend(). */
   | { readonly kind: 'signal' }
   /** The catalog may change: CREATE/ALTER/DROP/GRANT/COMMENT/REFRESH/IMPORT …, SELECT INTO too. */
-  | { readonly kind: 'ddl' }
+  | { readonly kind: 'ddl'; readonly touches: Touched }
   /** It is refused while anybody is connected to that database. */
   | { readonly kind: 'vacate'; readonly database: string }
   /** ALTER ROLE/DATABASE/SYSTEM … SET: later sessions start differently. */

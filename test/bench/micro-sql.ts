@@ -38,7 +38,7 @@ const table = TEXTS.map(([name, sql]) => {
   // In the middle of a larger buffer, as frames stand in a chunk.
   const text = Buffer.from(`Q....${sql}\u0000`)
   const [start, end] = [5, text.length - 1]
-  const context = { catalog: sets, noReads: null, asciiNamesOnly: false }
+  const context = { catalog: sets, doubted: null, noReads: null, asciiNamesOnly: false }
   const miss = () => {
     const tokens = tokenize(text, start, end, false)
     if (typeof tokens !== 'string') classifyTokens(tokens, 0, tokens.length, context, null)

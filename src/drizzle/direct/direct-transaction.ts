@@ -210,7 +210,7 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
     const { core, database } = this.#door.options
     if (this.mode === 'read') noteRead(core, this.#context, held.nodeIndex)
     else noteWritten(core, this.#context)
-    if (this.hasDdl) core.noteDdl(database)
+    if (this.ddl !== undefined) core.noteDdl(database, this.ddl)
     this.#door.finished(held, startedMs, isSpoiled)
   }
 }

@@ -105,11 +105,14 @@ function noteDone<Connection>(
   const { core, database } = door.options
   door.finished(held, startedMs, !isRead && spoils(cls, false))
   if (isRead || cls.verdict === 'either') {
+    if (core.isReplica(held.nodeIndex)) door.catalog.classifier.replicaReads++
     noteRead(core, context, held.nodeIndex)
     return
   }
   noteWritten(core, context)
-  if (cls.effects.some(({ kind }) => kind === 'ddl')) core.noteDdl(database)
+  for (const effect of cls.effects) {
+    if (effect.kind === 'ddl') core.noteDdl(database, effect.touches)
+  }
 }
 
 /** A replica has refused it: the primary shows whether it is a read, and whether that is a lesson. */

@@ -237,7 +237,9 @@ export class ProxyDoor<Connection extends object>
       const result = await run(line)
       const isSpoiled = cls !== null && spoils(cls, false)
       this.ended(use, line, { isPrimary: true, isWrite, isSpoiled })
-      if (cls?.effects.some(({ kind }) => kind === 'ddl')) this.options.catalog.invalidate()
+      for (const effect of cls?.effects ?? []) {
+        if (effect.kind === 'ddl') this.options.catalog.invalidate(effect.touches)
+      }
       return result
     } catch (error) {
       // What has failed may have committed before.

@@ -121,7 +121,7 @@ export class ProxyTransaction<Connection extends object> extends LazyTransaction
   }
 
   protected giveBack({ use, line, isPrimary }: Open<Connection>, isSpoiled: boolean): void {
-    if (this.hasDdl) this.#door.options.catalog.invalidate()
+    if (this.ddl !== undefined) this.#door.options.catalog.invalidate(this.ddl)
     this.#door.ended(use, line, { isPrimary, isWrite: this.mode === 'write', isSpoiled })
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CHANGE_PROBE, SERVER } from '../../../src/catalog/catalog-queries.ts'
+import { SERVER } from '../../../src/catalog/catalog-queries.ts'
 import type { Row } from '../../../src/catalog/catalog-rows.ts'
 import { CatalogWatch, type CatalogWatchOptions } from '../../../src/catalog/catalog-watch.ts'
 import type { CatalogSets } from '../../../src/sql/catalog-sets.ts'
@@ -17,6 +17,7 @@ class FakePrimary {
   ended = 0
   /** Set to let queries hang. */
   hang = false
+  hangsLoad = false
   refuse = false
   onLoad: (() => void) | null = null
 
@@ -33,17 +34,20 @@ class FakePrimary {
 
   async #query(sql: string): Promise<{ rows: Row[] }> {
     if (this.hang) return new Promise(() => undefined)
-    if (sql === CHANGE_PROBE) {
+    if (sql.includes('pg_conf_load_time')) {
       this.probes++
       const { standby, state, defaults, reloaded } = this
-      return { rows: [{ standby, state, defaults, reloaded }] }
+      const snapshot = `${state} ${defaults}`
+      return { rows: [{ standby, state, defaults, reloaded, snapshot }] }
     }
     if (sql === SERVER) return { rows: [{ version: '150000', standby: this.standby }] }
+    if (this.hangsLoad) return new Promise(() => undefined)
     if (!sql.includes('FROM pg_proc p')) return { rows: [] }
     this.loads++
     const { volatility } = this
     this.onLoad?.()
-    return { rows: [{ oid: '20000', name: 'f', volatility, kind: 'f', language: 'c', args: '0' }] }
+    const f = { oid: '20000', name: 'f', volatility, kind: 'f', language: 'c', args: '0' }
+    return { rows: [f, { ...f, oid: '20001', name: 'g', tree: 'funcid 20000' }] }
   }
 }
 
@@ -77,21 +81,27 @@ class FakeTimers {
 const POLL = 1000
 const TIMEOUT = 15_000
 const SETTLE = 20
+const BUSY_POLL = 100
+const GRACE = 50
 
 function watching(more: Partial<CatalogWatchOptions> = {}) {
   const primary = new FakePrimary()
   const timers = new FakeTimers()
   const given: (CatalogSets | null)[] = []
+  const doubts: (ReadonlySet<string> | null)[] = []
   const errors: string[] = []
   const watch = new CatalogWatch({
     open: primary.open,
-    onCatalog: (sets) => given.push(sets),
+    onCatalog: (sets, doubted) => {
+      given.push(sets)
+      doubts.push(doubted)
+    },
     onError: (error) => errors.push(error.message),
     timers,
     nowMs: () => 0,
     ...more,
   })
-  return { primary, timers, given, errors, watch }
+  return { primary, timers, given, doubts, errors, watch }
 }
 
 /** Lets everything run that waits for no timer. */
@@ -108,7 +118,8 @@ describe('the catalog watch', () => {
     expect(given[0]?.functions.has('f')).toBe(true)
     timers.fire(POLL)
     await settled()
-    expect([primary.probes, primary.loads, given.length]).toEqual([2, 1, 1])
+    // a load is between two probes
+    expect([primary.probes, primary.loads, given.length]).toEqual([3, 1, 1])
     primary.state = 'two'
     timers.fire(POLL)
     await settled()
@@ -158,7 +169,7 @@ describe('the catalog watch', () => {
     timers.fire(POLL)
     await settled()
     expect([old.opened, old.ended, old.probes]).toEqual([1, 1, 0])
-    expect([primary.opened, primary.probes, errors]).toEqual([1, 1, []])
+    expect([primary.opened, primary.loads, errors]).toEqual([1, 1, []])
     await watch.stop()
   })
 
@@ -216,7 +227,7 @@ describe('the catalog watch', () => {
     await watch.stop()
   })
 
-  it('rests as long as a reading took while DDL goes on', async () => {
+  it('rests as long as a reading took while DDL goes on, which in the end is done at once', async () => {
     let now = 0
     const { primary, timers, given, watch } = watching({ nowMs: () => now })
     primary.onLoad = () => {
@@ -226,14 +237,80 @@ describe('the catalog watch', () => {
     }
     watch.start()
     await settled()
-    expect([primary.loads, timers.pauses]).toEqual([1, [300]])
+    expect([primary.loads, timers.pauses]).toEqual([4, [1200]])
     watch.invalidate()
-    expect(timers.pauses).toEqual([300])
+    expect(timers.pauses).toEqual([1200])
     primary.onLoad = null
-    timers.fire(300)
+    timers.fire(1200)
     await settled()
-    expect(primary.loads).toBe(2)
+    expect(primary.loads).toBe(5)
     expect(given.at(-1)).not.toBeNull()
+    await watch.stop()
+  })
+
+  it('takes away only what DDL touches, and what depends on that', async () => {
+    const { primary, timers, given, doubts, watch } = watching()
+    watch.start()
+    await settled()
+    watch.invalidate(['f'])
+    expect(given.at(-1)).not.toBeNull()
+    expect(doubts.at(-1)).toEqual(new Set(['f', 'g']))
+    // DDL that touches nothing takes nothing away, and is no surprise.
+    watch.invalidate([])
+    primary.state = 'two'
+    await settled()
+    timers.fire(SETTLE)
+    await settled()
+    expect([given.includes(null), doubts.at(-1)]).toEqual([false, null])
+    watch.invalidate(['='])
+    expect(given.at(-1)).toBeNull()
+    await watch.stop()
+  })
+
+  it('keeps in doubt what was touched while the catalog was read', async () => {
+    const { primary, timers, given, doubts, watch } = watching()
+    watch.start()
+    await settled()
+    primary.state = 'two'
+    primary.onLoad = () => {
+      primary.onLoad = null
+      watch.invalidate(['h'])
+    }
+    watch.invalidate(['f'])
+    await settled()
+    expect([given.includes(null), doubts.at(-1)]).toEqual([false, new Set(['h'])])
+    timers.fire(SETTLE)
+    await settled()
+    expect(doubts.at(-1)).toBeNull()
+    await watch.stop()
+  })
+
+  it('looks often while reads run, and withdraws all when another change takes long to be read', async () => {
+    let uses = 0
+    const { primary, timers, given, watch } = watching({ uses: () => uses })
+    watch.start()
+    await settled()
+    const { probes } = primary
+    const step = async (): Promise<void> => {
+      timers.fire(BUSY_POLL)
+      await settled()
+    }
+    for (let i = 0; i < 9; i++) await step()
+    expect(primary.probes).toBe(probes)
+    await step()
+    expect(primary.probes).toBe(probes + 1)
+    uses = 1
+    await step()
+    expect(primary.probes).toBe(probes + 2)
+    // What columns alone would show is left to the next look that isn't one of these.
+    uses = 2
+    primary.state = 'two'
+    primary.hangsLoad = true
+    timers.fire(BUSY_POLL)
+    await settled()
+    expect(given.at(-1)).not.toBeNull()
+    timers.fire(GRACE)
+    expect(given.at(-1)).toBeNull()
     await watch.stop()
   })
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { CHANGE_PROBE, SERVER } from '../../../src/catalog/catalog-queries.ts'
+import { SERVER } from '../../../src/catalog/catalog-queries.ts'
 import { DatabaseCatalog } from '../../../src/core/database-catalog.ts'
 
 /** A primary that answers; counts its connections, and how often the catalog was read. */
@@ -15,7 +15,7 @@ class Primary {
     this.open++
     return {
       query: async (sql: string) => {
-        if (sql === CHANGE_PROBE) return { rows: [{ standby: 'false', state: 'one' }] }
+        if (sql.includes('pg_conf_load_time')) return { rows: [{ standby: 'false', state: 'one' }] }
         if (sql === SERVER) return { rows: [{ version: '150000', standby: 'false' }] }
         if (sql.includes('FROM pg_proc p')) this.loads++
         return { rows: [] }

@@ -97,6 +97,32 @@ describe('the classifier', { timeout: 60_000 }, () => {
     expect(classOf(classifier, 'SELECT f_stable()').pin).toBe('calls f_stable(), which runs SET')
   })
 
+  it('doubts what names something that may be changing, and nothing else', () => {
+    const classifier = loaded()
+    const other = classOf(classifier, 'SELECT v FROM t')
+    classifier.setCatalog(sets, new Set(['t2', '<+>', 'f']))
+    expect(classOf(classifier, 'SELECT v FROM t').verdict).toBe('replica')
+    for (const text of [
+      'SELECT * FROM s."t2"',
+      'SELECT 1 <+> 2',
+      'SELECT x.f FROM t x',
+      'TABLE t2',
+    ]) {
+      expect(classOf(classifier, text).reason).toContain(', which may be changing')
+    }
+    expect(classifier.isUnsafeType(16_384)).toBe(true)
+    expect(classifier.isUnsafeType(25)).toBe(false)
+    classifier.setCatalog(sets)
+    expect(classOf(classifier, 'SELECT v FROM t')).toBe(other)
+  })
+
+  it.each([
+    "SELECT 'a' NOT LIKE 'b', v NOT ILIKE 'b' FROM t",
+    "SELECT 'a' NOT SIMILAR TO 'b', substring('a' SIMILAR 'b' ESCAPE '#')",
+  ])('knows that the literal in %s is of no type', (text) => {
+    expect(isRead(classOf(loaded(), text).verdict)).toBe(true)
+  })
+
   it('learns from a standby that refused a statement', () => {
     const classifier = loaded()
     const cls = classOf(classifier, 'SELECT f_stable() + 1')

@@ -129,7 +129,11 @@ describe('parameters', () => {
     ['SHOW TIME ZONE', 'primary', [{ kind: 'show', name: 'timezone' }]],
     ['SHOW pgsplit.last_route', 'control', [{ kind: 'show', name: 'pgsplit.last_route' }]],
     ['DISCARD TEMPORARY', 'control', [{ kind: 'discard', what: 'temp' }]],
-    ['ALTER ROLE alice SET work_mem = 1', 'primary', [{ kind: 'ddl' }, { kind: 'alter-defaults' }]],
+    [
+      'ALTER ROLE alice SET work_mem = 1',
+      'primary',
+      [{ kind: 'ddl', touches: [] }, { kind: 'alter-defaults' }],
+    ],
   ])
 })
 
@@ -204,11 +208,11 @@ describe('what pins a session', () => {
     ["LOAD 'x'", 'pin', [{ kind: 'load' }]],
     ['CREATE TEMP TABLE a (b int)', 'pin', [{ kind: 'temp' }]],
     ['CREATE OR REPLACE LOCAL TEMPORARY VIEW a AS SELECT 1', 'pin', [{ kind: 'temp' }]],
-    ['CREATE TABLE pg_temp.a (b int)', 'pin', [{ kind: 'ddl' }, { kind: 'temp' }]],
+    ['CREATE TABLE pg_temp.a (b int)', 'pin', [{ kind: 'ddl', touches: ['a'] }, { kind: 'temp' }]],
     [
       'CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS $$SELECT 1$$',
       'pin',
-      [{ kind: 'ddl' }, { kind: 'temp' }],
+      [{ kind: 'ddl', touches: ['f'] }, { kind: 'temp' }],
     ],
     ['SELECT 1 INTO TEMPORARY x', 'pin', [{ kind: 'temp' }]],
     ['SELECT * FROM pg_temp.x', 'pin', [{ kind: 'temp' }]],
@@ -273,7 +277,7 @@ describe('what pins a session', () => {
     ["DO $$ BEGIN PERFORM set_config('a', 'b', true); END $$", 'primary', []],
     ['DO $$ BEGIN SET x = 1; END $$', 'pin', [set('x', null, hidden)]],
     ['DO $$ BEGIN SET LOCAL x = 1; END $$', 'primary', []],
-    ['DO $$ BEGIN CREATE TABLE x(); END $$', 'primary', [{ kind: 'ddl' }]],
+    ['DO $$ BEGIN CREATE TABLE x(); END $$', 'primary', [{ kind: 'ddl', touches: null }]],
     ["INSERT INTO t SELECT U&\"\\0073et_config\"('a', 'b', false)", 'pin', []],
     [
       'DECLARE c CURSOR WITH HOLD FOR SELECT 1',
@@ -282,7 +286,11 @@ describe('what pins a session', () => {
     ],
     ['EXECUTE p (1, 2)', 'pin', [executes('p', 8, 9, true)]],
     ['EXPLAIN ANALYZE EXECUTE p', 'pin', [executes('p', 24, 25)]],
-    ['CREATE TABLE x AS EXECUTE p (1)', 'pin', [{ kind: 'ddl' }, executes('p', 26, 27, true)]],
+    [
+      'CREATE TABLE x AS EXECUTE p (1)',
+      'pin',
+      [{ kind: 'ddl', touches: ['x'] }, executes('p', 26, 27, true)],
+    ],
     ['CREATE TEMP TABLE x AS EXECUTE p', 'pin', [{ kind: 'temp' }, executes('p', 31, 32)]],
     ['/* é */ EXECUTE "P x"', 'pin', [executes('P x', 17, 22)]],
     ['EXECUTE U&"\\0070"', 'pin', [executes('p', 8, 17)]],
@@ -314,9 +322,9 @@ describe('cursors, COPY and DDL', () => {
     ["COPY t TO PROGRAM 'x'", 'primary', [{ kind: 'copy', direction: 'server-file' }]],
     ['COPY t FROM STDIN', 'primary', [{ kind: 'copy', direction: 'in' }]],
     ["COPY t FROM '/x'", 'primary', [{ kind: 'copy', direction: 'server-file' }]],
-    ['SELECT 1 INTO x', 'primary', [{ kind: 'ddl' }]],
-    ['REFRESH MATERIALIZED VIEW mv', 'primary', [{ kind: 'ddl' }]],
-    ['GRANT ALL ON t TO alice', 'primary', [{ kind: 'ddl' }]],
+    ['SELECT 1 INTO x', 'primary', [{ kind: 'ddl', touches: ['x'] }]],
+    ['REFRESH MATERIALIZED VIEW mv', 'primary', [{ kind: 'ddl', touches: [] }]],
+    ['GRANT ALL ON t TO alice', 'primary', [{ kind: 'ddl', touches: [] }]],
     ['DEALLOCATE PREPARE ALL', 'control', [{ kind: 'deallocate', name: null }]],
     ['VACUUM t', 'primary', []],
     ['TRUNCATE t', 'primary', []],

@@ -17,7 +17,7 @@ function of(sql: string | Uint8Array, backslash = false): string | null {
   return `${print.a} ${print.b} ${print.check}`
 }
 
-const context = { catalog: recordedCatalog(), noReads: null, asciiNamesOnly: false }
+const context = { catalog: recordedCatalog(), doubted: null, noReads: null, asciiNamesOnly: false }
 
 /** The class without any cache. */
 function judged(sql: string): StatementClass | null {
