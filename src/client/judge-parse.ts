@@ -4,6 +4,9 @@ import { parseSettings } from './parse-settings.ts'
 import { PreparedStatement, type PrepareSpots } from './prepared-statement.ts'
 import type { ClientSession } from './session.ts'
 
+/** Below it are PostgreSQL's own types (FirstNormalObjectId); reading their values leaves nothing. */
+const firstUserOid = 16384
+
 /**
  * The class of a Parse's text. A parameter of a type whose input may run a writing function (a
  * domain's CHECK …) takes a read to the primary, though the text shows nothing of it.
@@ -19,7 +22,7 @@ export function judge(
   const cls = classifier.classify(buffer, textStart, textEnd, session.lexMode)
   for (let at = textEnd + 3; at + 4 <= end; at += 4) {
     const oid = buffer.readUInt32BE(at)
-    if (oid !== 0 && classifier.isUnsafeType(oid)) return withParameterType(cls)
+    if (oid >= firstUserOid && classifier.isUnsafeType(oid)) return withParameterType(cls)
   }
   return cls
 }

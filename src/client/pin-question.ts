@@ -51,9 +51,10 @@ const named = `SELECT v.n, pg_catalog.current_setting(v.n, true), p.context, CAS
   ELSE 'f' END
   FROM (VALUES %) v(n) LEFT JOIN p ON p.n ${equals} v.n`
 
-/** Each parameter once, however many are asked for. */
+/** What pg_settings has of it, read once however many are asked for. */
 const parameters = `WITH p AS MATERIALIZED (SELECT pg_catalog.lower(s.name) AS n, s.name, s.context,
-  s.source FROM pg_catalog.pg_settings s)`
+  s.source FROM pg_catalog.pg_settings s WHERE s.source ${equals} 'session'
+  OR pg_catalog.lower(s.name) ${equals} ANY (ARRAY[%]))`
 
 /**
  * The text that asks: first the settings, a row of name, value, context and `t` if pg_settings says
@@ -70,7 +71,10 @@ export function questionText(question: PinQuestion, customs: readonly string[]):
     const asked = named.replace('%', values)
     const session = `SELECT p.n, pg_catalog.current_setting(p.name), p.context, 't' FROM p
       WHERE p.source ${equals} 'session'`
-    parts.push(`${parameters} ${allSettings ? `${session} UNION ALL ${asked}` : asked}`)
+    const array = [...all].map((name) => `'${name}'::pg_catalog.text`).join(', ')
+    parts.push(
+      `${parameters.replace('%', array)} ${allSettings ? `${session} UNION ALL ${asked}` : asked}`,
+    )
   }
   if (causes.length > 0) {
     const columns = causes.map((cause) => counts[cause]).join(', ')
