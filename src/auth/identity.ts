@@ -37,6 +37,8 @@ export interface Identity {
   readonly isCurrent: boolean
   /** When the server that was asked has read its configuration. */
   readonly configuredAt: string
+  /** When the question left, monotonic ms. */
+  readonly askedAtMs: number
 }
 
 /**
@@ -93,8 +95,8 @@ function fatal(
 /** Columns as text, by their names. */
 type Row = Readonly<Record<string, string | null>>
 
-/** Reads a row of `identitySql`. */
-export function identityOf(row: Row): Identity {
+/** Reads a row of `identitySql`, which was asked at `askedAtMs`. */
+export function identityOf(row: Row, askedAtMs = 0): Identity {
   const is = (column: string): boolean => row[column] === 'true'
   const { role, database } = row
   return {
@@ -121,5 +123,6 @@ export function identityOf(row: Row): Identity {
     digest: row.digest ?? '',
     isCurrent: row.standby === 'false',
     configuredAt: row.configured_at ?? '',
+    askedAtMs,
   }
 }

@@ -16,6 +16,8 @@ export interface AccessFacts {
   readonly user: string
   readonly database: string
   readonly address: string
+  /** Replication, for which a rule must name the database `replication`. */
+  readonly isPhysical: boolean
   readonly isTls: boolean
   readonly hasCertificate: boolean
 }
@@ -35,7 +37,9 @@ function matches(rule: AccessRule, facts: AccessFacts, address: Uint8Array | nul
   if (rule.tls !== 'any' && !facts.isTls) return false
   if (rule.tls === 'certificate' && !facts.hasCertificate) return false
   if (rule.users !== null && !rule.users.includes(facts.user)) return false
-  if (rule.databases !== null && !rule.databases.includes(facts.database)) return false
+  const database = facts.isPhysical ? 'replication' : facts.database
+  // As in pg_hba.conf, `all` is no replication.
+  if (rule.databases === null ? facts.isPhysical : !rule.databases.includes(database)) return false
   if (rule.addresses === null) return true
   return address !== null && rule.addresses.some((range) => isInRange(address, range))
 }

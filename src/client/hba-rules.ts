@@ -118,9 +118,13 @@ function matchType(type: string, isTls: boolean): Match {
   }
 }
 
-function matchDatabase(databases: readonly string[], { database, user }: AccessFacts): Match {
+function matchDatabase(
+  databases: readonly string[],
+  { database, user, isPhysical }: AccessFacts,
+): Match {
   return any(
     databases.map((name) => {
+      if (isPhysical) return name === 'replication'
       if (name === 'all' || name === database) return true
       if (name === 'sameuser') return database === user
       // samerole, and regular expressions

@@ -56,6 +56,8 @@ export interface LoginAttempt {
   readonly user: string
   readonly database: string
   readonly address: string
+  /** It wants the WAL, not a database. */
+  readonly isPhysical: boolean
   readonly isTls: boolean
   /** It has shown a certificate of an authority that is trusted. */
   readonly hasCertificate: boolean

@@ -164,6 +164,7 @@ class ClientStartup {
         user,
         database,
         address: this.#address,
+        isPhysical: request.replication === 'physical',
         isTls: this.#tls !== null,
         hasCertificate: (this.#tls?.clientCertificate ?? null) !== null,
         endPointHash: certificate === null ? null : endPointHash(certificate),

@@ -231,9 +231,12 @@ export class FrontDoor {
       })
       return
     }
-    const { user, database, identity } = login
-    if (identity === null)
+    const { user, database } = login
+    const roles = this.options.roles.get(cluster)
+    if (login.identity === null || roles === undefined) {
       throw new Error('unreachable: every client of a cluster is somebody there')
+    }
+    const identity = await roles.stillIs(user, database, login.identity)
     const wanted = { role: serverUser, database }
     const refusal = admissionRefusal(identity, wanted)
     if (refusal !== null) throw refusal

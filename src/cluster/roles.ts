@@ -3,11 +3,14 @@ import { IdentityLookup } from '../auth/identity-lookup.ts'
 import { arrayText, identitySql, type PasswordSource } from '../auth/identity-sql.ts'
 import { roleSecret } from '../auth/role-secret.ts'
 import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
-import type { Applicant, Authenticator, LoginAttempt } from '../client/login.ts'
+import { type Applicant, type Authenticator, type LoginAttempt, refusal } from '../client/login.ts'
 import type { AuthConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
 import { ClientAccess } from './client-access.ts'
 import type { Cluster } from './cluster.ts'
+
+/** A client that took longer to prove itself, or waited for the end of a pause, is looked at again, ms. */
+const staleAfterMs = 1_000
 
 /**
  * Who may log in at a cluster: the users of the configuration, and, unless the look-up is off, every
@@ -45,8 +48,8 @@ export class Roles implements Authenticator {
   /** Also for a database that is pgsplit's own: then nobody is told of as being there. */
   async find(attempt: LoginAttempt): Promise<Applicant> {
     const { user, database } = attempt
-    const refusal = this.access.refusal(attempt)
-    if (refusal !== null) throw refusal
+    const rejected = this.access.refusal(attempt)
+    if (rejected !== null) throw rejected
     const serverUser = this.serverUser(user)
     const listed = this.#listed.get(user)
     const [own, identity] = await Promise.all([
@@ -57,6 +60,19 @@ export class Roles implements Authenticator {
     if (hba !== null) throw hba
     if (listed !== undefined) return { secret: listed, why: null, identity }
     return { ...roleSecret(user, own), identity }
+  }
+
+  /**
+   * Who the client is that has authenticated: as was found when it began or, when that is some time
+   * ago, as it is now. Rejects with 28P01 where the name has become another role's meanwhile.
+   */
+  async stillIs(user: string, database: string, known: Identity): Promise<Identity> {
+    if (performance.now() - known.askedAtMs < staleAfterMs) return known
+    const identity = await this.#lookup.find({ role: this.serverUser(user), database })
+    if (identity.role !== null && identity.role.oid !== known.role?.oid) {
+      throw refusal('28P01', `password authentication failed for user "${user}"`)
+    }
+    return identity
   }
 
   /** The role that logs in at the servers for this user. */
@@ -76,10 +92,11 @@ export class Roles implements Authenticator {
     ]
     const { questions } = this.#cluster
     const { lookup } = this.#auth
+    const atMs = performance.now()
     try {
       const rows = await questions.ask(identitySql(lookup), names)
       this.#unreadable = null
-      return rows.map(identityOf)
+      return rows.map((row) => identityOf(row, atMs))
     } catch (error) {
       const isUnreadable = error instanceof PgSplitError && /^(42|3F)/.test(error.sqlstate)
       if (!isUnreadable || lookup.kind === 'off') throw error
@@ -93,7 +110,7 @@ export class Roles implements Authenticator {
         },
         error,
       )
-      return rows.map(identityOf)
+      return rows.map((row) => identityOf(row, atMs))
     }
   }
 }

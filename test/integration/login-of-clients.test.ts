@@ -190,7 +190,7 @@ describe('any role of the cluster', () => {
       await expect(asked).rejects.toMatchObject({ code: '42501' })
       const { rows } = await client.query(identitySql(sources[1]), names)
       const scram = expect.stringMatching(/^SCRAM-SHA-256\$/)
-      expect(rows.map(identityOf)).toMatchObject([
+      expect(rows.map((row) => identityOf(row))).toMatchObject([
         {
           role: { password: scram, canLogin: true, isExpired: false },
           database: { mayConnect: true },

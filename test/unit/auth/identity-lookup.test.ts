@@ -20,6 +20,7 @@ function identity(role: Partial<Identity['role']> = {}): Identity {
     digest: '',
     isCurrent: true,
     configuredAt: '',
+    askedAtMs: 0,
   }
 }
 

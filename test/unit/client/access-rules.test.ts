@@ -11,6 +11,7 @@ const facts: AccessFacts = {
   user: 'app',
   database: 'shop',
   address: '10.1.2.3',
+  isPhysical: false,
   isTls: false,
   hasCertificate: false,
 }
@@ -53,6 +54,16 @@ describe('auth.rules', () => {
     const certificate: AccessRule[] = [{ ...all, tls: 'certificate' }]
     expect(saysOf(certificate, { isTls: true })).not.toBeNull()
     expect(saysOf(certificate, { isTls: true, hasCertificate: true })).toBeNull()
+  })
+
+  it('takes physical replication for a database of that name, which all is not', () => {
+    const physical = { isPhysical: true, database: 'app' }
+    expect(saysOf([all], physical)).not.toBeNull()
+    expect(saysOf([{ ...all, databases: ['app'] }], physical)).not.toBeNull()
+    expect(saysOf([{ ...all, databases: ['replication'] }], physical)).toBeNull()
+    const lines = 'hostssl all all all md5\nhost replication all all md5'
+    expect(hbaSays(lines)).toContain('no pg_hba.conf entry')
+    expect(hbaSays(lines, physical)).toBeNull()
   })
 
   it('matches an address that can not be read only where all are meant', () => {
