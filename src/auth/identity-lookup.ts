@@ -87,6 +87,8 @@ export class IdentityLookup {
   async #askAll(): Promise<void> {
     const { gapMs, now } = this.#options
     this.#isAsking = true
+    // Who comes in the same turn comes along.
+    await null
     while (this.#waiting.size > 0) {
       const pauseMs = this.#askedAtMs + gapMs - now()
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))

@@ -90,7 +90,7 @@ export class IdentityWatch {
       const [row] = await questions.ask(mayReadAuthidSql)
       this.#mayReadAuthid = row?.may === 'true'
     }
-    const [row] = await questions.ask(changeMarkSql(this.#mayReadAuthid))
+    const [row] = await questions.askAgain(changeMarkSql(this.#mayReadAuthid))
     if (row?.standby !== 'false') return
     const locked: unknown = JSON.parse(row.locked ?? '[]')
     if (Array.isArray(locked)) for (const database of locked) onLocked(String(database))
@@ -111,10 +111,11 @@ export class IdentityWatch {
     const outdated: Scope[] = []
     for (let at = 0; at < scopes.length; at += maxAsked) {
       const part = scopes.slice(at, at + maxAsked)
-      const rows = await questions.ask(currentSql, [
+      const oids = [
         arrayText(part.map(({ identity }) => identity.role)),
         arrayText(part.map(({ identity }) => identity.database)),
-      ])
+      ]
+      const rows = await questions.askAgain(currentSql, ['oid[]', 'oid[]'], oids)
       for (const [i, scope] of part.entries()) {
         const row = rows[i]
         if (row === undefined || row.standby !== 'false') throw new Error('asked of a standby')

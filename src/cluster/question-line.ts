@@ -1,7 +1,24 @@
 import type { NodeConfig } from '../config/config.ts'
+import { PgSplitError } from '../errors.ts'
 import { connectNode } from '../node-client.ts'
 import type { SqlSession } from '../server/sql-session.ts'
 import type { Cluster } from './cluster.ts'
+
+/**
+ * Role defaults must not break questions. Plans are made once, for few names among many: by index,
+ * however small the tables were then.
+ */
+const settings = [
+  'default_transaction_isolation=read\\ committed',
+  'jit=off',
+  'standard_conforming_strings=on',
+  'plan_cache_mode=force_generic_plan',
+  'enable_hashjoin=off',
+  'enable_mergejoin=off',
+  'enable_seqscan=off',
+]
+  .map((setting) => `-c ${setting}`)
+  .join(' ')
 
 type Rows = Awaited<ReturnType<SqlSession['query']>>['rows']
 
@@ -13,20 +30,51 @@ export class QuestionLine {
   readonly #cluster: Cluster
   #session: Promise<SqlSession> | null = null
   #node: NodeConfig | null = null
+  #nextName = 1
+  /** Names of what a session has prepared, by text. */
+  readonly #prepared = new WeakMap<SqlSession, Map<string, Promise<string>>>()
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
   }
 
   /** Rejects when no node answers, or with the server's error. */
-  async ask(sql: string, values?: readonly (string | null)[]): Promise<Rows> {
+  ask(sql: string): Promise<Rows> {
+    return this.#with(async (session) => (await session.query(sql)).rows)
+  }
+
+  /**
+   * The same for what is asked often: planned once, as planning takes most of the time. `$1`, `$2` …
+   * are of these types.
+   */
+  askAgain(
+    sql: string,
+    types: readonly string[] = [],
+    values: readonly string[] = [],
+  ): Promise<Rows> {
+    return this.#with(async (session) => {
+      const known = this.#prepared.get(session) ?? new Map<string, Promise<string>>()
+      this.#prepared.set(session, known)
+      const prepared = known.get(sql) ?? prepare(session, `pgsplit_${this.#nextName++}`, sql, types)
+      known.set(sql, prepared)
+      const name = await prepared.catch((error: unknown) => {
+        known.delete(sql)
+        throw error
+      })
+      const given = values.length === 0 ? '' : ` (${values.map(literal).join(', ')})`
+      return (await session.query(`EXECUTE ${name}${given}`)).rows
+    })
+  }
+
+  async #with(use: (session: SqlSession) => Promise<Rows>): Promise<Rows> {
     const dialled = this.#connect()
     const session = await dialled
     try {
-      return (await session.query(sql, values)).rows
+      return await use(session)
     } catch (error) {
-      // Lost, or hung: the next question dials again.
+      // Lost, or hung, or its plans fit no more: the next question dials again.
       if (session.isClosed) this.#forget(dialled)
+      else if (isOutdatedPlan(error)) this.leave()
       throw error
     }
   }
@@ -49,8 +97,7 @@ export class QuestionLine {
       statementTimeoutMs: 5_000,
       tls: this.#cluster.tls(chosen.index),
       onLost: () => this.#forget(dialled),
-      // Role defaults must not break questions.
-      settings: '-c default_transaction_isolation=read\\ committed -c jit=off',
+      settings,
     })
     this.#session = dialled
     dialled.catch(() => this.#forget(dialled))
@@ -67,4 +114,23 @@ export class QuestionLine {
     this.#session = null
     former?.then((session) => session.end()).catch(() => {})
   }
+}
+
+async function prepare(
+  session: SqlSession,
+  name: string,
+  sql: string,
+  types: readonly string[],
+): Promise<string> {
+  await session.query(`PREPARE ${name}${types.length === 0 ? '' : ` (${types})`} AS ${sql}`)
+  return name
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+/** "cached plan must not change result type": somebody has made the look-up function anew. */
+function isOutdatedPlan(error: unknown): boolean {
+  return error instanceof PgSplitError && error.sqlstate === '0A000'
 }

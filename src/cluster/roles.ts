@@ -52,10 +52,9 @@ export class Roles implements Authenticator {
     if (rejected !== null) throw rejected
     const serverUser = this.serverUser(user)
     const listed = this.#listed.get(user)
-    const [own, identity] = await Promise.all([
-      this.#lookup.find({ role: user, database }),
-      this.#lookup.find({ role: serverUser, database }),
-    ])
+    const asked = this.#lookup.find({ role: serverUser, database })
+    const askedOwn = serverUser === user ? asked : this.#lookup.find({ role: user, database })
+    const [own, identity] = await Promise.all([askedOwn, asked])
     const hba = await this.access.hbaRefusal({ ...attempt, user: serverUser }, identity)
     if (hba !== null) throw hba
     if (listed !== undefined) return { secret: listed, why: null, identity }
@@ -94,13 +93,13 @@ export class Roles implements Authenticator {
     const { lookup } = this.#auth
     const atMs = performance.now()
     try {
-      const rows = await questions.ask(identitySql(lookup), names)
+      const rows = await questions.askAgain(identitySql(lookup), types, names)
       this.#unreadable = null
       return rows.map((row) => identityOf(row, atMs))
     } catch (error) {
       const isUnreadable = error instanceof PgSplitError && /^(42|3F)/.test(error.sqlstate)
       if (!isUnreadable || lookup.kind === 'off') throw error
-      const rows = await questions.ask(identitySql(off), names)
+      const rows = await questions.askAgain(identitySql(off), types, names)
       this.#unreadable = new PgSplitError(
         {
           sqlstate: '57P03',
@@ -115,4 +114,5 @@ export class Roles implements Authenticator {
   }
 }
 
+const types = ['text[]', 'text[]']
 const off: PasswordSource = { kind: 'off' }

@@ -121,15 +121,24 @@ async function endAll(clients: readonly pg.Client[]): Promise<void> {
 const who = 'SELECT current_user::text, session_user::text, current_database()::text'
 const isSuper = 'SELECT rolsuper FROM pg_roles WHERE rolname = current_user'
 
-describe.each(ways)('%s', (way) => {
-  let n = ways.indexOf(way) * 100
+let n = 0
 
-  /** Names of this test's own. */
-  const names = () => {
-    n++
-    return { role: `r${n}`, peer: `p${n}`, database: `d${n}` }
+/** Names of a test's own. */
+function names() {
+  n++
+  return { role: `r${n}`, peer: `p${n}`, database: `d${n}` }
+}
+
+let turn = 0
+
+/** Each statement goes another way than the one before. */
+async function changeByTurns(statements: readonly string[]): Promise<void> {
+  for (const statement of statements) {
+    await change(ways[turn++ % ways.length] ?? ways[0], [statement])
   }
+}
 
+describe.each(ways)('%s', (way) => {
   it('a role that was renamed is another one, and so is the one that has its name now', async () => {
     const { role, peer } = names()
     await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'; CREATE TABLE secret_${role} (n int);
@@ -197,125 +206,6 @@ describe.each(ways)('%s', (way) => {
     await endAll(stay)
   })
 
-  it('a membership that was taken, or whose name is another role now, counts no more', async () => {
-    const { role, peer } = names()
-    await admin(
-      `CREATE ROLE ${role} LOGIN PASSWORD 'one'; CREATE ROLE ${peer}; GRANT ${peer} TO ${role}`,
-    )
-    await cluster.catchUp()
-    // In the startup packet: their connections are in that role.
-    const asPeer = (url: string) => `${url}?options=${encodeURIComponent(`-c role=${peer}`)}`
-    const stay = await warm({ user: role })
-    const { direct, one: first, other: second } = urls({ user: role })
-    for (const url of [direct, first, second]) {
-      expect(await look(asPeer(url), [who])).toEqual([[[peer, role, 'home']]])
-    }
-    await change(way, [`ALTER ROLE ${peer} RENAME TO former_${peer}`, `CREATE ROLE ${peer}`])
-    const refusal = await look(asPeer(direct), [who])
-    expect(refusal).toContain('42501')
-    for (const url of [first, second]) {
-      expect(String(await look(asPeer(url), [who])).slice(0, 5)).toBe('42501')
-    }
-    await change(way, [`REVOKE former_${peer} FROM ${role}`])
-    await expectAsDirectly({ user: role }, [`SET ROLE former_${peer}`, who])
-    await endAll(stay)
-  })
-
-  it('what refuses a log-in refuses it at once, in the same words, and lets it in again', async () => {
-    const { role, database } = names()
-    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'`)
-    await admin(`CREATE DATABASE ${database}`)
-    await admin(
-      `REVOKE CONNECT ON DATABASE ${database} FROM PUBLIC; GRANT CONNECT ON DATABASE ${database} TO ${role}`,
-    )
-    await cluster.catchUp()
-    const person = { user: role, database }
-    const stay = await warm(person)
-    const steps: readonly [string, string, string][] = [
-      [`ALTER ROLE ${role} NOLOGIN`, `ALTER ROLE ${role} LOGIN`, '28000'],
-      [
-        `ALTER ROLE ${role} VALID UNTIL '2001-01-01'`,
-        `ALTER ROLE ${role} VALID UNTIL 'infinity'`,
-        '28P01',
-      ],
-      [`ALTER ROLE ${role} CONNECTION LIMIT 0`, `ALTER ROLE ${role} CONNECTION LIMIT -1`, '53300'],
-      [`ALTER ROLE ${role} PASSWORD 'two'`, `ALTER ROLE ${role} PASSWORD 'one'`, '28P01'],
-      [`ALTER ROLE ${role} PASSWORD NULL`, `ALTER ROLE ${role} PASSWORD 'one'`, '28P01'],
-      [
-        `REVOKE CONNECT ON DATABASE ${database} FROM ${role}`,
-        `GRANT CONNECT ON DATABASE ${database} TO ${role}`,
-        '42501',
-      ],
-      [
-        `ALTER DATABASE ${database} CONNECTION LIMIT 0`,
-        `ALTER DATABASE ${database} CONNECTION LIMIT -1`,
-        '53300',
-      ],
-      [
-        `ALTER DATABASE ${database} ALLOW_CONNECTIONS false`,
-        `ALTER DATABASE ${database} ALLOW_CONNECTIONS true`,
-        '55000',
-      ],
-    ]
-    const { direct, one: first, other: second } = urls(person)
-    for (const [forbid, allow, code] of steps) {
-      await change(way, [forbid])
-      const expected = await look(direct, [who])
-      expect(expected, forbid).toContain(code)
-      for (const url of [first, second]) expect(await look(url, [who])).toEqual(expected)
-      // Who is in stays in.
-      for (const client of stay)
-        expect((await client.query('SELECT 1 AS n')).rows).toEqual([{ n: 1 }])
-      await change(way, [allow])
-      for (const url of [first, second]) {
-        expect(await look(url, [who])).toEqual([[[role, role, database]]])
-      }
-    }
-    await endAll(stay)
-  })
-
-  it('settings of a role and a database are those that were made last', async () => {
-    const { role } = names()
-    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'`)
-    await cluster.catchUp()
-    const stay = await warm({ user: role })
-    const ask = "SELECT current_setting('work_mem'), current_setting('app.tenant', true)"
-    await change(way, [
-      `ALTER ROLE ${role} SET work_mem = '7MB'`,
-      `ALTER ROLE ${role} IN DATABASE home SET app.tenant = 'blue'`,
-    ])
-    expect(await expectAsDirectly({ user: role }, [ask])).toEqual([[['7MB', 'blue']]])
-    await change(way, [
-      `ALTER ROLE ${role} RESET ALL`,
-      `ALTER ROLE ${role} IN DATABASE home RESET ALL`,
-    ])
-    await expectAsDirectly({ user: role }, [ask])
-    await endAll(stay)
-  })
-
-  it('a schema and its tables are whose they are now', async () => {
-    const { role, peer } = names()
-    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'; CREATE ROLE ${peer};
-      CREATE SCHEMA s_${role} AUTHORIZATION ${role}; CREATE TABLE s_${role}.t (n int);
-      ALTER TABLE s_${role}.t OWNER TO ${role}`)
-    await cluster.catchUp()
-    const stay = await warm({ user: role })
-    const questions = [`SELECT * FROM s_${role}.t`, who]
-    expect((await expectAsDirectly({ user: role }, questions)) as unknown[]).toContainEqual([])
-    await change(way, [`REASSIGN OWNED BY ${role} TO ${peer}`])
-    expect(String(await expectAsDirectly({ user: role }, questions))).toContain('42501')
-    await change(way, [`GRANT ${peer} TO ${role}`])
-    await expectAsDirectly({ user: role }, questions)
-    await change(way, [
-      `ALTER SCHEMA s_${role} RENAME TO former_${role}`,
-      `CREATE SCHEMA s_${role}`,
-    ])
-    expect(String(await expectAsDirectly({ user: role }, questions))).toContain('42')
-    await change(way, [`DROP SCHEMA former_${role} CASCADE`, `DROP SCHEMA s_${role}`])
-    await expectAsDirectly({ user: role }, questions)
-    await endAll(stay)
-  })
-
   it('a database that was renamed and created anew is the new one, on replicas, too', async () => {
     const { role, database } = names()
     await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'`)
@@ -365,6 +255,127 @@ describe.each(ways)('%s', (way) => {
     expect(await expectAsDirectly(person, [ask])).toBe(
       `3D000 database "${database}" does not exist`,
     )
+  })
+})
+
+describe('now by this way, now by that one', () => {
+  it('a membership that was taken, or whose name is another role now, counts no more', async () => {
+    const { role, peer } = names()
+    await admin(
+      `CREATE ROLE ${role} LOGIN PASSWORD 'one'; CREATE ROLE ${peer}; GRANT ${peer} TO ${role}`,
+    )
+    await cluster.catchUp()
+    // In the startup packet: their connections are in that role.
+    const asPeer = (url: string) => `${url}?options=${encodeURIComponent(`-c role=${peer}`)}`
+    const stay = await warm({ user: role })
+    const { direct, one: first, other: second } = urls({ user: role })
+    for (const url of [direct, first, second]) {
+      expect(await look(asPeer(url), [who])).toEqual([[[peer, role, 'home']]])
+    }
+    await changeByTurns([`ALTER ROLE ${peer} RENAME TO former_${peer}`, `CREATE ROLE ${peer}`])
+    const refusal = await look(asPeer(direct), [who])
+    expect(refusal).toContain('42501')
+    for (const url of [first, second]) {
+      expect(String(await look(asPeer(url), [who])).slice(0, 5)).toBe('42501')
+    }
+    await changeByTurns([`REVOKE former_${peer} FROM ${role}`])
+    await expectAsDirectly({ user: role }, [`SET ROLE former_${peer}`, who])
+    await endAll(stay)
+  })
+
+  it('what refuses a log-in refuses it at once, in the same words, and lets it in again', async () => {
+    const { role, database } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'`)
+    await admin(`CREATE DATABASE ${database}`)
+    await admin(
+      `REVOKE CONNECT ON DATABASE ${database} FROM PUBLIC; GRANT CONNECT ON DATABASE ${database} TO ${role}`,
+    )
+    await cluster.catchUp()
+    const person = { user: role, database }
+    const stay = await warm(person)
+    const steps: readonly [string, string, string][] = [
+      [`ALTER ROLE ${role} NOLOGIN`, `ALTER ROLE ${role} LOGIN`, '28000'],
+      [
+        `ALTER ROLE ${role} VALID UNTIL '2001-01-01'`,
+        `ALTER ROLE ${role} VALID UNTIL 'infinity'`,
+        '28P01',
+      ],
+      [`ALTER ROLE ${role} CONNECTION LIMIT 0`, `ALTER ROLE ${role} CONNECTION LIMIT -1`, '53300'],
+      [`ALTER ROLE ${role} PASSWORD 'two'`, `ALTER ROLE ${role} PASSWORD 'one'`, '28P01'],
+      [`ALTER ROLE ${role} PASSWORD NULL`, `ALTER ROLE ${role} PASSWORD 'one'`, '28P01'],
+      [
+        `REVOKE CONNECT ON DATABASE ${database} FROM ${role}`,
+        `GRANT CONNECT ON DATABASE ${database} TO ${role}`,
+        '42501',
+      ],
+      [
+        `ALTER DATABASE ${database} CONNECTION LIMIT 0`,
+        `ALTER DATABASE ${database} CONNECTION LIMIT -1`,
+        '53300',
+      ],
+      [
+        `ALTER DATABASE ${database} ALLOW_CONNECTIONS false`,
+        `ALTER DATABASE ${database} ALLOW_CONNECTIONS true`,
+        '55000',
+      ],
+    ]
+    const { direct, one: first, other: second } = urls(person)
+    for (const [forbid, allow, code] of steps) {
+      await changeByTurns([forbid])
+      const expected = await look(direct, [who])
+      expect(expected, forbid).toContain(code)
+      for (const url of [first, second]) expect(await look(url, [who])).toEqual(expected)
+      // Who is in stays in.
+      for (const client of stay)
+        expect((await client.query('SELECT 1 AS n')).rows).toEqual([{ n: 1 }])
+      await changeByTurns([allow])
+      for (const url of [first, second]) {
+        expect(await look(url, [who])).toEqual([[[role, role, database]]])
+      }
+    }
+    await endAll(stay)
+  })
+
+  it('settings of a role and a database are those that were made last', async () => {
+    const { role } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'`)
+    await cluster.catchUp()
+    const stay = await warm({ user: role })
+    const ask = "SELECT current_setting('work_mem'), current_setting('app.tenant', true)"
+    await changeByTurns([
+      `ALTER ROLE ${role} SET work_mem = '7MB'`,
+      `ALTER ROLE ${role} IN DATABASE home SET app.tenant = 'blue'`,
+    ])
+    expect(await expectAsDirectly({ user: role }, [ask])).toEqual([[['7MB', 'blue']]])
+    await changeByTurns([
+      `ALTER ROLE ${role} RESET ALL`,
+      `ALTER ROLE ${role} IN DATABASE home RESET ALL`,
+    ])
+    await expectAsDirectly({ user: role }, [ask])
+    await endAll(stay)
+  })
+
+  it('a schema and its tables are whose they are now', async () => {
+    const { role, peer } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'; CREATE ROLE ${peer};
+      CREATE SCHEMA s_${role} AUTHORIZATION ${role}; CREATE TABLE s_${role}.t (n int);
+      ALTER TABLE s_${role}.t OWNER TO ${role}`)
+    await cluster.catchUp()
+    const stay = await warm({ user: role })
+    const questions = [`SELECT * FROM s_${role}.t`, who]
+    expect((await expectAsDirectly({ user: role }, questions)) as unknown[]).toContainEqual([])
+    await changeByTurns([`REASSIGN OWNED BY ${role} TO ${peer}`])
+    expect(String(await expectAsDirectly({ user: role }, questions))).toContain('42501')
+    await changeByTurns([`GRANT ${peer} TO ${role}`])
+    await expectAsDirectly({ user: role }, questions)
+    await changeByTurns([
+      `ALTER SCHEMA s_${role} RENAME TO former_${role}`,
+      `CREATE SCHEMA s_${role}`,
+    ])
+    expect(String(await expectAsDirectly({ user: role }, questions))).toContain('42')
+    await changeByTurns([`DROP SCHEMA former_${role} CASCADE`, `DROP SCHEMA s_${role}`])
+    await expectAsDirectly({ user: role }, questions)
+    await endAll(stay)
   })
 })
 

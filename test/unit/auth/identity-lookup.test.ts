@@ -55,6 +55,7 @@ describe('IdentityLookup', () => {
       return wanted.map(() => identity())
     })
     const first = find('a')
+    await vi.waitFor(() => expect(asked).toEqual([['a']]))
     const later = [find('a'), find('b'), find('a'), find('c')]
     expect(asked).toEqual([['a']])
     answers[0]?.resolve()
