@@ -379,6 +379,88 @@ describe('now by this way, now by that one', () => {
   })
 })
 
+describe('replicas that have not replayed the change yet', () => {
+  const pauseAll = async (isPaused: boolean): Promise<void> => {
+    const text = `SELECT pg_wal_replay_${isPaused ? 'pause' : 'resume'}()`
+    await Promise.all(cluster.replicas.map((replica) => replica.query(text, [], 'postgres')))
+  }
+
+  it('serve nobody under a name that is somebody else there', async () => {
+    const { role, peer, database } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'`)
+    await admin(`CREATE DATABASE ${database}`)
+    await admin(
+      "CREATE TABLE mark (text) AS SELECT 'old'; GRANT SELECT ON mark TO PUBLIC",
+      database,
+    )
+    await cluster.catchUp()
+    const stay = [...(await warm({ user: role })), ...(await warm({ user: role, database }))]
+    await pauseAll(true)
+    try {
+      await change('beside pgsplit', [
+        `ALTER ROLE ${role} RENAME TO ${peer}`,
+        `CREATE ROLE ${role} LOGIN PASSWORD 'one'`,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}'`,
+        `ALTER DATABASE ${database} RENAME TO former_${database}`,
+        `CREATE DATABASE ${database}`,
+      ])
+      await admin(
+        "CREATE TABLE mark (text) AS SELECT 'new'; GRANT SELECT ON mark TO PUBLIC",
+        database,
+      )
+      const person = { user: role, database }
+      const questions = [who, 'SELECT text FROM mark']
+      const expected = await look(urls(person).direct, questions)
+      expect(expected).toEqual([[[role, role, database]], [['new']]])
+      for (const url of [urls(person).one, urls(person).other]) {
+        for (const hint of anyNode) expect(await look(url, questions, hint)).toEqual(expected)
+      }
+    } finally {
+      await pauseAll(false)
+    }
+    await cluster.catchUp()
+    // Then they serve again.
+    await one.with(
+      async (client) => {
+        await waitFor('a read on a replica', async () => {
+          await client.query('SELECT text FROM mark')
+          const { rows } = await client.query('SHOW pgsplit.last_route')
+          return /^r[12]:/.test(String(Object.values(rows[0])[0])) || undefined
+        })
+      },
+      { user: role, password: 'one', database },
+    )
+    await endAll(stay)
+  })
+
+  it('let nobody be a superuser who is none any more, nor in a role that was taken', async () => {
+    const { role, peer } = names()
+    await admin(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'one'; CREATE ROLE ${peer}`)
+    await cluster.catchUp()
+    const stay = await warm({ user: role })
+    await pauseAll(true)
+    try {
+      await change('beside pgsplit', [`ALTER ROLE ${role} NOSUPERUSER`])
+      for (const url of [urls({ user: role }).one, urls({ user: role }).other]) {
+        for (const hint of anyNode) {
+          const [rows] = (await look(url, [isSuper], hint)) as unknown[]
+          expect(rows).toEqual([[false]])
+        }
+      }
+      // Who was there before finds it out soon.
+      for (const client of stay) {
+        await waitFor('the client to be nobody special', async () => {
+          const { rows } = await client.query(`/* pgsplit: replica */ ${isSuper}`)
+          return rows[0]?.rolsuper === false || undefined
+        })
+      }
+    } finally {
+      await pauseAll(false)
+    }
+    await endAll(stay)
+  })
+})
+
 /** The first value, or '' where there is none. */
 function seen(answers: string | unknown[]): string {
   const rows = typeof answers === 'string' ? null : answers[0]
