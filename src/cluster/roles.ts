@@ -11,6 +11,8 @@ import type { Cluster } from './cluster.ts'
 
 /** A client that took longer to prove itself, or waited for the end of a pause, is looked at again, ms. */
 const staleAfterMs = 1_000
+/** Passwords that could not be read are tried again after this time, ms. */
+const retryMs = 5_000
 
 /**
  * Who may log in at a cluster: the users of the configuration, and, unless the look-up is off, every
@@ -25,6 +27,7 @@ export class Roles implements Authenticator {
   readonly access: ClientAccess
   /** Why passwords could not be read at the last question; null: they could. */
   #unreadable: PgSplitError | null = null
+  #unreadableUntilMs = 0
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
@@ -92,14 +95,20 @@ export class Roles implements Authenticator {
     const { questions } = this.#cluster
     const { lookup } = this.#auth
     const atMs = performance.now()
-    try {
-      const rows = await questions.askAgain(identitySql(lookup), types, names)
-      this.#unreadable = null
+    const ask = async (source: PasswordSource): Promise<readonly Identity[]> => {
+      const rows = await questions.askAgain(identitySql(source), types, names)
       return rows.map((row) => identityOf(row, atMs))
+    }
+    if (this.#unreadable !== null && atMs < this.#unreadableUntilMs) return ask(off)
+    try {
+      const identities = await ask(lookup)
+      this.#unreadable = null
+      return identities
     } catch (error) {
       const isUnreadable = error instanceof PgSplitError && /^(42|3F)/.test(error.sqlstate)
       if (!isUnreadable || lookup.kind === 'off') throw error
-      const rows = await questions.askAgain(identitySql(off), types, names)
+      const identities = await ask(off)
+      this.#unreadableUntilMs = atMs + retryMs
       this.#unreadable = new PgSplitError(
         {
           sqlstate: '57P03',
@@ -109,7 +118,7 @@ export class Roles implements Authenticator {
         },
         error,
       )
-      return rows.map((row) => identityOf(row, atMs))
+      return identities
     }
   }
 }
