@@ -169,6 +169,22 @@ describe('a mistake in the configuration', () => {
       main({ monitor: { colour: 3 } }),
       'clusters.main.monitor.colour: unknown option; known here: user, password, database, probeInterval, probeTimeout, rise, fall, maxCatalogs',
     ],
+    [
+      main({ auth: { rules: [{ users: 'app' }] } }),
+      'clusters.main.auth.rules[0].users: unknown option; did you mean user?',
+    ],
+    [
+      main({ auth: { rules: [{}, { method: 'deny' }] } }),
+      'clusters.main.auth.rules[1].method: expected one of allow, reject, got "deny"',
+    ],
+    [
+      main({ auth: { rules: [{ address: ['10.0.0.0/8', '10.0.0.0/33'] }] } }),
+      'clusters.main.auth.rules[0].address: "10.0.0.0/33" is no address such as 10.0.0.0/8 or ::1',
+    ],
+    [
+      main({ auth: { rules: [{ user: '+staff' }] } }),
+      'clusters.main.auth.rules[0].user: "+staff": groups and patterns are not known here; list names',
+    ],
     [{ ...main({}), Listen: ':1' }, 'Listen: unknown option; did you mean listen?'],
     [
       main({ replicas: [{ ulr: primary }] }),
