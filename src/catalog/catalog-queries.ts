@@ -42,6 +42,9 @@ export type ProbedCatalog = keyof typeof PROBED
 
 export const PROBED_CATALOGS = Object.keys(PROBED) as readonly ProbedCatalog[]
 
+/** Long, and nearly always another catalog changes with them. */
+export const SELDOM_ALONE: readonly ProbedCatalog[] = ['pg_attribute', 'pg_type']
+
 /** Between the states of two catalogs in a probe's answer. */
 export const STATE_SEPARATOR = '/'
 
@@ -58,13 +61,12 @@ SELECT pg_is_in_recovery()::text AS standby, pg_current_snapshot()::text AS snap
 
 /**
  * `state` changes with every DDL that can change the sets, `defaults` with what new sessions start
- * with: ALTER ROLE or DATABASE … SET. `columns`: what is known of pg_attribute, by far the longest,
- * which is then taken for unchanged: nearly always another catalog changes with it.
+ * with: ALTER ROLE or DATABASE … SET. What is `known` of a catalog is taken for unchanged.
  */
-export function changeProbe(columns: string | null): string {
+export function changeProbe(known: ReadonlyMap<ProbedCatalog, string>): string {
   const states = PROBED_CATALOGS.map((name) =>
-    name === 'pg_attribute' && columns !== null
-      ? `'${columns}'`
+    known.has(name)
+      ? `'${known.get(name)}'`
       : `(SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM ${name} ${PROBED[name]})`,
   )
   return `

@@ -95,6 +95,8 @@ export class CatalogWatch {
   /** Of the last look on this connection. */
   #changes: Changes | null = null
   #tookMs = 0
+  /** The next change is one that touches nothing, and needs no hurry. */
+  #isExpected = false
   /** When the last look began that took nothing for unchanged. */
   #fullAtMs = Number.NEGATIVE_INFINITY
   #usesSeen = 0
@@ -148,6 +150,10 @@ export class CatalogWatch {
    * passed on to the client.
    */
   invalidate(touched: Touched = null): void {
+    if (touched !== null && touched.length === 0) {
+      this.#isExpected = true
+      return
+    }
     this.#epoch++
     this.#pending = true
     if (touched === null) this.#touchedAll = this.#epoch
@@ -240,7 +246,8 @@ export class CatalogWatch {
 
   async #load(connection: CatalogConnection, changes: Changes): Promise<LoadedCatalog> {
     // Somebody else has changed something: if that takes long to read, it may be anything till then.
-    const isUnseen = !this.#pending
+    const isUnseen = !this.#pending && !this.#isExpected
+    this.#isExpected = false
     const grace = this.#timers.setTimeout(() => {
       if (isUnseen && !this.#pending && !this.#stopping) this.#publish(null, null)
     }, GRACE_MS)

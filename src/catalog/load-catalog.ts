@@ -15,6 +15,7 @@ import {
   PROBED_CATALOGS,
   type ProbedCatalog,
   RELATIONS,
+  SELDOM_ALONE,
   SERVER,
   SESSION_SETUP,
   STATE_SEPARATOR,
@@ -170,13 +171,13 @@ export interface Changes {
   readonly reloaded: string
   /** Which transactions had ended. */
   readonly snapshot: string
-  /** Columns were taken to be as they had been. */
+  /** Columns and types were taken to be as they had been. */
   readonly isBrief: boolean
 }
 
 /**
- * `last`: the answer before on this connection. `isBrief`: what is seldom told by pg_attribute alone
- * may be told by the next look. Fails on a standby.
+ * `last`: the answer before on this connection. `isBrief`: what columns or types alone would tell may
+ * be told by the next look. Fails on a standby.
  */
 export async function probeChanges(
   connection: Queryable,
@@ -193,16 +194,27 @@ export async function probeChanges(
     const { snapshot } = last
     if (snapshotOf(glance) === snapshot) return { ...last, reloaded: text(glance, 'reloaded') }
   }
-  const columns = PROBED_CATALOGS.indexOf('pg_attribute')
-  const known = last?.state.split(STATE_SEPARATOR)[columns] ?? null
-  const row = await ask(changeProbe(isBrief ? known : null))
+  const known = isBrief && last !== null ? seldomAlone(last.state) : NOTHING_KNOWN
+  const row = await ask(changeProbe(known))
   return {
     state: text(row, 'state'),
     defaults: `${text(row, 'defaults')},${text(row, 'deleted')}`,
     reloaded: text(row, 'reloaded'),
     snapshot: snapshotOf(row),
-    isBrief: isBrief && known !== null,
+    isBrief: known.size > 0,
   }
+}
+
+const NOTHING_KNOWN: ReadonlyMap<ProbedCatalog, string> = new Map()
+
+function seldomAlone(state: string): ReadonlyMap<ProbedCatalog, string> {
+  const states = state.split(STATE_SEPARATOR)
+  const known = new Map<ProbedCatalog, string>()
+  for (const name of SELDOM_ALONE) {
+    const own = states[PROBED_CATALOGS.indexOf(name)]
+    if (own !== undefined) known.set(name, own)
+  }
+  return known
 }
 
 function snapshotOf(row: Row): string {
