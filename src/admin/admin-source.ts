@@ -54,6 +54,8 @@ export interface PoolRow {
   readonly pool_mode: string
   /** Ours: a pool belongs to one node. */
   readonly node: string
+  /** Ours: why the node lets the user not in; null = it does, as far as is known. */
+  readonly refused: string | null
 }
 
 interface ConnectionRow {

@@ -79,6 +79,7 @@ export const poolColumns: Columns<PoolRow> = [
   ['maxwait_us', 'int8'],
   ['pool_mode', 'text'],
   ['node', 'text'],
+  ['refused', 'text'],
 ]
 
 /** `type` (C or S) is put in front by the command: it is the same in every row. */

@@ -6,8 +6,9 @@ import type { Route } from '../routing/route.ts'
 import type { SessionPositions } from '../routing/session-positions.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
-import type { StatementClass } from '../sql/statement-class.ts'
+import type { StatementClass, TransactionModes } from '../sql/statement-class.ts'
 import type { Touched } from '../sql/touched-names.ts'
+import type { NodeRefusals } from './node-refusals.ts'
 import type { StatementRegistry } from './prepared-statement.ts'
 
 /** What a node has done wrong, seen while using it. */
@@ -23,6 +24,10 @@ export interface SessionScope {
   readonly reported: WeakMap<object, ReadonlyMap<string, string>>
   /** A session has lately used what nextval() gave it in an earlier transaction; others may, too. */
   readonly usesCurrval: boolean
+  /** Isolation level of its transactions that say none; null = not asked yet. */
+  defaultIsolation: TransactionModes['isolation']
+  /** Replicas that have refused its sessions lately. */
+  readonly refusals: NodeRefusals
   noteCurrval(): void
   /** Requests share a server connection now: who waits behind a slow one is looked after. */
   watchShared(): void

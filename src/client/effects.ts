@@ -36,7 +36,10 @@ export function applyEffects(session: ClientSession, request: Request, status: n
   if (status === txStatus.idle && session.transaction !== null && (isFailed || !request.begin)) {
     endTransaction(session, isFailed)
   }
-  if (status !== txStatus.idle) session.transaction ??= new Transaction(session)
+  if (status !== txStatus.idle) {
+    session.transaction ??= new Transaction(session)
+    session.transaction.noteDone(request)
+  }
   refreshFacts(session)
   const { connection } = request
   if (connection !== null && session.pinReason !== null && session.pins.mayHaveTemporarySchema) {

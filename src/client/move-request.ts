@@ -1,8 +1,7 @@
-import type { ReplyReceiver } from '../server/reply-queue.ts'
 import { type ServerConnection, swallow } from '../server/server-connection.ts'
-import { Cursor } from '../wire/cursor.ts'
 import { query, sync } from '../wire/frontend-messages.ts'
-import { backend, txStatus } from '../wire/message-types.ts'
+import { txStatus } from '../wire/message-types.ts'
+import { askIsolation } from './ask-isolation.ts'
 import { abandon, detach, leave } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { loseLease } from './lost-request.ts'
@@ -12,7 +11,6 @@ import { refusalOf, route } from './route-request.ts'
 import { sendOn } from './send-request.ts'
 import type { ClientSession } from './session.ts'
 
-const isolationQuery = query('SHOW transaction_isolation')
 const commit = query('COMMIT')
 
 /** More than this of a segment is not kept for a move: it goes to the primary first, bytes. */
@@ -50,7 +48,7 @@ export function move(session: ClientSession, request: Request, from: ServerConne
     return
   }
   session.waiting = request
-  const probe = new IsolationProbe((isolation) => {
+  askIsolation(from, (isolation) => {
     session.waiting = null
     if (session.isGone) abandon(session)
     else if (isolation === null) {
@@ -59,8 +57,6 @@ export function move(session: ClientSession, request: Request, from: ServerConne
     } else moveTransaction(session, request, from, isolation)
     session.pump()
   })
-  from.unnamed = 0
-  from.request(isolationQuery, 0, isolationQuery.length, probe)
 }
 
 function moveTransaction(
@@ -76,7 +72,7 @@ function moveTransaction(
     sendOn(session, request, from)
     return
   }
-  session.deferred = transaction.begin
+  session.deferred = transaction.moved()
   giveBack(session, from, commit)
   toPrimary(session, request)
 }
@@ -115,32 +111,4 @@ function giveBack(session: ClientSession, from: ServerConnection, lastWord: Buff
       if (!isKept && !from.isClosed) pool?.release(from)
     },
   })
-}
-
-/** Hears the answer to SHOW transaction_isolation; null when the connection is lost instead. */
-class IsolationProbe implements ReplyReceiver {
-  readonly #done: (isolation: string | null) => void
-  #value = ''
-
-  constructor(done: (isolation: string | null) => void) {
-    this.#done = done
-  }
-
-  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
-    if (type !== backend.dataRow) return
-    const cursor = new Cursor(buffer, start + 5, end)
-    cursor.int16()
-    this.#value = cursor.bytes(cursor.int32()).toString('latin1')
-  }
-
-  onPart(): void {}
-  onChunkEnd(): void {}
-
-  onReady(): void {
-    this.#done(this.#value)
-  }
-
-  onLost(): void {
-    this.#done(null)
-  }
 }

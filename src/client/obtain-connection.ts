@@ -5,14 +5,15 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import type { SessionState } from '../server/session-state.ts'
 import { noticeResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
+import { askIsolation, isIsolationUnknown, isolationOf } from './ask-isolation.ts'
 import { onlySets } from './effects.ts'
 import { mayHold } from './hold-request.ts'
-import { abandon, dropLease, keep } from './leave-connection.ts'
+import { abandon, dropLease, keep, leave } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { loseLease } from './lost-request.ts'
 import { refuse } from './refuse-request.ts'
 import { type Request, requestBit } from './request.ts'
-import { maxAttempts, rerun } from './rerun-request.ts'
+import { maxAttempts } from './rerun-request.ts'
 import { goOn, keeps, route } from './route-request.ts'
 import { sendOn } from './send-request.ts'
 import { sequenceConnection } from './sequences.ts'
@@ -113,10 +114,37 @@ export function prepare(
 ): void {
   session.actual = null
   if (connection.state === session.state) {
-    send(session, request, connection)
+    ready(session, request, connection)
     return
   }
   bringSettings(session, request, connection)
+}
+
+/** The connection has the session's settings. */
+function ready(session: ClientSession, request: Request, connection: ServerConnection): void {
+  const isFirst = session.deferred !== null && request.onReplica && session.lease === connection
+  if (!isFirst || !isIsolationUnknown(session)) {
+    send(session, request, connection)
+    return
+  }
+  session.waiting = request
+  askIsolation(connection, (isolation) => {
+    if (session.waiting === request) session.waiting = null
+    if (session.isGone) abandon(session)
+    else if (isolation === null) {
+      dropLease(session)
+      noConnection(session, request, new Error('connection lost before BEGIN'))
+    } else {
+      const level = isolationOf(isolation)
+      session.scope.defaultIsolation = level
+      if (level === 'read committed') send(session, request, connection)
+      else {
+        leave(session, connection, false)
+        route(session, request)
+      }
+    }
+    session.pump()
+  })
 }
 
 function bringSettings(
@@ -131,8 +159,8 @@ function bringSettings(
       abandon(session)
       return
     }
-    if (error === null) send(session, request, connection)
-    else settingRefused(session, request, error)
+    if (error === null) ready(session, request, connection)
+    else settingRefused(session, request, error, connection.nodeIndex)
     session.pump()
   })
 }
@@ -143,7 +171,12 @@ function send(session: ClientSession, request: Request, connection: ServerConnec
   else sendOn(session, request, connection)
 }
 
-function settingRefused(session: ClientSession, request: Request, error: ErrorFields): void {
+function settingRefused(
+  session: ClientSession,
+  request: Request,
+  error: ErrorFields,
+  nodeIndex: number,
+): void {
   const { lease } = session
   const isInBlock = session.transaction !== null && session.deferred === null
   if (error.severity === 'FATAL' && lease !== null && (isInBlock || session.pinReason !== null)) {
@@ -153,6 +186,14 @@ function settingRefused(session: ClientSession, request: Request, error: ErrorFi
     return
   }
   dropLease(session)
+  if (error.severity !== 'FATAL' && mayRunElsewhere(session, request, nodeIndex)) {
+    // A replica may not know yet what the settings name: a role, a membership, a text search configuration …
+    const why = `${error.sqlstate}: ${error.message}`
+    session.scope.refusals.noteSettings(session.state, nodeIndex, why, session.cluster.nowMs())
+    request.exclude |= requestBit(nodeIndex)
+    route(session, request)
+    return
+  }
   if (error.severity === 'FATAL') {
     noConnection(session, request, new PgSplitError({ sqlstate: '08006', message: error.message }))
     return
@@ -167,6 +208,13 @@ function settingRefused(session: ClientSession, request: Request, error: ErrorFi
     message: `a setting of this session was refused on another server connection: ${error.message}`,
     hint: 'RESET the setting, or make it possible on every node.',
   })
+}
+
+/** Nothing was sent to that replica, and nothing of the session is there: what it would run has other places. */
+function mayRunElsewhere(session: ClientSession, request: Request, nodeIndex: number): boolean {
+  if (request.connection !== null || !session.cluster.isReplica(nodeIndex)) return false
+  const isInBlock = session.transaction !== null && session.deferred === null
+  return !isInBlock && session.pinReason === null
 }
 
 /**
@@ -225,19 +273,20 @@ function forgetReserved(session: ClientSession, error: ErrorFields): boolean {
 /** No connection could be had: another node for a read, a clear error otherwise. */
 function noConnection(session: ClientSession, request: Request, error: Error): void {
   if (session.isGone) return
-  const isRead = request.isRerunnable && request.attempts < maxAttempts
-  // What a replica refuses, a log-in too, may be there already on the primary.
-  const isNodeTrouble =
-    !(error instanceof PgSplitError) ||
-    session.cluster.isReplica(request.nodeIndex) ||
-    /^(08|57P|53)/.test(error.sqlstate)
   const { nodeIndex } = request
-  const exclude = request.exclude | (isRead && isNodeTrouble ? requestBit(nodeIndex) : 0)
+  // Nothing was sent. What a replica refuses, a log-in too, may be there already on the primary.
+  const onReplica = session.cluster.isReplica(nodeIndex)
+  const mayGo = (onReplica || request.isRerunnable) && request.attempts < maxAttempts
+  const isNodeTrouble =
+    !(error instanceof PgSplitError) || onReplica || /^(08|57P|53)/.test(error.sqlstate)
+  const exclude = request.exclude | (mayGo && isNodeTrouble ? requestBit(nodeIndex) : 0)
   const next = session.cluster.route(request.cls, session.facts, exclude).node
   const isElsewhere = next !== null && next.index !== nodeIndex
   if (isElsewhere && exclude !== request.exclude) {
     request.exclude = exclude
-    rerun(session, request)
+    request.attempts++
+    session.cluster.counters.retries++
+    route(session, request)
     return
   }
   // Nothing was sent: the request may wait for another primary.

@@ -1,11 +1,13 @@
 import { isRefusedByReplicasOnly, isStaleness, judgeError } from '../routing/judge-error.ts'
 import { type ServerConnection, swallow } from '../server/server-connection.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
+import { levelOf } from './ask-isolation.ts'
 import { isDemotion } from './demotion.ts'
 import { type Refused, type Request, requestBit } from './request.ts'
 import { route } from './route-request.ts'
 import type { ClientSession } from './session.ts'
 import { mayRenew } from './stale-statements.ts'
+import { markOf } from './transaction-marks.ts'
 
 export const maxAttempts = 8
 
@@ -13,9 +15,10 @@ export const maxAttempts = 8
 export function mayHeal(session: ClientSession, request: Request, fields: ErrorFields): boolean {
   if (isStaleness(fields)) return mayRenew(session, request)
   if (isDemotion(session, request, fields)) return true
-  if (!request.isRerunnable || request.attempts >= maxAttempts || session.isGone) return false
+  if (request.attempts >= maxAttempts || session.isGone) return false
   // What was sent behind it is answered by this connection, and no sooner than this.
   if (session.inFlight.length !== 1) return false
+  if (!request.isRerunnable) return mayGoOnElsewhere(session, request, fields)
   const connection = request.connection as ServerConnection
   const verdict = judgeError(fields, {
     onReplica: request.onReplica,
@@ -50,6 +53,46 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
   return true
 }
 
+/**
+ * A READ ONLY transaction that has only read on a replica goes on at the primary, with its local
+ * settings and savepoints, when the replica can't do what comes next: the role that it takes was made
+ * a moment ago. What it has seen it may see again, READ COMMITTED given.
+ */
+function mayGoOnElsewhere(session: ClientSession, request: Request, fields: ErrorFields): boolean {
+  const { transaction, cluster } = session
+  if (transaction === null || !request.onReplica || !isWhole(session, request)) return false
+  const isolation = transaction.begin === null ? null : levelOf(session, transaction.begin.modes)
+  const seesAnew = isolation === 'read committed' || isolation === 'read uncommitted'
+  if (transaction.hasRead && !seesAnew) return false
+  const { isCancelNear } = request.connection as ServerConnection
+  const { defaultReadOnly } = session.facts
+  const isMark = markOf(request) !== null
+  const verdict = judgeError(fields, {
+    onReplica: true,
+    usesNames: false,
+    isCancelled: request.isCancelled,
+    isCancelNear,
+    isReadOnlySession: defaultReadOnly,
+  })
+  const isRead = request.cls.verdict === 'replica' || request.cls.verdict === 'either'
+  const isNodes =
+    isRead && (verdict === 'other-node' || verdict === 'misrouted' || verdict === 'primary')
+  if (!(isMark || isNodes) || !cluster.mayRetry()) return false
+  const begin = transaction.moved()
+  if (begin === null) return false
+  request.begin = begin
+  request.exclude = 0x7fffffff
+  return true
+}
+
+/** Can it be sent again as it is? */
+function isWhole(session: ClientSession, request: Request): boolean {
+  const { kind, isComplete, isFlushed, isStreamed, queryAt, pin, size, names } = request
+  if (kind === 'function' || !isComplete || isFlushed || isStreamed) return false
+  if (queryAt >= 0 || pin !== null || names !== null) return false
+  return size <= session.cluster.limits.retryMaxBytes && session.pinReason === null
+}
+
 /** From here on it is no read: it runs on the primary, once, and may write there. */
 function noteRefusal(request: Request, error: ErrorFields, nodeIndex: number): void {
   const { sqlstate, message } = error
@@ -82,7 +125,8 @@ export function rerun(session: ClientSession, request: Request): void {
   if (session.isGone) return
   session.cluster.counters.retries++
   request.attempts++
-  session.deferred = request.begin
+  // A BEGIN that was not sent either still is to come.
+  session.deferred = request.begin ?? session.deferred
   request.begin = null
   request.resetForRerun()
   request.isShared = false

@@ -4,6 +4,7 @@ import { NO_CATALOG } from '../sql/classifier.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
+import { pendingModes } from './ask-isolation.ts'
 import { openSegmentClass, unprovedClass } from './fixed-class.ts'
 import { mayHold } from './hold-request.ts'
 import { isUnproved, leavesUnknown } from './leaves-unknown.ts'
@@ -132,7 +133,9 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
   session.catchUpUntilMs = null
   request.onReplica = session.cluster.isReplica(lease.nodeIndex)
   request.refusal = refusalOf(session, request, lease)
-  if (request.refusal !== null && mayMove(session, request, lease)) {
+  const isMisplaced =
+    request.refusal !== null || (request.onReplica && wantsPrimary(session, request))
+  if (isMisplaced && mayMove(session, request, lease)) {
     request.refusal = null
     move(session, request, lease)
     return
@@ -141,6 +144,17 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
   const canSync = session.inFlight.length === 0 && lease.status !== txStatus.failed
   if (lease.state !== session.state && canSync) prepare(session, request, lease)
   else sendOn(session, request, lease)
+}
+
+/** A cursor that a READ ONLY transaction opens keeps it where it is: better on the primary. */
+function wantsPrimary(session: ClientSession, request: Request): boolean {
+  if (session.transaction === null || session.facts.routeSetting === 'replica') return false
+  return request.cls.hint?.route !== 'replica' && keepsSnapshot(session, request)
+}
+
+/** Does it leave a cursor or a named portal open? */
+function keepsSnapshot({ portals }: ClientSession, { effects }: Request): boolean {
+  return portals.size > 0 || effects.some(({ kind }) => kind === 'declare')
 }
 
 /** A pinned session that is in no transaction: what it asks now only begins. */
@@ -163,14 +177,16 @@ export function route(session: ClientSession, request: Request): void {
     runOnLease(session, request, session.lease)
     return
   }
-  facts.pendingBegin = session.deferred?.modes ?? null
+  facts.pendingBegin = pendingModes(session)
+  facts.opensCursor = session.deferred !== null && keepsSnapshot(session, request)
   // After a Flush the rest of the segment must run on the same node, whatever it will be.
   const isAhead = isOpen(request) && session.deferred === null
   const isUnsure = request.effects.length > 0 && request.effects.some(isUnproved)
   const cls = isAhead ? openSegmentClass : isUnsure ? unprovedClass : request.cls
   const isRead = cls.verdict === 'replica' || cls.verdict === 'either'
   if (isRead && facts.reader >= 0 && mayMoveOn(session, request)) return
-  const chosen = cluster.route(cls, facts, request.exclude)
+  const refusing = session.scope.refusals.at(session.state, session.requestStartedAtMs)
+  const chosen = cluster.route(cls, facts, request.exclude | refusing)
   const { node } = chosen
   session.lastReason = chosen.reason
   session.lastHint = cls.hint

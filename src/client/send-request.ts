@@ -1,5 +1,4 @@
 import type { ServerConnection } from '../server/server-connection.ts'
-import type { Effect } from '../sql/statement-class.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
 import { checkShapes } from './check-shapes.ts'
@@ -9,7 +8,6 @@ import type { Request } from './request.ts'
 import { sendSegment } from './segment.ts'
 import { claimSequences } from './sequences.ts'
 import type { ClientSession } from './session.ts'
-import type { Transaction } from './transaction.ts'
 
 export function sendOn(
   session: ClientSession,
@@ -20,7 +18,7 @@ export function sendOn(
   let isPrepared = false
   // Not in the middle of a segment, which a failure may have the server skip.
   if (isFirst && session.statements.isOwn) bringOwnNames(session, connection)
-  if (session.transaction !== null) noteInTransaction(session, session.transaction, request)
+  session.transaction?.noteSent(request, session.portals.size > 0)
   if (isFirst) {
     session.holdUntilMs = null
     request.connection = connection
@@ -84,21 +82,6 @@ export function sendOn(
     prepareInFront(request, request.names, connection, statementLimit(session))
   }
   connection.request(request.bytes, 0, request.size, request)
-}
-
-/** Whoever has a savepoint, a cursor or a setting in its transaction can't leave its server. */
-function noteInTransaction(
-  { portals }: ClientSession,
-  transaction: Transaction,
-  { effects, pin }: Request,
-): void {
-  if (!transaction.hasOnlyRead) return
-  const isRead = pin === null && portals.size === 0 && effects.every(leavesNothing)
-  if (!isRead) transaction.hasOnlyRead = false
-}
-
-function leavesNothing(effect: Effect): boolean {
-  return effect.kind === 'show' || (effect.kind === 'copy' && effect.direction === 'out')
 }
 
 /** Answers as the server would if it had the stale statement that the segment uses. */

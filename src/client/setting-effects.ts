@@ -136,8 +136,9 @@ export function refreshFacts(session: ClientSession): void {
   const { facts, state } = session
   facts.defaultReadOnly = isOn(state.get('default_transaction_read_only'))
   facts.defaultDeferrable = isOn(state.get('default_transaction_deferrable'))
-  facts.defaultIsolationSerializable =
-    state.get('default_transaction_isolation')?.toLowerCase() === 'serializable'
+  const isolation = state.get('default_transaction_isolation')?.toLowerCase()
+  facts.defaultIsolationSerializable = isolation === 'serializable'
+  facts.defaultIsolationRepeatable = isolation === 'repeatable read'
   // What is created without a schema is temporary then, and no text shows it.
   if (state.namesTemporarySchema) {
     session.pins.add(searchPathPin)

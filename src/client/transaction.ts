@@ -1,5 +1,7 @@
 import type { SessionState } from '../server/session-state.ts'
 import type { Effect, TransactionModes } from '../sql/statement-class.ts'
+import type { Request } from './request.ts'
+import { markOf, mayBeMark } from './transaction-marks.ts'
 
 /** Settings, and what the server connection has instead (`ClientSession.actual`). */
 export interface Settings {
@@ -21,8 +23,12 @@ export class Transaction {
   readonly before: Settings
   /** The BEGIN that went in front of its first statement; null: it came as part of a request. */
   begin: DeferredBegin | null = null
-  /** Nothing but proved reads has run in it, and nothing of it is left on its server. */
+  /** Nothing but proved reads has run in it, and what else is left of it on its server is `marks`. */
   hasOnlyRead = true
+  /** Its transaction-local settings and savepoints, in order: what another server must be told. */
+  readonly marks: Buffer[] = []
+  /** A statement of it has answered from its snapshot. */
+  hasRead = false
   /** UNLISTEN and DISCARD TEMP, which are final at COMMIT. */
   readonly releases: Effect[] = []
   /** ALTER ROLE … SET has run in it. */
@@ -38,6 +44,39 @@ export class Transaction {
   }
 
   /** Settings after ROLLBACK TO; the savepoint itself stays. null: no such savepoint. */
+  /** A request goes to its server. `hasPortals`: named ones are open there. */
+  noteSent({ effects, pin, isComplete }: Request, hasPortals: boolean): void {
+    if (!this.hasOnlyRead) return
+    const mayGo = effects.every((effect) => leavesNothing(effect) || mayBeMark(effect))
+    if (!mayGo || pin !== null || hasPortals) this.hasOnlyRead = false
+    // What is open behind a Flush may leave more.
+    else if (!isComplete && effects.some(mayBeMark)) this.hasOnlyRead = false
+  }
+
+  /** A request has ended there. */
+  noteDone(request: Request): void {
+    const { effects, error } = request
+    if (effects.length === 0 || !this.hasOnlyRead) {
+      this.hasRead = true
+      if (error !== null) this.hasOnlyRead = false
+      return
+    }
+    const mark = effects.every(leavesNothing) ? null : markOf(request)
+    if (mark !== null && error === null) this.marks.push(mark)
+    else if (error !== null || !effects.every(leavesNothing)) this.hasOnlyRead = false
+    else if (effects.some(({ kind }) => kind !== 'show')) this.hasRead = true
+  }
+
+  /**
+   * The BEGIN with all that has followed, for a server that takes it over; null = it can't be. The
+   * next BEGIN that is sent is this.
+   */
+  moved(): DeferredBegin | null {
+    const { begin, marks, hasOnlyRead } = this
+    if (begin === null || !hasOnlyRead) return null
+    return { ...begin, messages: [...begin.messages, ...marks.splice(0)] }
+  }
+
   rollbackTo(name: string): Settings | null {
     const index = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name)
     if (index < 0) return null
@@ -49,6 +88,10 @@ export class Transaction {
     const index = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name)
     if (index >= 0) this.#savepoints.length = index
   }
+}
+
+function leavesNothing(effect: Effect): boolean {
+  return effect.kind === 'show' || (effect.kind === 'copy' && effect.direction === 'out')
 }
 
 /** A BEGIN that was answered and is sent in front of the transaction's first statement. */

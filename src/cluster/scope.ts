@@ -1,5 +1,6 @@
 import { type Credential, noCredential } from '../auth/credential.ts'
 import type { SessionScope } from '../client/cluster-access.ts'
+import { NodeRefusals } from '../client/node-refusals.ts'
 import { StatementRegistry } from '../client/prepared-statement.ts'
 import { moveWaiting } from '../client/rerun-request.ts'
 import { forgetCurrval } from '../client/sequences.ts'
@@ -53,6 +54,8 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   readonly classifier: Classifier
   readonly statements = new StatementRegistry()
   reported = new WeakMap<object, ReadonlyMap<string, string>>()
+  readonly refusals = new NodeRefusals()
+  defaultIsolation: SessionScope['defaultIsolation'] = null
   readonly sessions = new Set<ClientSession>()
   readonly pools = new Map<number, NodePool<ServerConnection>>()
   /** When a session last used currval() across transactions, ms; null: none has lately. */
@@ -111,7 +114,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
       pool = new NodePool<ServerConnection>(
         this.#poolOptions,
         {
-          open: () => this.#options.open(nodeIndex, this.credential, this),
+          open: () => this.#open(nodeIndex),
           timeoutError: (counts, waitedMs) => this.#noFree(nodeIndex, counts, waitedMs),
           isFull: (error) =>
             (error instanceof PgSplitError && error.sqlstate === '53300') ||
@@ -124,6 +127,35 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
       if (this.isGone) pool.close(this.#gone())
     }
     return pool
+  }
+
+  /** What a replica refuses, though it answers, is told once, and not asked for by each read. */
+  async #open(nodeIndex: number): Promise<ServerConnection> {
+    const { open, cluster, log } = this.#options
+    const { database, user, refusals } = this
+    try {
+      const connection = await open(nodeIndex, this.credential, this)
+      if (refusals.endLogin(nodeIndex)) {
+        const node = connection.nodeId
+        log.info(
+          { event: 'replica_admits', node, database, user },
+          'replica lets the user in again',
+        )
+      }
+      return connection
+    } catch (error) {
+      if (error instanceof PgSplitError && isRefusal(error) && cluster.isReplica(nodeIndex)) {
+        const { sqlstate, message } = error
+        if (refusals.noteLogin(nodeIndex, `${sqlstate}: ${message}`, nowMs())) {
+          const node = cluster.node(nodeIndex).name
+          log.warn(
+            { event: 'replica_refuses', node, database, user, reason: sqlstate, detail: message },
+            'replica refuses the user: its reads run elsewhere',
+          )
+        }
+      }
+      throw error
+    }
   }
 
   #noFree(nodeIndex: number, counts: PoolCounts, waitedMs: number): PgSplitError {
@@ -282,6 +314,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   /** What sessions start with has changed: connections from before are not used again. */
   recycle(): void {
     this.reported = new WeakMap()
+    this.defaultIsolation = null
     for (const pool of this.pools.values()) pool.recycle()
   }
 
@@ -318,4 +351,9 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
     this.#options.catalog.users--
     for (const pool of this.pools.values()) pool.close(error)
   }
+}
+
+/** Has the server said no to this user? Full, unreachable or going away is another matter. */
+function isRefusal({ sqlstate }: PgSplitError): boolean {
+  return !/^(08|53|57P)/.test(sqlstate)
 }

@@ -17,6 +17,10 @@ export interface SessionFacts {
   defaultReadOnly: boolean
   /** `default_transaction_isolation` is serializable: a standby refuses every snapshot then. */
   defaultIsolationSerializable: boolean
+  /** The same is repeatable read: a transaction keeps its first snapshot. */
+  defaultIsolationRepeatable: boolean
+  /** The transaction that is to begin opens a cursor or a portal, which keeps a snapshot. */
+  opensCursor: boolean
   /** `default_transaction_deferrable` of the session. */
   defaultDeferrable: boolean
   /** `pgsplit.route`. */
@@ -48,6 +52,8 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
     pendingBegin: null,
     defaultReadOnly: false,
     defaultIsolationSerializable: false,
+    defaultIsolationRepeatable: false,
+    opensCursor: false,
     defaultDeferrable: false,
     routeSetting: 'auto',
     consistency: 'session',
@@ -90,6 +96,12 @@ const SET_PRIMARY = primaryFor("pgsplit.route is 'primary'")
 const UNSPLIT = primaryFor("pgsplit.consistency is 'primary'")
 const SERIALIZABLE = primaryFor('serializable isolation, which a standby refuses')
 const DEFERRABLE = primaryFor('deferrable transaction, which a standby refuses')
+/**
+ * What a later statement needs may be on the primary only (an unlogged table, a lock, a function that
+ * isn't proved to read), and a snapshot that a replica gave can't be taken there.
+ */
+const REPEATABLE = primaryFor('repeatable read: its snapshot could not follow it to the primary')
+const CURSOR = primaryFor('its cursor could not follow it to the primary')
 const MAY_WRITE = primaryFor('transaction that may write')
 
 /** Classes are interned by fingerprint, so their requirements can be kept beside them. */
@@ -118,7 +130,7 @@ export function requirementOf(cls: StatementClass, facts: SessionFacts): Require
   const consistency = hint?.consistency ?? facts.consistency
   const unsplit = consistency === 'primary' && !(asksReplica && hint.consistency === null)
   if (unsplit) return UNSPLIT
-  const forbidden = forbiddenByModes(begin, facts)
+  const forbidden = forbiddenByModes(begin, facts, asksReplica)
   if (forbidden !== null) return forbidden
   const both = replicaBase(begin, asksReplica, facts)
   const sees = consistency === 'session'
@@ -138,13 +150,23 @@ function replicaBase(
   return begin === null ? PROVED : READ_ONLY_TRANSACTION
 }
 
-function forbiddenByModes(begin: TransactionModes | null, facts: SessionFacts): Requirement | null {
+function forbiddenByModes(
+  begin: TransactionModes | null,
+  facts: SessionFacts,
+  asksReplica: boolean,
+): Requirement | null {
   const isolation = begin?.isolation ?? null
   const serializable =
     isolation === null ? facts.defaultIsolationSerializable : isolation === 'serializable'
   if (serializable) return SERIALIZABLE
   if (begin === null) return null
   if (begin.deferrable ?? facts.defaultDeferrable) return DEFERRABLE
+  if (!asksReplica && facts.routeSetting !== 'replica') {
+    const isRepeatable =
+      isolation === null ? facts.defaultIsolationRepeatable : isolation === 'repeatable read'
+    if (isRepeatable) return REPEATABLE
+    if (facts.opensCursor) return CURSOR
+  }
   // A hint can't help here: the transaction's later writes would fail.
   return isReadOnly(begin, facts) ? null : MAY_WRITE
 }

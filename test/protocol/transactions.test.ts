@@ -55,6 +55,8 @@ describe('BEGIN', () => {
     expect(await client.query('SELECT node()')).toBe('T · D r1 · C SELECT 1 · Z T')
     await client.query('COMMIT')
     expect(cluster.server('r1').texts).toEqual([
+      // Once for all sessions of its user.
+      'SHOW transaction_isolation',
       'BEGIN',
       'SET TRANSACTION READ ONLY',
       'SELECT node()',
@@ -113,10 +115,55 @@ describe('BEGIN', () => {
     expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
     await client.query('BEGIN READ ONLY')
     await client.query('SELECT node()')
-    await client.query('SAVEPOINT s')
+    await client.query('SET work_mem = 5')
     expect(await client.query('SELECT pg_advisory_xact_lock(1)')).toBe('E 25006 · Z E')
     expect(await client.query('ROLLBACK')).toBe('C ROLLBACK · Z I')
     expect(client.unseen).toBe('')
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('READ ONLY takes its savepoints and local settings along', async () => {
+    cluster.on('SHOW transaction_isolation', () => ({ rows: [['read committed']], tag: 'SHOW' }))
+    const client = cluster.connect()
+    await client.query('BEGIN READ ONLY')
+    await client.query('SET LOCAL work_mem = 5')
+    await client.query('SELECT node()')
+    await client.query('SAVEPOINT "S 1"')
+    client.send(front.run("SELECT set_config('app.x', 'a''b', true)"), front.sync)
+    await client.ready()
+    expect(await client.query('SELECT pg_advisory_xact_lock(1)')).toContain('C SELECT 1 · Z T')
+    expect(await client.query('SELECT node()')).toContain('D primary')
+    const texts = cluster.serversOf('primary').flatMap((server) => server.texts)
+    expect(texts.slice(-6)).toEqual([
+      'BEGIN READ ONLY',
+      'SET LOCAL work_mem = 5',
+      'SAVEPOINT "S 1"',
+      "SELECT pg_catalog.set_config('app.x', 'a''b', true)",
+      'SELECT pg_advisory_xact_lock(1)',
+      'SELECT node()',
+    ])
+    expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('READ ONLY goes on at the primary when its replica refuses a local setting', async () => {
+    const client = cluster.connect()
+    const error = { sqlstate: '22023', message: 'role "nr" does not exist' }
+    for (const node of cluster.nodes.slice(1)) {
+      cluster.onNode(node, /^(SET LOCAL ROLE|.*set_config)/, () => ({ error }))
+    }
+    for (const text of ['SET LOCAL ROLE nr', "SELECT set_config('role', 'nr', true)"]) {
+      for (const isSimple of [true, false]) {
+        await client.query('BEGIN READ ONLY')
+        if (isSimple) expect(await client.query(text)).not.toContain('E ')
+        else {
+          client.send(front.run(text), front.sync)
+          expect(await client.ready()).not.toContain('E ')
+        }
+        expect(await client.query('SELECT node()')).toContain('D primary')
+        expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
+      }
+    }
     expect(cluster.inUse).toBe(0)
   })
 

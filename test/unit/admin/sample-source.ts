@@ -57,6 +57,7 @@ const pool: PoolRow = {
   maxwait_us: 15,
   pool_mode: 'transaction',
   node: 'r1',
+  refused: null,
 }
 
 const connection = {

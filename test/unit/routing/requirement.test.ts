@@ -72,9 +72,26 @@ describe('the requirement of a statement', () => {
     const deferrable = modes({ readOnly: true, deferrable: true })
     expect(target('replica', { pendingBegin: deferrable })).toBe('primary')
     expect(target('replica', { defaultIsolationSerializable: true })).toBe('primary')
-    const explicit = modes({ readOnly: true, isolation: 'repeatable read' })
+    const explicit = modes({ readOnly: true, isolation: 'read committed' })
     const facts = { pendingBegin: explicit, defaultIsolationSerializable: true }
     expect(target('replica', facts)).toBe('replica')
+  })
+
+  it('keeps what holds a snapshot at the primary, unless a replica is asked for', () => {
+    const repeatable = modes({ readOnly: true, isolation: 'repeatable read' })
+    const readOnly = modes({ readOnly: true })
+    for (const facts of [
+      { pendingBegin: repeatable },
+      { pendingBegin: readOnly, defaultIsolationRepeatable: true },
+      { pendingBegin: readOnly, opensCursor: true },
+    ]) {
+      expect(target('replica', facts)).toBe('primary')
+      expect(target('control', facts)).toBe('primary')
+      expect(target('replica', { ...facts, routeSetting: 'replica' })).toBe('replica')
+      const toReplica = classOf('replica', { hint: hint({ route: 'replica' }) })
+      expect(requirementOf(toReplica, initialFacts(facts)).target).toBe('replica')
+    }
+    expect(target('replica', { defaultIsolationRepeatable: true })).toBe('replica')
   })
 
   it('obeys hints, but never with a statement that is not a proved read', () => {

@@ -1,0 +1,78 @@
+import type { ReplyReceiver } from '../server/reply-queue.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import type { TransactionModes } from '../sql/statement-class.ts'
+import { Cursor } from '../wire/cursor.ts'
+import { query } from '../wire/frontend-messages.ts'
+import { backend } from '../wire/message-types.ts'
+import type { ClientSession } from './session.ts'
+
+const isolationQuery = query('SHOW transaction_isolation')
+
+/**
+ * Asks for the level of the open transaction, or of one that would begin now. `done(null)`: the
+ * connection was lost instead.
+ */
+export function askIsolation(
+  connection: ServerConnection,
+  done: (isolation: string | null) => void,
+): void {
+  connection.unnamed = 0
+  connection.request(isolationQuery, 0, isolationQuery.length, new IsolationReceiver(done))
+}
+
+/**
+ * Does nobody know yet at which level the transaction will run that is to begin? Roles, databases and
+ * servers have defaults of their own, which the server doesn't report.
+ */
+export function isIsolationUnknown({ deferred, scope, state }: ClientSession): boolean {
+  if (deferred === null || deferred.modes.isolation !== null) return false
+  return scope.defaultIsolation === null && !state.entries.has('default_transaction_isolation')
+}
+
+/** The modes of the transaction that is to begin, with the level that its user has by default. */
+export function pendingModes({ deferred, scope, state }: ClientSession): TransactionModes | null {
+  if (deferred === null || deferred.modes.isolation !== null) return deferred?.modes ?? null
+  const { defaultIsolation } = scope
+  const isUsual = defaultIsolation === null || defaultIsolation === 'read committed'
+  if (isUsual || state.entries.has('default_transaction_isolation')) return deferred.modes
+  return { ...deferred.modes, isolation: defaultIsolation }
+}
+
+/** The level of a transaction of the session with these modes, as far as is known. */
+export function levelOf({ scope, state }: ClientSession, modes: TransactionModes): string | null {
+  const own = state.get('default_transaction_isolation')?.toLowerCase()
+  return modes.isolation ?? own ?? scope.defaultIsolation
+}
+
+/** The level by its name; one that isn't known counts as the one that keeps nothing. */
+export function isolationOf(name: string): NonNullable<TransactionModes['isolation']> {
+  return name === 'serializable' || name === 'repeatable read' ? name : 'read committed'
+}
+
+/** Hears the answer. */
+class IsolationReceiver implements ReplyReceiver {
+  readonly #done: (isolation: string | null) => void
+  #value = ''
+
+  constructor(done: (isolation: string | null) => void) {
+    this.#done = done
+  }
+
+  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
+    if (type !== backend.dataRow) return
+    const cursor = new Cursor(buffer, start + 5, end)
+    cursor.int16()
+    this.#value = cursor.bytes(cursor.int32()).toString('latin1')
+  }
+
+  onPart(): void {}
+  onChunkEnd(): void {}
+
+  onReady(): void {
+    this.#done(this.#value)
+  }
+
+  onLost(): void {
+    this.#done(null)
+  }
+}

@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest'
+import { NodeRefusals } from '../../../src/client/node-refusals.ts'
+import { SessionState } from '../../../src/server/session-state.ts'
+
+const plain = SessionState.empty
+const asBob = plain.with('role', 'bob')
+
+it('holds a refused setting against its node, for sessions that have it, and not for long', () => {
+  const refusals = new NodeRefusals()
+  expect(refusals.at(asBob, 0)).toBe(0)
+  refusals.noteSettings(asBob, 1, '22023', 0)
+  expect(refusals.at(asBob, 49)).toBe(0b10)
+  expect(refusals.at(plain, 49)).toBe(0)
+  expect(refusals.at(asBob, 50)).toBe(0)
+  // Each further refusal doubles the pause, up to two seconds.
+  const pauses = []
+  for (let nowMs = 50; pauses.length < 8; ) {
+    refusals.noteSettings(asBob, 1, '22023', nowMs)
+    let untilMs = nowMs
+    while (refusals.at(asBob, untilMs) !== 0) untilMs++
+    pauses.push(untilMs - nowMs)
+    nowMs = untilMs
+  }
+  expect(pauses).toEqual([100, 200, 400, 800, 1600, 2000, 2000, 2000])
+})
+
+it('takes what others hear at the same time for one refusal', () => {
+  const refusals = new NodeRefusals()
+  expect(refusals.noteLogin(2, '28000', 0)).toBe(true)
+  for (let i = 0; i < 10; i++) expect(refusals.noteLogin(2, '28000', i)).toBe(false)
+  expect(refusals.at(plain, 49)).toBe(0b100)
+  expect(refusals.at(plain, 50)).toBe(0)
+  expect(refusals.whyNoLogin(2)).toBe('28000')
+})
+
+it('forgets a refused log-in when the node admits the user', () => {
+  const refusals = new NodeRefusals()
+  refusals.noteLogin(0, '28000', 0)
+  expect(refusals.endLogin(0)).toBe(true)
+  expect(refusals.endLogin(0)).toBe(false)
+  expect(refusals.at(plain, 1)).toBe(0)
+  expect(refusals.whyNoLogin(0)).toBeNull()
+})
