@@ -30,6 +30,7 @@ const facts = `pg_catalog.pg_is_in_recovery()::text AS standby,
   d.oid::text AS database, d.datallowconn::text AS allows_connections,
   d.datconnlimit::text AS database_limit,
   pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT')::text AS may_connect,
+  pg_catalog.to_jsonb(d) ->> 'dathasloginevt' AS has_login_trigger,
   CASE WHEN r.oid IS NOT NULL AND d.oid IS NOT NULL THEN ${digest} END AS digest`
 
 /**

@@ -25,6 +25,8 @@ interface DatabaseFacts {
   readonly connectionLimit: number
   /** The role has the CONNECT privilege. */
   readonly mayConnect: boolean
+  /** It has event triggers on log-in, or had (`dathasloginevt`, from 17 on). */
+  readonly hasLoginTrigger: boolean
 }
 
 /** What the cluster says of a role and a database: who they are, and whether the one may enter the other. */
@@ -119,6 +121,7 @@ export function identityOf(row: Row, askedAtMs = 0): Identity {
             allowsConnections: is('allows_connections'),
             connectionLimit: Number(row.database_limit),
             mayConnect: is('may_connect'),
+            hasLoginTrigger: is('has_login_trigger'),
           },
     digest: row.digest ?? '',
     isCurrent: row.standby === 'false',

@@ -247,6 +247,7 @@ export class FrontDoor {
     login.link.onClose = () => {
       isGone = true
     }
+    if (identity.database?.hasLoginTrigger === true) await scope.knock()
     const session = await startSession(cluster, scope, login, cancelKeys, (closed) => {
       this.#clients--
       this.sessions.delete(closed)

@@ -158,6 +158,22 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
     }
   }
 
+  /**
+   * Logs in at the primary as the client would, whose log-in a trigger may refuse: those of pooled
+   * connections tell nothing of this one. Rejects with what the server said.
+   */
+  async knock(): Promise<void> {
+    const { open, cluster } = this.#options
+    const { primary } = cluster.snapshot
+    if (primary === null) return
+    try {
+      const connection = await open(primary.index, this.credential, this)
+      connection.close()
+    } catch (error) {
+      if (error instanceof PgSplitError && isRefusal(error)) throw error
+    }
+  }
+
   #noFree(nodeIndex: number, counts: PoolCounts, waitedMs: number): PgSplitError {
     const { name } = this.#options.cluster.node(nodeIndex)
     const inUse = counts.leased + counts.shared

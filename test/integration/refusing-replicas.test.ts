@@ -194,4 +194,36 @@ describe('a replica that refuses a log-in', () => {
     }
     await cluster.catchUp()
   }, 60_000)
+
+  it('by a log-in trigger that refuses a role refuses each of its clients, as directly', async (context) => {
+    if (cluster.version < 17) context.skip()
+    await proxy.with((client) => client.query('SELECT 1'), web)
+    await cluster.primary.query(
+      `CREATE TABLE closed (who name); GRANT SELECT ON closed TO public;
+       CREATE FUNCTION check_login() RETURNS event_trigger LANGUAGE plpgsql AS
+         $$BEGIN IF EXISTS (SELECT FROM closed WHERE who = session_user) THEN
+           RAISE EXCEPTION 'closed for %', session_user USING ERRCODE = '28000'; END IF; END$$;
+       CREATE EVENT TRIGGER check_login ON login EXECUTE FUNCTION check_login()`,
+      [],
+      'shop',
+    )
+    try {
+      const busy = await proxy.client(web)
+      expect((await busy.query('SELECT a FROM pr')).rows).toEqual([{ a: 7 }])
+      await cluster.primary.query("INSERT INTO closed VALUES ('web')", [], 'shop')
+      // A pooled connection of the role is there.
+      for (let i = 0; i < 3; i++) {
+        const refused = { code: '28000', message: 'closed for web', severity: 'FATAL' }
+        await expect(proxy.with((client) => client.query('SELECT 1'), web)).rejects.toMatchObject(
+          refused,
+        )
+      }
+      expect((await busy.query('SELECT a FROM pr')).rows).toEqual([{ a: 7 }])
+      await busy.end()
+      await cluster.primary.query('DELETE FROM closed', [], 'shop')
+      await proxy.with((client) => client.query('SELECT 1'), web)
+    } finally {
+      await cluster.primary.query('DROP EVENT TRIGGER check_login', [], 'shop')
+    }
+  })
 })
