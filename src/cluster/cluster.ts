@@ -153,6 +153,10 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
     this.#defaults.note()
   }
 
+  protected override renewReplicasOf(scope: Scope, database: string): void {
+    if (scope.database === database) super.renewReplicasOf(scope, database)
+  }
+
   override noteDdl(database: string, touches: Touched): void {
     super.noteDdl(database, touches)
     this.noteIdentityChange()

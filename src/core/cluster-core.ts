@@ -150,6 +150,25 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   /** Called now and then, for what a door has to look after. */
   protected tidy(): void {}
 
+  /**
+   * Replicas may have run what was taken for a read in this database: no connection to them is used
+   * beyond what it does now.
+   */
+  protected renewReplicas(database: string): void {
+    for (const use of this.uses.values()) this.renewReplicasOf(use, database)
+    this.eventLog.info(
+      { event: 'replicas_renewed', database, reason: 'catalog' },
+      'something that was proved to read only is not any more: connections to replicas are renewed',
+    )
+  }
+
+  /** `database`: a door may have uses of several. */
+  protected renewReplicasOf(use: Use, _database: string): void {
+    for (const { index, role } of this.monitor.snapshot.nodes) {
+      if (role !== 'primary') use.retire(index)
+    }
+  }
+
   /** What sessions start with was changed in a catalog, by whomever. */
   noteDefaultsChange(): void {}
 
@@ -335,6 +354,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
           })
         },
         onDefaults: () => this.noteDefaultsChange(),
+        onLostProofs: () => this.renewReplicas(database),
         mayWatch: () => this.#mayWatch(database),
       })
       this.#catalogs.set(database, catalog)

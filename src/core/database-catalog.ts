@@ -1,5 +1,7 @@
 import { type CatalogConnection, CatalogWatch } from '../catalog/catalog-watch.ts'
+import type { CatalogSets } from '../sql/catalog-sets.ts'
 import { Classifier } from '../sql/classifier.ts'
+import { hasLostProofs } from '../sql/lost-proofs.ts'
 import { type Touched, touchesAnything } from '../sql/touched-names.ts'
 import type { EventLog } from './event-log.ts'
 
@@ -14,6 +16,8 @@ export interface DatabaseCatalogOptions {
   readonly open: () => Promise<CatalogConnection>
   /** What later sessions start with was changed, by whomever. */
   readonly onDefaults: () => void
+  /** Something that was proved to read only is not any more. */
+  readonly onLostProofs: () => void
   /** Whether one catalog more may be watched now. */
   readonly mayWatch: () => boolean
 }
@@ -36,10 +40,11 @@ export class DatabaseCatalog {
   #stopping: Promise<void> = Promise.resolve()
   #ready = Promise.withResolvers<void>()
 
-  constructor({ database, log, open, onDefaults, mayWatch }: DatabaseCatalogOptions) {
+  constructor(options: DatabaseCatalogOptions) {
+    const { database, log, open, onDefaults, onLostProofs, mayWatch } = options
     this.database = database
     this.#mayWatch = mayWatch
-    let digest = ''
+    let last: CatalogSets | null = null
     let told = ''
     this.#watch = new CatalogWatch({
       open,
@@ -50,8 +55,9 @@ export class DatabaseCatalog {
         if (sets === null) return
         told = ''
         this.#ready.resolve()
-        if (sets.digest === digest) return
-        digest = sets.digest
+        if (sets.digest === last?.digest) return
+        if (last !== null && hasLostProofs(last, sets)) onLostProofs()
+        last = sets
         log.info({ event: 'catalog_loaded', database, reason: 'changed' }, 'catalog loaded')
         for (const warning of sets.warnings) {
           log.warn({ event: 'catalog_warning', database, reason: 'catalog' }, warning)

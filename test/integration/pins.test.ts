@@ -604,3 +604,30 @@ describe('a pin by dblink', () => {
 })
 
 if (debianBinDir() === null) console.warn('no /usr/lib/postgresql/15: dblink may be missing')
+
+it('a replica keeps nothing of a function that was no read any more when it ran there', async () => {
+  const make = (kind: string, body: string) =>
+    cluster.primary.query(
+      `CREATE OR REPLACE FUNCTION turned() RETURNS int LANGUAGE plpgsql ${kind} AS $$BEGIN ${body} RETURN 1; END$$`,
+      [],
+      'app',
+    )
+  await make('STABLE', '')
+  await cluster.catchUp()
+  await proxy.with(async (client) => {
+    const route = async (): Promise<string> => {
+      await client.query('SELECT turned()')
+      return String(await one(client, 'SHOW pgsplit.last_route'))
+    }
+    await waitFor('a read on a replica', async () => /^r\d/.test(await route()))
+    await make('VOLATILE', 'PERFORM pg_advisory_lock(1077);')
+    await waitFor('the primary', async () => !/proved read-only/.test(await route()), 30_000, 0)
+    await client.query('SELECT pg_advisory_unlock_all()')
+  })
+  const held = async (): Promise<boolean> => {
+    const sql = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1077"
+    const found = await Promise.all(cluster.replicas.map((replica) => replica.query(sql)))
+    return found.some((rows) => rows.length > 0)
+  }
+  await waitFor('no lock on a replica', async () => !(await held()))
+})

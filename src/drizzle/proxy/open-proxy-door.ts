@@ -37,6 +37,7 @@ export function openProxyDoor<Connection extends object>(
     log: eventLog(onEvent),
     open,
     onDefaults: () => {},
+    onLostProofs: () => {},
     mayWatch: () => true,
   })
   catalog.hold()

@@ -44,6 +44,7 @@ function catalogOf(mayWatch: () => boolean = () => true): DatabaseCatalog {
     log: { info: () => {}, warn: (_facts, text) => void warnings.push(text) },
     open: primary.dial,
     onDefaults: () => {},
+    onLostProofs: () => {},
     mayWatch,
   })
 }
