@@ -16,6 +16,8 @@ export interface NodeClientOptions extends Pick<SqlSessionOptions, 'onLost'> {
   readonly applicationName?: string
   /** Further settings of the session, as in libpq's `options`. */
   readonly settings?: string
+  /** Sets nothing at all, so that what the server sets by itself can be seen. Default false. */
+  readonly isPlain?: boolean
   /** Default: read from the node's files. */
   readonly tls?: ServerTls
   /** Fires when nobody waits for the connection any more. */
@@ -58,11 +60,17 @@ export async function dialNode(node: NodeConfig, options: NodeClientOptions): Pr
     tls: options.tls ?? namedTls(loadServerTls(node.tls, `node ${node.name}`), node),
     timeoutMs: options.connectTimeoutMs,
     allowCleartext: true,
-    parameters: [
-      ['application_name', options.applicationName ?? 'pgsplit'],
-      ['client_encoding', 'UTF8'],
-      ['options', `-c statement_timeout=${statementTimeoutMs} ${options.settings ?? ''}`.trim()],
-    ],
+    parameters:
+      options.isPlain === true
+        ? []
+        : [
+            ['application_name', options.applicationName ?? 'pgsplit'],
+            ['client_encoding', 'UTF8'],
+            [
+              'options',
+              `-c statement_timeout=${statementTimeoutMs} ${options.settings ?? ''}`.trim(),
+            ],
+          ],
     ...(signal === undefined ? {} : { signal }),
   })
   const session = new SqlSession(opened, {

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { factDifferences, settingDifferences } from '../catalog/node-traits.ts'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import { type ConfigFlags, configFromFlags } from '../config/config-from-flags.ts'
 import { type Discover, type Discovered, discoverOnce } from './cluster-nodes.ts'
@@ -55,7 +56,7 @@ async function look(
   const primary = answers.find((facts) => !facts.isStandby)
   const nodes = looks.map(({ node, facts }) => {
     const wrong = typeof facts === 'string' ? [facts] : faults(facts, node, cluster, primary)
-    const found = typeof facts === 'string' ? wrong : [describe(facts, primary), ...wrong]
+    const found = typeof facts === 'string' ? wrong : [describeNode(facts, primary), ...wrong]
     const isWell = wrong.length === 0
     const who = `${cluster.name}  ${node.name}  ${node.host}:${node.port}`
     return {
@@ -123,12 +124,25 @@ function lookupFault({ auth }: ClusterConfig, { login }: NodeConfig): string {
   return `role ${login.user} can't read pg_authid; see pgsplit config --lookup-sql, or set auth.lookup to off`
 }
 
-function describe(facts: NodeFacts, primary: NodeFacts | undefined): string {
+/** Where a replica is set up otherwise than the primary, as far as that shows in what it answers. */
+function differences({ traits: primary }: NodeFacts, { traits: replica }: NodeFacts): string[] {
+  if (primary === undefined || replica === undefined) return []
+  const levelled = [...settingDifferences(primary, replica).keys()]
+  const left = factDifferences(primary, replica)
+  return [
+    ...(levelled.length === 0 ? [] : [`given the primary's ${levelled.join(' and ')}`]),
+    ...(left.length === 0 ? [] : [`may answer otherwise than the primary (${left.join('; ')})`]),
+  ]
+}
+
+/** What a node is, and how it differs from the primary. */
+export function describeNode(facts: NodeFacts, primary: NodeFacts | undefined): string {
   const role = facts.isStandby ? 'replica' : 'primary'
   const parts = [role, `PostgreSQL ${facts.version}`, `timeline ${facts.timeline}`]
   if (facts.isStandby && primary !== undefined) {
     const bytes = primary.walPosition - facts.walPosition
     parts.push(bytes > 0n ? `${bytes} bytes behind` : 'up to date')
+    parts.push(...differences(primary, facts))
   }
   return parts.join(', ')
 }

@@ -1,3 +1,4 @@
+import { type NodeTraits, readTraits } from '../catalog/node-traits.ts'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import { connectNode } from '../node-client.ts'
 
@@ -12,6 +13,8 @@ export interface NodeFacts {
   readonly walPosition: bigint
   /** Whether the monitor may read verifiers in the way that `auth.lookup` says. */
   readonly mayLookUp: boolean
+  /** What the server has of its own beside its data; undefined: not looked at. */
+  readonly traits?: NodeTraits
 }
 
 const factsSql = `SELECT pg_is_in_recovery() AS is_standby,
@@ -32,7 +35,8 @@ const functionSql = `SELECT coalesce(
 /** Connects as the monitor and looks. Rejects with the system's or the server's error. */
 export async function inspectNode(node: NodeConfig, cluster: ClusterConfig): Promise<NodeFacts> {
   const { connectTimeoutMs } = cluster.pool
-  const client = await connectNode(node, { connectTimeoutMs, statementTimeoutMs: 5000 })
+  const timeouts = { connectTimeoutMs, statementTimeoutMs: 5000 }
+  const client = await connectNode(node, timeouts)
   try {
     const [row] = (await client.query(factsSql)).rows
     if (row === undefined) throw new Error('the node answered without a row')
@@ -44,7 +48,21 @@ export async function inspectNode(node: NodeConfig, cluster: ClusterConfig): Pro
       maxConnections: Number(row.max_connections),
       walPosition: BigInt(row.wal_position ?? '0'),
       mayLookUp: await mayLookUp(cluster, client),
+      traits: await traitsOf(node, timeouts),
     }
+  } finally {
+    client.end()
+  }
+}
+
+/** Over a connection that sets nothing, so that the server's own settings show. */
+async function traitsOf(
+  node: NodeConfig,
+  timeouts: { readonly connectTimeoutMs: number; readonly statementTimeoutMs: number },
+): Promise<NodeTraits> {
+  const client = await connectNode(node, { ...timeouts, isPlain: true })
+  try {
+    return await readTraits(client)
   } finally {
     client.end()
   }

@@ -73,7 +73,10 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
       scopes,
       log,
       onChange: () => this.identityVersion++,
-      onOutdated: (outdated) => this.#defaults.note(outdated),
+      onOutdated: (outdated) => {
+        this.settings.noteDefaults()
+        this.#defaults.note(outdated)
+      },
       onGone: (scope, why) => {
         const { user, database } = scope
         log.info({ event: 'scope_gone', user, database, reason: 'dropped' }, why)
@@ -150,6 +153,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   }
 
   override noteDefaultsChange(): void {
+    super.noteDefaultsChange()
     this.#defaults.note()
   }
 
@@ -223,6 +227,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
       })
       this.scopes.set(key, scope)
     } else if (identity.isCurrent && scope.identity.note(serverUser, identity.digest)) {
+      this.settings.noteDefaults()
       this.#defaults.note([scope])
     }
     // The newest proof counts: the role's password may have changed.

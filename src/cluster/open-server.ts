@@ -25,6 +25,8 @@ export async function openServer(
   // Its server process reads its defaults after this, and maybe before it can be used.
   const startedAtMs = cluster.nowMs()
   try {
+    // The primary's own settings are those that it has.
+    if (cluster.isReplica(nodeIndex)) await cluster.settings.ready(nodeIndex)
     const login = await connectServer({
       target: { host: node.host, port: node.port },
       user: identity.roleName,
@@ -32,6 +34,7 @@ export async function openServer(
       credential: using ?? noCredential,
       tls: cluster.tls(nodeIndex),
       timeoutMs: cluster.config.pool.connectTimeoutMs,
+      parameters: cluster.settings.forLogin(nodeIndex, identity.roleName, database),
     })
     const connection = new ServerConnection(
       {

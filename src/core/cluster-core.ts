@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConnectionOptions } from 'node:tls'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import type { ServerTls } from '../net/tls-options.ts'
@@ -23,12 +24,16 @@ import { Departures } from './departures.ts'
 import type { EventLog } from './event-log.ts'
 import { Members, specOf } from './members.ts'
 import { Membership } from './membership.ts'
+import { NodeSettings } from './node-settings.ts'
 import type { NodeUse } from './node-use.ts'
 import { probeOpener } from './open-probe.ts'
 import { SilentNodes } from './silent-nodes.ts'
 
 /** How often nodes that leave, and what the doors add, are looked after, ms. */
 const tidyEveryMs = 1_000
+
+/** How long the start waits for what the nodes' configurations say, ms. */
+const settingsWaitMs = 3_000
 
 /** Bounds of probes' connections; the monitor and the sampler give up much earlier. */
 const probeTimeouts = { connectTimeoutMs: 10_000, statementTimeoutMs: 10_000 }
@@ -64,6 +69,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   readonly monitor: Monitor
   readonly members: Members
   readonly positions: SessionPositions
+  readonly settings: NodeSettings
   protected readonly uses: Map<string, Use>
   protected readonly sampler: PositionSampler
   protected readonly news = new News()
@@ -136,6 +142,22 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     const { discovery } = config
     this.#membership =
       discovery === null ? null : new Membership({ config, discovery, members, monitor, log })
+    this.settings = new NodeSettings({
+      open: (index) => {
+        const { connectTimeoutMs } = this.config.pool
+        const timeouts = { connectTimeoutMs, statementTimeoutMs: 10_000 }
+        return connectNode(this.node(index), { ...timeouts, tls: this.tls(index), isPlain: true })
+      },
+      snapshot: () => monitor.snapshot,
+      onChange: (index) => {
+        for (const use of this.uses.values()) use.retire(index)
+      },
+      onApart: (names) => {
+        for (const catalog of this.#catalogs.values()) catalog.setApart(names)
+      },
+      log,
+    })
+    monitor.onSnapshot((snapshot) => this.settings.follow(snapshot))
     this.positions = new SessionPositions(sampler, () => monitor.snapshot)
     this.#retries = new RetryBudget(config.routing.retryShare)
     this.#silent = this.#watchSilence()
@@ -170,7 +192,9 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   }
 
   /** What sessions start with was changed in a catalog, by whomever. */
-  noteDefaultsChange(): void {}
+  noteDefaultsChange(): void {
+    this.settings.noteDefaults()
+  }
 
   #newRouter(): Router {
     const { routing } = this.config
@@ -239,6 +263,10 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   async start(): Promise<void> {
     await this.#membership?.start()
     await this.monitor.start()
+    await Promise.race([
+      Promise.all(this.members.all.map(({ index }) => this.settings.ready(index))),
+      sleep(settingsWaitMs, undefined, { ref: false }),
+    ])
     // Sessions read only from replicas whose restart would be noticed.
     await this.sampler.replicas.follow(this.monitor.snapshot)
   }
@@ -247,6 +275,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   async stop(): Promise<void> {
     clearInterval(this.#tidy)
     this.#silent.stop()
+    this.settings.stop()
     this.sampler.stop()
     await this.#membership?.stop()
     for (const catalog of this.#catalogs.values()) catalog.stop()
@@ -357,6 +386,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
         onLostProofs: () => this.renewReplicas(database),
         mayWatch: () => this.#mayWatch(database),
       })
+      catalog.setApart(this.settings.parametersApart)
       this.#catalogs.set(database, catalog)
     }
     return catalog

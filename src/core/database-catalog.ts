@@ -33,6 +33,11 @@ export class DatabaseCatalog {
   users = 0
   readonly #watch: CatalogWatch
   readonly #mayWatch: () => boolean
+  #sets: CatalogSets | null = null
+  #doubted: ReadonlySet<string> | null = null
+  #apart: ReadonlySet<string> = new Set()
+  /** The sets with what is apart. */
+  #leveled: { readonly of: CatalogSets; readonly sets: CatalogSets } | null = null
   #holders = 0
   #isAwake = false
   #idleTimer: NodeJS.Timeout | null = null
@@ -51,7 +56,9 @@ export class DatabaseCatalog {
       onDefaults,
       uses: () => this.classifier.replicaReads,
       onCatalog: (sets, doubted) => {
-        this.classifier.setCatalog(sets, doubted)
+        this.#sets = sets
+        this.#doubted = doubted
+        this.#publish()
         if (sets === null) return
         told = ''
         this.#ready.resolve()
@@ -137,6 +144,28 @@ export class DatabaseCatalog {
   #stopIdleTimer(): void {
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer)
     this.#idleTimer = null
+  }
+
+  /** These parameters differ from node to node: only the primary is asked for their values. */
+  setApart(names: ReadonlySet<string>): void {
+    this.#apart = names
+    this.#leveled = null
+    this.#publish()
+  }
+
+  #publish(): void {
+    const sets = this.#sets
+    if (sets === null || this.#apart.size === 0) {
+      this.classifier.setCatalog(sets, this.#doubted)
+      return
+    }
+    if (this.#leveled?.of !== sets) {
+      const names = [...this.#apart].sort()
+      const digest = `${sets.digest} ${names.join(' ')}`
+      const nodeParameters = new Set([...sets.nodeParameters, ...names])
+      this.#leveled = { of: sets, sets: { ...sets, digest, nodeParameters } }
+    }
+    this.classifier.setCatalog(this.#leveled.sets, this.#doubted)
   }
 
   /** DDL has passed or is about to: what it touches is judged by the old sets no more. */

@@ -7,6 +7,8 @@ export interface NodeTarget {
   readonly user: string
   readonly password: string | undefined
   readonly database: string
+  /** What its sessions start with, where that is not what the server itself would give them. */
+  readonly settings?: readonly (readonly [string, string])[]
   readonly ssl: false | ConnectionOptions
   /** TLS from the first byte (`sslnegotiation: direct`), without asking for it. */
   readonly isDirectTls: boolean

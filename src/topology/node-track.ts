@@ -150,6 +150,7 @@ export class NodeTrack {
       replayPaused: seen?.replayPaused ?? false,
       leaving: this.leaving !== null,
       serverVersion: seen?.serverVersion ?? 0,
+      configuredAt: seen?.configuredAt ?? '',
       slowStartFactor: factor,
       effectiveWeight: this.#spec.weight * factor,
       upSinceMs: this.health.phase === 'up' ? this.health.sinceMs : null,

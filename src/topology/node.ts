@@ -58,6 +58,8 @@ export interface NodeView {
   readonly replayPaused: boolean
   /** `server_version_num`, 0 until known. */
   readonly serverVersion: number
+  /** Changes when the server has read its configuration anew; '' until known. */
+  readonly configuredAt: string
   /** Has left the cluster: gets nothing new, and goes when its last request has ended. */
   readonly leaving: boolean
   /** 1, or less while a node that came back is eased in. */

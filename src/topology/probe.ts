@@ -24,6 +24,8 @@ export interface Observation {
   readonly streaming: boolean | null
   readonly replayPaused: boolean
   readonly serverVersion: number
+  /** Changes when the server has read its configuration anew; the server's own time, as text. */
+  readonly configuredAt: string
 }
 
 /** One row of text values, as a probe connection returns it. */
@@ -55,11 +57,12 @@ SELECT p.standby::text, p.lsn::text,
   CASE WHEN p.standby THEN pg_catalog.pg_is_wal_replay_paused() END::text,
   ${control}
   w.pid::text, w.status, w.received_tli::text,
-  pg_catalog.current_setting('server_version_num')
+  pg_catalog.current_setting('server_version_num'),
+  pg_catalog.pg_conf_load_time()::text || ' ' || pg_catalog.pg_postmaster_start_time()::text
 FROM p LEFT JOIN pg_catalog.pg_stat_wal_receiver w ON true`
 }
 
-const COLUMNS = 13
+const COLUMNS = 14
 
 /**
  * Reads the answer. Throws an Error that names the column when the server says something that is
@@ -76,7 +79,8 @@ export function parseObservation(row: ProbeRow, sentAtMs: number, atMs: number):
   if (systemIdentifier !== null && !/^\d{1,20}$/.test(systemIdentifier)) {
     throw unexpected('system_identifier', systemIdentifier)
   }
-  const common = { sentAtMs, atMs, systemIdentifier, serverVersion }
+  const configuredAt = row[13] ?? ''
+  const common = { sentAtMs, atMs, systemIdentifier, serverVersion, configuredAt }
   if (standby === 'false') {
     const insertLsn = readLsn(row[1], 'pg_current_wal_insert_lsn')
     if (insertLsn === null) throw unexpected('pg_current_wal_insert_lsn', null)

@@ -56,10 +56,16 @@ describe('with probes that are rare, a replica', () => {
 
   it('that works on a long query, and owes nothing else, is left alone', async () => {
     const db = await proxy.client()
+    const route = async () =>
+      (await db.query('SHOW pgsplit.last_route')).rows[0]['pgsplit.last_route']
+    await waitFor('reads on replicas', async () => {
+      await db.query('TABLE item')
+      return /^r/.test(await route())
+    })
     const beganMs = performance.now()
     await db.query('SELECT count(*) FROM generate_series(1, 5000) a, generate_series(1, 10000) b')
     expect(performance.now() - beganMs).toBeGreaterThan(readTimeoutMs)
-    expect((await db.query('SHOW pgsplit.last_route')).rows[0]['pgsplit.last_route']).toMatch(/^r/)
+    expect(await route()).toMatch(/^r/)
     await db.end()
     expect(proxy.log.filter((line) => line.includes('no sign of life'))).toEqual([])
   })

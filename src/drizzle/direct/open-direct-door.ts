@@ -50,6 +50,7 @@ function targetOf<Connection>(
     user,
     password: password?.reveal(),
     database,
+    settings: core.settings.forLogin(nodeIndex, user, database),
     ssl: core.dialTls(nodeIndex),
     isDirectTls: core.tls(nodeIndex).isDirect,
   }

@@ -77,7 +77,8 @@ function openPool(
 }
 
 function clientConfig(target: NodeTarget, client: PgClientOptions): pg.ClientConfig {
-  const { password, isDirectTls, ...where } = target
+  const { password, isDirectTls, settings = [], ...where } = target
+  const levels = settings.map(([name, value]) => `-c ${name}=${value.replace(/[\\\s]/g, '\\$&')}`)
   return {
     keepAlive: true,
     ...client,
@@ -86,7 +87,9 @@ function clientConfig(target: NodeTarget, client: PgClientOptions): pg.ClientCon
     // A function: an empty string would make pg look into the environment and ~/.pgpass.
     password: () => password ?? '',
     // Texts are judged as they read with this setting, whatever a role's default is.
-    options: [client.options, '-c standard_conforming_strings=on'].filter(Boolean).join(' '),
+    options: [...levels, client.options, '-c standard_conforming_strings=on']
+      .filter(Boolean)
+      .join(' '),
   }
 }
 

@@ -136,7 +136,7 @@ export class JsConnection {
 
 function instance(
   socket: Socket,
-  { host, port, user, password, database }: NodeTarget,
+  { host, port, user, password, database, settings = [] }: NodeTarget,
   { client, parsers, serializers }: JsSettings,
 ): postgres.Sql {
   let isUsed = false
@@ -149,6 +149,7 @@ function instance(
     // A function: an empty string would make postgres.js look into the environment.
     password: () => password ?? '',
     connection: {
+      ...Object.fromEntries(settings),
       ...client.connection,
       // Texts are judged as they read with these settings, whatever a role's default is.
       client_encoding: 'UTF8',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { faults } from '../../../src/cli/check.ts'
+import { describeNode, faults } from '../../../src/cli/check.ts'
 import type { NodeFacts } from '../../../src/cli/inspect-node.ts'
 import type { ClusterConfig, NodeConfig } from '../../../src/config/config.ts'
 import { parseConfig } from '../../../src/config/parse-config.ts'
@@ -12,6 +12,13 @@ const well: NodeFacts = {
   maxConnections: 100,
   walPosition: 100n,
   mayLookUp: true,
+  traits: {
+    settings: new Map(),
+    own: new Map(),
+    superuserOnly: new Set(),
+    customs: new Set(),
+    facts: new Map(),
+  },
 }
 
 function clusterOf(options: object = {}): {
@@ -63,4 +70,26 @@ describe('check finds fault with', () => {
     const [fault] = faults({ ...well, maxConnections: 10 }, primary, cluster, well)
     expect(fault).toBe('pool.size 20 is more than its max_connections 10; lower pool.size')
   })
+})
+
+it('check tells where a replica is set up otherwise than the primary', () => {
+  const traits = (datestyle: string, icu: string) => ({
+    settings: new Map([
+      ['datestyle', datestyle],
+      ['timezone', 'UTC'],
+    ]),
+    own: new Map<string, string>(),
+    superuserOnly: new Set<string>(),
+    customs: new Set<string>(),
+    facts: new Map([['ICU collations', icu]]),
+  })
+  const primary = { ...well, traits: traits('ISO, MDY', '153.120') }
+  const standby = { ...well, isStandby: true }
+  expect(describeNode({ ...standby, traits: traits('ISO, MDY', '153.120') }, primary)).toBe(
+    'replica, PostgreSQL 18.1, timeline 1, up to date',
+  )
+  expect(describeNode({ ...standby, traits: traits('German', '153.121') }, primary)).toBe(
+    "replica, PostgreSQL 18.1, timeline 1, up to date, given the primary's datestyle, " +
+      'may answer otherwise than the primary (ICU collations: 153.121 here, 153.120 on the primary)',
+  )
 })

@@ -52,6 +52,7 @@ export function view(index: number, given: ViewGiven = {}): NodeView {
     replayPaused: false,
     leaving: false,
     serverVersion: 150018,
+    configuredAt: '',
     slowStartFactor: 1,
     effectiveWeight: weight,
     upSinceMs: 0,

@@ -65,6 +65,7 @@ export class FakeNode {
       visible ? 'streaming' : null,
       visible ? String(this.timeline) : null,
       '150018',
+      '2026-11-29 2026-11-28',
     ]
   }
 }

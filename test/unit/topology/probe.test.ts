@@ -21,6 +21,7 @@ describe('the probe', () => {
       streaming: null,
       replayPaused: false,
       serverVersion: 150018,
+      configuredAt: '2026-11-29 2026-11-28',
     })
   })
 
@@ -52,7 +53,7 @@ describe('the probe', () => {
 
   it('names the column that makes no sense', () => {
     const row = [...new FakeNode('primary').row(true)]
-    expect(() => parseObservation(row.slice(1), 1, 2)).toThrow('12 columns')
+    expect(() => parseObservation(row.slice(1), 1, 2)).toThrow('13 columns')
     row[1] = 'zzz'
     expect(() => parseObservation(row, 1, 2)).toThrow('pg_current_wal_insert_lsn = zzz')
   })

@@ -30,6 +30,7 @@ function outcome(nowMs: number, given: Partial<Observation>): ProbeOutcome {
     streaming: primary ? null : true,
     replayPaused: false,
     serverVersion: 150018,
+    configuredAt: '',
     ...given,
     insertLsn: primary ? lsn : null,
     flushLsn: primary ? lsn : null,
