@@ -109,6 +109,8 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   }
 
   pool(nodeIndex: number): NodePool<ServerConnection> {
+    // Who was busy when it went wants a connection again: there is none any more.
+    if (this.isGone) setImmediate(() => this.sendAway())
     let pool = this.pools.get(nodeIndex)
     if (pool === undefined) {
       pool = new NodePool<ServerConnection>(
@@ -354,11 +356,12 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
     return new PgSplitError({ sqlstate: '57P01', message: this.#farewell, severity: 'FATAL' })
   }
 
-  /** Ends what is idle of a scope that is gone. */
+  /** Ends who runs nothing of a scope that is gone, also who waits for a connection there. */
   sendAway(): void {
     if (!this.isGone) return
     for (const session of [...this.sessions]) {
-      if (session.isIdle) session.sendAway('57P01', this.#farewell)
+      const runsNothing = session.inFlight.length === 0 && session.lease === null
+      if (session.isIdle || runsNothing) session.sendAway('57P01', this.#farewell)
     }
   }
 

@@ -125,6 +125,27 @@ describe('what wants a database for itself', () => {
     await client.end()
   })
 
+  it('sends away whose role is gone when what it runs is done, at its next statement', async () => {
+    await admin("CREATE ROLE leaver LOGIN PASSWORD 'one'")
+    await cluster.catchUp()
+    const [busy, idle] = await Promise.all(
+      [1, 2].map(() => proxy.client({ user: 'leaver', password: 'one' })),
+    )
+    if (busy === undefined || idle === undefined) throw new Error('unreachable')
+    const ended = new Promise<string>((resolve) => {
+      idle.on('error', ({ message }) => resolve(message))
+    })
+    await busy.query('BEGIN')
+    await busy.query('SELECT 1 AS n')
+    await admin('DROP ROLE leaver')
+    expect(await ended).toContain('role "leaver" was dropped')
+    // What is open goes on, as directly.
+    expect((await busy.query('SELECT 2 AS n')).rows).toEqual([{ n: 2 }])
+    await busy.query('COMMIT')
+    const after = busy.query('SELECT 3 AS n')
+    await expect(after).rejects.toThrow(/was dropped|Connection terminated|not queryable/)
+  })
+
   it('sends away whose database was dropped, as the server would', async () => {
     await admin('CREATE DATABASE gone')
     await cluster.catchUp()
