@@ -98,16 +98,19 @@ const parameters = {
 
 /**
  * Runs all files, each as one session, one statement at a time. Gives what each statement was
- * answered. `tag`: a comment behind each text, by which the servers' logs know it.
+ * answered. `tag`: a comment behind each text, by which the servers' logs know it. `ready`: what to
+ * wait for before each file, as what some of them call makes and drops objects.
  */
 export async function runReads(
   files: readonly (readonly ReadStep[])[],
   protocol: Protocol,
   { port, password }: SuiteTarget,
   tag: string,
+  ready: () => Promise<unknown> = async () => {},
 ): Promise<string[]> {
   const answers: string[] = []
   for (const file of files) {
+    await ready()
     const login = { port, user: 'postgres', password, database: 'regression', parameters }
     const client = await RawClient.logIn(login)
     for (const { text } of file) {
