@@ -4,6 +4,12 @@
  * that nobody's own operators or functions are called with the monitor's rights.
  */
 
+import {
+  ADVISORY_UNLOCK_FUNCTIONS,
+  SESSION_FUNCTIONS,
+  UNPROVED_FUNCTIONS,
+} from '../sql/session-functions.ts'
+
 /** First user-defined oid (FirstNormalObjectId). */
 export const FIRST_USER_OID = 16_384
 
@@ -33,7 +39,21 @@ const PROBED = {
   pg_aggregate: '',
   pg_inherits: '',
   pg_extension: '',
-  pg_constraint: 'WHERE contypid <> 0',
+  pg_constraint: "WHERE contype IN ('c', 'f')",
+  pg_trigger: 'WHERE NOT tgisinternal',
+  pg_attrdef: '',
+  pg_index: `WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+    OR EXISTS (SELECT FROM unnest(indclass::oid[]) c WHERE c >= ${FIRST_USER_OID})`,
+  pg_event_trigger: '',
+  pg_opclass: '',
+  pg_amproc: '',
+  pg_amop: '',
+  pg_partitioned_table: '',
+  pg_statistic_ext: '',
+  pg_am: '',
+  pg_ts_template: '',
+  pg_ts_parser: '',
+  pg_conversion: '',
   pg_type: `WHERE typtype <> 'c' AND typcategory <> 'A' AND oid >= ${FIRST_USER_OID}`,
   pg_attribute: `WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0`,
 }
@@ -80,9 +100,26 @@ SELECT concat_ws('${STATE_SEPARATOR}', ${states.join(', ')}) AS state,
  * record built-in objects.
  */
 function references(tree: string): string {
-  const fields = 'funcid|opfuncid|aggfnoid|winfnoid|tsmhandler|relid|resulttype|opno'
+  const fields = 'funcid|opfuncid|aggfnoid|winfnoid|tsmhandler|relid|resulttype|opno|commandType'
   return `(SELECT string_agg(DISTINCT concat_ws(' ', m[1], m[2], m[3]), ',') FROM regexp_matches(
     ${tree}, ':(${fields}) (\\d+)|\\{(ROWMARKCLAUSE|TABLEFUNC) ', 'g') AS m)`
+}
+
+/** Built-ins that leave something in their session: what calls them is looked at. */
+const SESSION_CALLS = `(SELECT ':(?:funcid|opfuncid|aggfnoid|winfnoid|opno|resulttype|relid) (?:\\d{5,}|'
+  || string_agg(oid::text, '|') || ') ' FROM pg_proc WHERE oid < ${FIRST_USER_OID} AND proname IN (
+    ${[
+      ...SESSION_FUNCTIONS.keys(),
+      ...ADVISORY_UNLOCK_FUNCTIONS,
+      ...UNPROVED_FUNCTIONS.keys(),
+      'set_config',
+    ]
+      .map((name) => `'${name}'`)
+      .join(', ')}))`
+
+/** The text of what calls set_config(), for its arguments; other trees say enough. */
+function shown(tree: string, text: string): string {
+  return `CASE WHEN ${tree} LIKE '%:funcid ' || 'set_config'::regproc::oid || ' %' THEN ${text} END AS shown`
 }
 
 /** Every function; the source only of user functions that aren't compiled. */
@@ -91,6 +128,9 @@ export function functionsQuery(version: number): string {
     version >= 140_000
       ? "concat(p.proargdefaults::text, ' ', p.prosqlbody::text)"
       : 'p.proargdefaults::text'
+  const args = "'select ' || pg_get_expr(p.proargdefaults, 0)"
+  const code =
+    version >= 140_000 ? `concat_ws('; ', pg_get_function_sqlbody(p.oid), ${args})` : args
   return `
 SELECT p.oid::text AS oid, p.proname::text AS name, p.provolatile::text AS volatility,
   p.prokind::text AS kind, l.lanname::text AS language, e.extname::text AS extension,
@@ -100,7 +140,8 @@ SELECT p.oid::text AS oid, p.proname::text AS name, p.provolatile::text AS volat
   p.proconfig::text AS config,
   CASE WHEN l.lanname = 'internal' OR (p.oid >= ${FIRST_USER_OID} AND l.lanname <> 'c')
     THEN p.prosrc END AS source,
-  CASE WHEN p.oid >= ${FIRST_USER_OID} THEN ${references(body)} END AS tree
+  CASE WHEN p.oid >= ${FIRST_USER_OID} THEN ${references(body)} END AS tree, ${shown(body, code)},
+  p.prosupport::oid::text AS support
 FROM pg_proc p
 JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_depend d
@@ -116,7 +157,8 @@ FROM pg_aggregate WHERE aggfnoid::oid >= ${FIRST_USER_OID}`
 
 export const OPERATORS = `
 SELECT o.oid::text AS oid, oprname::text AS name, oprcode::oid::text AS function,
-  oprleft::text AS left_type, oprright::text AS right_type
+  oprleft::text AS left_type, oprright::text AS right_type,
+  concat_ws(' ', oprrest::oid, oprjoin::oid) AS estimators
 FROM pg_operator o WHERE o.oid >= ${FIRST_USER_OID} OR oprcode::oid >= ${FIRST_USER_OID}`
 
 export const CASTS = `
@@ -130,12 +172,18 @@ export function typesQuery(version: number): string {
 SELECT t.oid::text AS oid, t.typname::text AS name, t.typtype::text AS kind,
   t.typrelid::text AS relation, t.typelem::text AS element, t.typbasetype::text AS base,
   t.typarray::text AS array, concat_ws(' ', t.typinput::oid, t.typoutput::oid, t.typreceive::oid,
-    t.typsend::oid, t.typmodin::oid, t.typmodout::oid, r.rngcanonical::oid, r.rngsubdiff::oid)
+    t.typsend::oid, t.typmodin::oid, t.typmodout::oid,
+    r.rngcanonical::oid, r.rngsubdiff::oid)
     AS functions,
   r.rngsubtype::text AS subtype, ${multirange}::text AS multirange,
   CASE WHEN t.typtype = 'd' THEN
-    (SELECT ${references("string_agg(c.conbin::text, ' ')")}
-      FROM pg_constraint c WHERE c.contypid = t.oid) END AS checks
+    (SELECT ${references("concat(string_agg(c.conbin::text, ' '), ' ', t.typdefaultbin::text)")}
+      FROM pg_constraint c WHERE c.contypid = t.oid) END AS checks,
+  CASE WHEN t.typtype = 'd' THEN (SELECT ${shown(
+    "concat(string_agg(c.conbin::text, ' '), ' ', t.typdefaultbin::text)",
+    "'select ' || concat_ws(', ', string_agg(pg_get_expr(c.conbin, 0), ', '), t.typdefault)",
+  )}
+      FROM pg_constraint c WHERE c.contypid = t.oid) END AS shown
 FROM pg_type t LEFT JOIN pg_range r ON r.rngtypid = t.oid
 WHERE t.oid < ${FIRST_USER_OID} OR NOT EXISTS (
   SELECT FROM pg_class c WHERE c.reltype = t.oid AND c.relpersistence = 't')`
@@ -157,16 +205,101 @@ GROUP BY attrelid`
 
 /** Views and the policies of tables on which row security is enabled. */
 export const TREES = `
-SELECT ev_class::text AS relation, 'view' AS source, ${references('ev_action::text')} AS tree
+SELECT ev_class::text AS relation, 'view' AS source, ${references('ev_action::text')} AS tree,
+  ${shown('ev_action::text', 'pg_get_viewdef(ev_class)')}
 FROM pg_rewrite JOIN pg_class c ON c.oid = ev_class
 WHERE ev_type = '1' AND c.relkind <> 'm'
 UNION ALL
-SELECT polrelid::text, 'policy', ${references('polqual::text')}
+SELECT polrelid::text, 'policy', ${references('polqual::text')},
+  ${shown('polqual::text', "'select ' || pg_get_expr(polqual, polrelid)")}
 FROM pg_policy JOIN pg_class c ON c.oid = polrelid
 WHERE c.relrowsecurity AND polqual IS NOT NULL`
 
 export const INHERITANCE = `
 SELECT inhparent::text AS parent, inhrelid::text AS child FROM pg_inherits`
+
+export const TRIGGERS = `
+SELECT tgrelid::text AS relation, tgfoid::text AS function, tgtype::text AS type,
+  ${references('tgqual::text')} AS tree, ${shown('tgqual::text', "''")}
+FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'`
+
+/** Rules, and what REFRESH of a materialized view runs. */
+export const RULES = `
+SELECT ev_class::text AS relation, CASE WHEN ev_type = '1' THEN '3' ELSE ev_type::text END AS event,
+  ${references("concat(ev_qual::text, ' ', ev_action::text)")} AS tree,
+  ${shown("concat(ev_qual::text, ' ', ev_action::text)", 'pg_get_ruledef(r.oid)')}
+FROM pg_rewrite r JOIN pg_class c ON c.oid = ev_class WHERE ev_type <> '1' OR c.relkind = 'm'`
+
+/** Only what may run other people's code: a table of plain columns has none. */
+export function expressionsQuery(version: number): string {
+  const statistics =
+    version >= 140_000
+      ? `UNION ALL SELECT stxrelid, 'statistics', stxexprs::text, pg_get_expr(stxexprs, stxrelid)
+    FROM pg_statistic_ext WHERE stxexprs IS NOT NULL`
+      : ''
+  return `
+SELECT x.relation::text AS relation, x.source, (x.source = 'default' AND EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = x.relation AND attgenerated = 'v'))::text AS virtual,
+  ${references('x.tree')} AS tree, ${shown('x.tree', "'select ' || x.code")}
+FROM (
+  SELECT adrelid AS relation, 'default' AS source, adbin::text AS tree, pg_get_expr(adbin, adrelid) AS code FROM pg_attrdef
+  UNION ALL SELECT conrelid, 'check', conbin::text, pg_get_expr(conbin, conrelid)
+    FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0
+  UNION ALL SELECT indrelid, 'index', concat(indexprs::text, ' ', indpred::text),
+      concat_ws(', ', pg_get_expr(indexprs, indrelid), pg_get_expr(indpred, indrelid))
+    FROM pg_index WHERE indexprs IS NOT NULL OR indpred IS NOT NULL
+  UNION ALL SELECT polrelid, 'new row policy', polwithcheck::text, pg_get_expr(polwithcheck, polrelid)
+    FROM pg_policy WHERE polwithcheck IS NOT NULL
+  UNION ALL SELECT partrelid, 'partition key', partexprs::text, pg_get_expr(partexprs, partrelid)
+    FROM pg_partitioned_table WHERE partexprs IS NOT NULL
+  ${statistics}) x
+WHERE x.tree ~ ${SESSION_CALLS}`
+}
+
+export const FOREIGN_KEYS = `
+SELECT conrelid::text AS relation, confrelid::text AS referenced, confdeltype::text AS deletes,
+  confupdtype::text AS updates
+FROM pg_constraint WHERE contype = 'f'`
+
+export const EVENT_TRIGGERS = `
+SELECT evtfoid::oid::text AS function FROM pg_event_trigger
+WHERE evtenabled <> 'D' AND evtevent <> 'login'`
+
+/** Their operators only where no built-in family has them: the first family found is used. */
+export const OPERATOR_CLASSES = `
+SELECT c.oid::text AS oid, c.opcintype::text AS type, c.opcdefault::text AS default,
+  (SELECT string_agg(DISTINCT p.amproc::oid::text, ' ') FROM pg_amproc p
+    WHERE p.amprocfamily = c.opcfamily AND p.amproc::oid >= ${FIRST_USER_OID}) AS functions,
+  (SELECT string_agg(DISTINCT o.amopopr::text, ' ') FROM pg_amop o
+    WHERE o.amopfamily = c.opcfamily AND NOT EXISTS (SELECT FROM pg_amop b
+      WHERE b.amopopr = o.amopopr AND b.amopfamily < ${FIRST_USER_OID})) AS operators
+FROM pg_opclass c WHERE EXISTS (SELECT FROM pg_amproc p
+  WHERE p.amprocfamily = c.opcfamily AND p.amproc::oid >= ${FIRST_USER_OID})`
+
+export const CLASS_USES = `
+SELECT DISTINCT i.indrelid::text AS relation, c::text AS class, '0' AS type
+FROM pg_index i, unnest(i.indclass::oid[]) c WHERE c >= ${FIRST_USER_OID}
+UNION ALL SELECT DISTINCT p.partrelid::text, c::text, '0'
+FROM pg_partitioned_table p, unnest(p.partclass::oid[]) c WHERE c >= ${FIRST_USER_OID}
+UNION ALL SELECT '0', rngsubopc::text, rngtypid::text FROM pg_range WHERE rngsubopc >= ${FIRST_USER_OID}`
+
+export const HANDLERS = `
+SELECT c.oid::text AS relation, a.amhandler::oid::text AS function
+FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+WHERE a.amhandler::oid >= ${FIRST_USER_OID} AND c.relkind <> 'i'
+UNION ALL SELECT i.indrelid::text, a.amhandler::oid::text
+FROM pg_class c JOIN pg_am a ON a.oid = c.relam JOIN pg_index i ON i.indexrelid = c.oid
+WHERE a.amhandler::oid >= ${FIRST_USER_OID}
+UNION ALL SELECT t.ftrelid::text, w.fdwhandler::text
+FROM pg_foreign_table t JOIN pg_foreign_server s ON s.oid = t.ftserver
+JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+UNION ALL SELECT '0', f::text FROM pg_ts_template t,
+  unnest(ARRAY[tmplinit::oid, tmpllexize::oid]) f WHERE f >= ${FIRST_USER_OID}
+UNION ALL SELECT '0', f::text FROM pg_ts_parser p,
+  unnest(ARRAY[prsstart::oid, prstoken::oid, prsend::oid, prsheadline::oid, prslextype::oid]) f
+  WHERE f >= ${FIRST_USER_OID}
+UNION ALL SELECT '0', conproc::oid::text FROM pg_conversion
+  WHERE condefault AND conproc::oid >= ${FIRST_USER_OID}`
 
 /** Parameters that a session can't set: their values are the node's own. */
 export const NODE_PARAMETERS = `

@@ -1,4 +1,5 @@
 /** The rows of one load, as `catalog-queries.ts` selects them: every column is text or null. */
+import type { Verb } from '../sql/source-reader.ts'
 
 export type Row = Readonly<Record<string, unknown>>
 
@@ -18,6 +19,19 @@ export interface CatalogRows {
   readonly columns: readonly Row[]
   readonly trees: readonly Row[]
   readonly inheritance: readonly Row[]
+  readonly triggers: readonly Row[]
+  /** Rules that aren't views, and the queries of materialized views as if they were for INSERT. */
+  readonly rules: readonly Row[]
+  /** Defaults, checks, and what else is evaluated with a relation. */
+  readonly expressions: readonly Row[]
+  readonly foreignKeys: readonly Row[]
+  readonly eventTriggers: readonly Row[]
+  /** Operator classes with functions that aren't built in. */
+  readonly operatorClasses: readonly Row[]
+  /** Which relations and range types use them. */
+  readonly classUses: readonly Row[]
+  /** Compiled code that is run unseen: access methods, text search, conversions, foreign data. */
+  readonly handlers: readonly Row[]
   readonly nodeParameters: readonly Row[]
 }
 
@@ -49,10 +63,20 @@ export interface TreeReferences {
   readonly relations: readonly number[]
   readonly types: readonly number[]
   readonly operators: readonly number[]
+  /** What it does to relations besides reading them; any of them may be the target. */
+  readonly verbs: readonly Verb[]
   /** FOR UPDATE and its like inside. */
   readonly locksRows: boolean
   /** XMLTABLE or JSON_TABLE inside, whose columns may be of any type. */
   readonly fillsTable: boolean
+}
+
+/** CmdType of nodes.h → what it does; MERGE, and utility commands before 15. */
+const COMMANDS: Readonly<Record<number, readonly Verb[]>> = {
+  2: ['update'],
+  3: ['insert'],
+  4: ['delete'],
+  5: ['insert', 'update', 'delete'],
 }
 
 export function parseTree(row: Row, column = 'tree'): TreeReferences {
@@ -60,6 +84,7 @@ export function parseTree(row: Row, column = 'tree'): TreeReferences {
   const relations: number[] = []
   const types: number[] = []
   const operators: number[] = []
+  const verbs = new Set<Verb>()
   let locksRows = false
   let fillsTable = false
   for (const item of text(row, column).split(',')) {
@@ -71,7 +96,14 @@ export function parseTree(row: Row, column = 'tree'): TreeReferences {
     else if (kind === 'relid') relations.push(number)
     else if (kind === 'resulttype') types.push(number)
     else if (kind === 'opno') operators.push(number)
+    else if (kind === 'commandType') for (const verb of COMMANDS[number] ?? []) verbs.add(verb)
     else functions.push(number)
   }
-  return { functions, relations, types, operators, locksRows, fillsTable }
+  return { functions, relations, types, operators, verbs: [...verbs], locksRows, fillsTable }
+}
+
+/** Whether the expression of `expressionsQuery` is evaluated for new rows only. */
+export function isOfWritesOnly(row: Row): boolean {
+  const source = text(row, 'source')
+  return source === 'new row policy' || (source === 'default' && !flag(row, 'virtual'))
 }

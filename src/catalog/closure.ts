@@ -2,12 +2,12 @@
  * Which functions, types, operators and relations may do something that a replica can't, by each
  * other: a fixpoint over everything that the catalog rows connect. Oids inside, names outside.
  */
-import { createsObjects, sessionUse } from '../sql/source-scan.ts'
-import type { Effect } from '../sql/statement-class.ts'
 import { FIRST_USER_OID } from './catalog-queries.ts'
 import {
   type CatalogRows,
+  flag,
   integer,
+  isOfWritesOnly,
   oids,
   parseTree,
   type TreeReferences,
@@ -20,7 +20,6 @@ import {
   FILLS_RECORDS,
   IMPLICIT_OPERATORS,
 } from './function-lists.ts'
-import { effectsByName } from './session-effects.ts'
 
 export class Closure {
   readonly functions: readonly FunctionFacts[]
@@ -30,11 +29,6 @@ export class Closure {
   /** Those that only values of an unsafe type can reach: `=` of a user type needn't taint all `=`. */
   readonly hiddenOperators = new Set<number>()
   readonly unsafeRelations = new Map<number, string>()
-  /** User functions and procedures by name → what they do to the session. */
-  readonly sessionFunctions = new Map<string, string>()
-  /** By name → what the server can be asked about afterwards, where that is all they do. */
-  readonly sessionEffects = new Map<string, readonly Effect[]>()
-  readonly ddlFunctions = new Set<string>()
   everything: string | null = null
   readonly #rows: CatalogRows
   readonly #functionNames = new Map<number, string>()
@@ -44,6 +38,8 @@ export class Closure {
   /** Unsafe names that are no plain words (`my table`, `<+++>`): searched in the source. */
   readonly #unsafeTexts = new Map<string, string>()
   readonly #trees: readonly { relation: number; source: string; tree: TreeReferences }[]
+  readonly #expressions: readonly { relation: number; source: string; tree: TreeReferences }[]
+  readonly #unsafeClasses = new Map<number, string>()
   readonly #checks: readonly { type: number; tree: TreeReferences }[]
   #grown = false
 
@@ -60,6 +56,19 @@ export class Closure {
       source: text(row, 'source'),
       tree: parseTree(row),
     }))
+    const declared = new Set<number>()
+    for (const fn of this.functions) if (fn.volatility === 'v') declared.add(fn.oid)
+    this.#expressions = rows.expressions
+      .filter((row) => !isOfWritesOnly(row))
+      .map((row) => {
+        const tree = parseTree(row)
+        const functions = tree.functions.filter((oid) => !declared.has(oid))
+        return {
+          relation: integer(row, 'relation'),
+          source: text(row, 'source'),
+          tree: { ...tree, functions },
+        }
+      })
     this.#checks = rows.types
       .filter((row) => text(row, 'checks') !== '')
       .map((row) => ({ type: integer(row, 'oid'), tree: parseTree(row, 'checks') }))
@@ -68,7 +77,6 @@ export class Closure {
       this.#grown = false
       this.#step()
     } while (this.#grown)
-    this.#closeSessionFunctions()
   }
 
   #seed(): void {
@@ -100,7 +108,45 @@ export class Closure {
     this.#types()
     this.#casts()
     this.#operators()
+    this.#operatorClasses()
     this.#relations()
+    this.#evaluated()
+  }
+
+  /** Sorting, hashing and indexes call the functions of a type's operator classes unseen. */
+  #operatorClasses(): void {
+    for (const row of this.#rows.operatorClasses) {
+      const fn = oids(row, 'functions').find((oid) => this.unsafeFunctions.has(oid))
+      if (fn === undefined) continue
+      const oid = integer(row, 'oid')
+      const type = integer(row, 'type')
+      const why = `is compared by ${this.#fn(fn)}`
+      if (!this.#unsafeClasses.has(oid)) this.#grown = true
+      this.#unsafeClasses.set(oid, why)
+      if (type >= FIRST_USER_OID) this.#addType(type, why)
+      // Nobody names the class of a type that has no other; its operators need not be named, either.
+      else if (flag(row, 'default') || text(row, 'operators') !== '') {
+        this.#all(`the type ${this.#type(type)} ${why}`)
+      }
+    }
+    for (const row of this.#rows.classUses) {
+      const why = this.#unsafeClasses.get(integer(row, 'class'))
+      if (why === undefined) continue
+      const relation = integer(row, 'relation')
+      if (relation === 0) this.#addType(integer(row, 'type'), why)
+      else this.#relation(relation, `has an index or key that ${why}`)
+    }
+  }
+
+  /**
+   * A planner evaluates what is declared IMMUTABLE and has constant arguments: in checks of the
+   * relation and its children, in expressions and predicates of indexes, in statistics.
+   */
+  #evaluated(): void {
+    for (const { relation, source, tree } of this.#expressions) {
+      const why = this.#treeReason(tree)
+      if (why !== null) this.#relation(relation, `has a ${source} that ${why}`)
+    }
   }
 
   #aggregates(): void {
@@ -118,6 +164,10 @@ export class Closure {
         this.#function(fn.oid, 'may fill values of a type with unsafe checks or casts')
       }
       if (fn.builtIn) continue
+      const support = integer(fn.row, 'support')
+      if (support >= FIRST_USER_OID && this.unsafeFunctions.has(support)) {
+        this.#function(fn.oid, `is planned by ${this.#fn(support)}`)
+      }
       const type = fn.types.find((oid) => this.unsafeTypes.has(oid))
       if (type !== undefined) this.#function(fn.oid, `takes or returns ${this.#type(type)}`)
       const why = this.#treeReason(fn.tree) ?? this.#sourceReason(fn)
@@ -197,7 +247,8 @@ export class Closure {
       const fn = integer(row, 'function')
       const sides = [integer(row, 'left_type'), integer(row, 'right_type')]
       const name = text(row, 'name')
-      const unsafe = this.unsafeFunctions.has(fn)
+      const estimators = oids(row, 'estimators').filter((id) => id >= FIRST_USER_OID)
+      const unsafe = [fn, ...estimators].some((id) => this.unsafeFunctions.has(id))
       const users = sides.filter((id) => id >= FIRST_USER_OID)
       if (unsafe && IMPLICIT_OPERATORS.has(name)) {
         // IN, BETWEEN, LIKE … use it without its name: whatever has the type is unsafe then.
@@ -237,32 +288,6 @@ export class Closure {
       const child = integer(row, 'child')
       if (!this.unsafeRelations.has(child)) continue
       this.#relation(integer(row, 'parent'), `has the child ${this.#relationNames.get(child)}`)
-    }
-  }
-
-  /** Functions that call a function with session effects have them too. */
-  #closeSessionFunctions(): void {
-    const routines = this.functions.filter((fn) => !fn.builtIn && fn.source !== '')
-    for (const fn of routines) {
-      const use = sessionUse(fn.source)
-      if (use !== null) this.sessionFunctions.set(fn.name, use)
-      if (createsObjects(fn.source)) this.ddlFunctions.add(fn.name)
-    }
-    for (const [name, effects] of effectsByName(routines)) this.sessionEffects.set(name, effects)
-    for (let grown = true; grown; ) {
-      grown = false
-      for (const fn of routines) {
-        for (const word of fn.words) {
-          if (this.sessionFunctions.has(word) && !this.sessionFunctions.has(fn.name)) {
-            this.sessionFunctions.set(fn.name, `calls ${word}()`)
-            grown = true
-          }
-          if (this.ddlFunctions.has(word) && !this.ddlFunctions.has(fn.name)) {
-            this.ddlFunctions.add(fn.name)
-            grown = true
-          }
-        }
-      }
     }
   }
 

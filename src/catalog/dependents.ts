@@ -8,6 +8,7 @@ import {
   integer,
   oids,
   parseTree,
+  type Row,
   type TreeReferences,
   text,
 } from './catalog-rows.ts'
@@ -57,6 +58,8 @@ class Graph {
   readonly sources: { readonly key: number; readonly source: string }[] = []
   /** What may convert to any type that it isn't seen to name. */
   readonly fillers: number[] = []
+  /** Functions that put SQL together: it may use any relation or type. */
+  readonly builders: number[] = []
   /** Both sides' types of an operator. */
   readonly sides = new Map<number, readonly number[]>()
   readonly isUnsafeType: (oid: number) => boolean
@@ -100,6 +103,7 @@ class Graph {
       this.#object(key, fn.name)
       if (FILLS_RECORDS.has(fn.name)) this.fillers.push(key)
       if (fn.builtIn) continue
+      if (fn.words.has('execute')) this.builders.push(key)
       for (const type of fn.types) this.#edge(TYPE + type, key)
       this.#tree(fn.tree, key)
       for (const word of fn.words) push(this.words, word, key)
@@ -155,8 +159,32 @@ class Graph {
     }
   }
 
+  /** What sorts and hashes a type, and the relations that are indexed or parted by it. */
+  #class(row: Row, { classUses }: CatalogRows): void {
+    const type = integer(row, 'type')
+    for (const fn of oids(row, 'functions')) {
+      this.#edge(FUNCTION + fn, type >= FIRST_USER_OID ? TYPE + type : ALL)
+      for (const use of classUses) {
+        if (text(use, 'class') !== text(row, 'oid')) continue
+        const relation = integer(use, 'relation')
+        const user = relation === 0 ? TYPE + integer(use, 'type') : RELATION + relation
+        this.#edge(FUNCTION + fn, user)
+      }
+    }
+  }
+
   #relations(rows: CatalogRows): void {
-    for (const row of rows.trees) this.#tree(parseTree(row), RELATION + integer(row, 'relation'))
+    for (const row of [...rows.trees, ...rows.rules, ...rows.expressions, ...rows.triggers]) {
+      this.#tree(parseTree(row), RELATION + integer(row, 'relation'))
+    }
+    for (const row of rows.triggers) {
+      this.#edge(FUNCTION + integer(row, 'function'), RELATION + integer(row, 'relation'))
+    }
+    for (const row of rows.foreignKeys) {
+      this.#edge(RELATION + integer(row, 'relation'), RELATION + integer(row, 'referenced'))
+    }
+    for (const row of rows.eventTriggers) this.#edge(FUNCTION + integer(row, 'function'), ALL)
+    for (const row of rows.operatorClasses) this.#class(row, rows)
     for (const row of rows.columns) {
       const relation = RELATION + integer(row, 'relation')
       for (const type of oids(row, 'types')) this.#edge(TYPE + type, relation)
@@ -196,6 +224,9 @@ class Walk {
       for (const user of this.#graph.users.get(key) ?? []) this.#reach(user)
       const isType = key >= TYPE && key < RELATION
       const name = this.#graph.names.get(key) ?? ''
+      if (key >= TYPE && key < OPERATOR) {
+        for (const builder of this.#graph.builders) this.#reach(builder)
+      }
       if (isType) {
         for (const filler of this.#graph.fillers) this.#reach(filler)
         for (const spelling of TYPE_SPELLINGS.get(name) ?? []) this.#found.add(spelling)

@@ -7,6 +7,7 @@ import { type CatalogRows, flag, integer, text } from './catalog-rows.ts'
 import { Closure } from './closure.ts'
 import type { FunctionFacts } from './function-facts.ts'
 import { PURE_STABLE, PURE_VOLATILE, READS_NODE, TYPE_SPELLINGS } from './function-lists.ts'
+import { neutralSets } from './neutral-sets.ts'
 
 /** How many names a warning lists. */
 const WARNING_NAMES = 5
@@ -54,9 +55,7 @@ export function deriveSets(rows: CatalogRows, closure = new Closure(rows)): Cata
     unsafeFunctions,
     nodeFunctions: nodeFunctions(closure),
     attributeFunctions: attributeNames(closure),
-    sessionFunctions: closure.sessionFunctions,
-    sessionEffects: closure.sessionEffects,
-    ddlFunctions: closure.ddlFunctions,
+    ...neutralSets(rows, closure),
     unsafeOperators,
     types,
     userTypes,

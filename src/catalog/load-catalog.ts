@@ -4,22 +4,30 @@ import {
   AGGREGATES,
   BEGIN_LOAD,
   CASTS,
+  CLASS_USES,
   COLUMNS,
   changeProbe,
   END_LOAD,
+  EVENT_TRIGGERS,
+  expressionsQuery,
+  FOREIGN_KEYS,
   functionsQuery,
   GLANCE,
+  HANDLERS,
   INHERITANCE,
   NODE_PARAMETERS,
+  OPERATOR_CLASSES,
   OPERATORS,
   PROBED_CATALOGS,
   type ProbedCatalog,
   RELATIONS,
+  RULES,
   SELDOM_ALONE,
   SERVER,
   SESSION_SETUP,
   STATE_SEPARATOR,
   TREES,
+  TRIGGERS,
   typesQuery,
 } from './catalog-queries.ts'
 import { type CatalogRows, flag, integer, type Queryable, type Row, text } from './catalog-rows.ts'
@@ -43,6 +51,17 @@ const SOURCES: Readonly<Record<Part, readonly ProbedCatalog[]>> = {
   columns: ['pg_attribute', 'pg_class'],
   trees: ['pg_rewrite', 'pg_policy', 'pg_class'],
   inheritance: ['pg_inherits'],
+  triggers: ['pg_trigger'],
+  rules: ['pg_rewrite', 'pg_class'],
+  expressions: [
+    ...(['pg_attrdef', 'pg_constraint', 'pg_index', 'pg_policy', 'pg_proc'] as const),
+    ...(['pg_partitioned_table', 'pg_statistic_ext'] as const),
+  ],
+  foreignKeys: ['pg_constraint'],
+  eventTriggers: ['pg_event_trigger'],
+  operatorClasses: ['pg_opclass', 'pg_amproc', 'pg_amop'],
+  classUses: ['pg_opclass', 'pg_index', 'pg_partitioned_table', 'pg_type'],
+  handlers: ['pg_class', 'pg_am', 'pg_index', 'pg_ts_template', 'pg_ts_parser', 'pg_conversion'],
   nodeParameters: ['pg_proc', 'pg_extension'],
 }
 
@@ -66,6 +85,22 @@ function queryOf(part: Part, version: number): string {
       return TREES
     case 'inheritance':
       return INHERITANCE
+    case 'triggers':
+      return TRIGGERS
+    case 'rules':
+      return RULES
+    case 'expressions':
+      return expressionsQuery(version)
+    case 'foreignKeys':
+      return FOREIGN_KEYS
+    case 'eventTriggers':
+      return EVENT_TRIGGERS
+    case 'operatorClasses':
+      return OPERATOR_CLASSES
+    case 'classUses':
+      return CLASS_USES
+    case 'handlers':
+      return HANDLERS
     case 'nodeParameters':
       return NODE_PARAMETERS
     default:
@@ -153,6 +188,14 @@ export class CatalogLoader {
       columns: rows('columns'),
       trees: rows('trees'),
       inheritance: rows('inheritance'),
+      triggers: rows('triggers'),
+      rules: rows('rules'),
+      expressions: rows('expressions'),
+      foreignKeys: rows('foreignKeys'),
+      eventTriggers: rows('eventTriggers'),
+      operatorClasses: rows('operatorClasses'),
+      classUses: rows('classUses'),
+      handlers: rows('handlers'),
       nodeParameters: rows('nodeParameters'),
     }
   }

@@ -1,5 +1,18 @@
 import type { Effect } from './statement-class.ts'
 
+/** What a use of something leaves in the session. */
+export interface SessionUse {
+  readonly effects: readonly Effect[]
+  /** Why the session must be pinned for what no effect stands for; null: for nothing. */
+  readonly pin: string | null
+}
+
+/** What can be done to a relation. */
+export type RelationUse = 'read' | 'insert' | 'update' | 'delete' | 'truncate'
+
+/** What a relation or type of this name does to the session; what isn't there does nothing. */
+export type NamedUses = Readonly<Partial<Record<RelationUse | 'type', SessionUse>>>
+
 /**
  * What the classifier knows of one database. Names are bare (no schema) and judged over all
  * schemas and overloads: a name is harmless only if nothing of that name is harmful.
@@ -19,10 +32,22 @@ export interface CatalogSets {
   readonly nodeFunctions: ReadonlySet<string>
   /** The unsafe ones that take one argument: `t.f` and `(x).f` call them without parentheses. */
   readonly attributeFunctions: ReadonlySet<string>
-  /** User functions and procedures whose source changes session state → what it does. */
+  /** Functions that leave in the session what no effect stands for → what they do. */
   readonly sessionFunctions: ReadonlyMap<string, string>
-  /** Those, and others, about whose effects on the session the server can be asked afterwards. */
+  /** Effects on the session, of functions that aren't proved to have none. */
   readonly sessionEffects: ReadonlyMap<string, readonly Effect[]>
+  /** Relations and types that aren't proved to leave the session as it is. */
+  readonly namedUses: ReadonlyMap<string, NamedUses>
+  /** The same of operators. */
+  readonly operatorUses: ReadonlyMap<string, SessionUse>
+  /** What a use of any relation or type may do: the worst of all. */
+  readonly anyUses: NamedUses
+  /** What DDL does by event triggers; null: nothing. */
+  readonly ddlUse: SessionUse | null
+  /** What any statement may do, unseen in its text. */
+  readonly hiddenUse: SessionUse | null
+  /** Names of functions and operators that put SQL together, and that aren't PostgreSQL's alone. */
+  readonly replacedNames: ReadonlySet<string>
   /** User functions and procedures whose source creates or alters catalog objects. */
   readonly ddlFunctions: ReadonlySet<string>
   /** Operator → why its use must go to the primary. */

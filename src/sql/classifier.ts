@@ -226,6 +226,7 @@ export class Classifier {
       catalog: catalog ?? this.#lastCatalog,
       doubted: catalog === null ? null : this.#doubted,
       noReads: NO_READS[mode] ?? (catalog === null ? NO_CATALOG : null),
+      isStale: catalog === null,
       asciiNamesOnly: mode === 'foreign-encoding',
     }
   }

@@ -1,7 +1,14 @@
 /** Tokens of a text → its class: statement by statement, the strongest verdict wins. */
 import { judgeCopy } from './copy-statement.ts'
 import { judgeClose, judgeDeclare, judgeFetch } from './cursor-statement.ts'
-import { judgeAlter, judgeCreate, judgeDdl, judgeDo } from './ddl-statement.ts'
+import {
+  judgeAlter,
+  judgeCreate,
+  judgeDdl,
+  judgeDo,
+  judgeMaintenance,
+  judgeUnknown,
+} from './ddl-statement.ts'
 import { judgeExplain } from './explain-statement.ts'
 import { judgeQuery, judgeWrite } from './judge-query.ts'
 import { type JudgeContext, pinPart, plainPart } from './part.ts'
@@ -157,7 +164,7 @@ function judgeStatement(
     case 'create':
       return judgeCreate(cursor, context)
     case 'alter':
-      return judgeAlter(cursor)
+      return judgeAlter(cursor, context)
     case 'drop':
     case 'grant':
     case 'revoke':
@@ -166,15 +173,26 @@ function judgeStatement(
     case 'import':
     case 'reassign':
     case 'security':
-      return judgeDdl(cursor)
+      return judgeDdl(cursor, context)
     case 'do':
-      return judgeDo(cursor)
+      return judgeDo(cursor, context)
     case 'call':
       return judgeWrite(tokens, from, to, context, 'CALL may write')
     case '':
       return plainPart('primary', 'not a SQL statement')
-    default:
+    case 'analyze':
+    case 'analyse':
+    case 'vacuum':
+    case 'cluster':
+    case 'reindex':
+      return judgeMaintenance(cursor, context)
+    case 'lock':
+    case 'notify':
+    case 'checkpoint':
+    case 'truncate':
       return judgeWrite(tokens, from, to, context, knownCommand(tokens.word(from)))
+    default:
+      return judgeUnknown(cursor, context, knownCommand(tokens.word(from)))
   }
 }
 

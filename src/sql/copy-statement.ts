@@ -1,8 +1,9 @@
 /** COPY. */
-import { judgeRelation } from './judge-query.ts'
+import { judgeRelation, judgeWrite } from './judge-query.ts'
 import { effectPart, type JudgeContext, plainPart } from './part.ts'
 import { skipParentheses } from './prepared-statement.ts'
 import { isTemporarySchema } from './session-functions.ts'
+import { addEffect } from './session-uses.ts'
 import type { Effect, StatementPart } from './statement-class.ts'
 import { TokenCursor } from './token-cursor.ts'
 import { T_DOT, T_OPEN } from './tokens.ts'
@@ -35,7 +36,13 @@ export function judgeCopy(
     for (let i = from; i < to; i++) {
       if (isTemporarySchema(cursor.tokens.word(i))) effects.push({ kind: 'temp' })
     }
-    const pin = effects.length > 1 ? 'temporary objects' : null
+    const own = effects.length > 1 ? 'temporary objects' : null
+    const write = judgeWrite(cursor.tokens, from, cursor.to, context, 'COPY FROM writes', [
+      'insert',
+    ])
+    const read = judgeRelation(cursor.tokens, from, to, context)
+    for (const effect of [...write.effects, ...read.effects]) addEffect(effects, effect)
+    const pin = own ?? write.pin
     return effectPart(pin === null ? 'primary' : 'pin', pin ?? 'COPY FROM writes', effects, pin)
   }
   return copyOut(cursor, judgeRelation(cursor.tokens, from, to, context))

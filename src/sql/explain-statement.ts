@@ -1,7 +1,7 @@
 /** EXPLAIN, and our own EXPLAIN (ROUTE). */
 import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
 import { skipParentheses } from './prepared-statement.ts'
-import type { StatementClass, StatementPart } from './statement-class.ts'
+import type { Effect, StatementClass, StatementPart } from './statement-class.ts'
 import type { TokenCursor } from './token-cursor.ts'
 import { T_OPEN } from './tokens.ts'
 
@@ -30,10 +30,14 @@ export function judgeExplain(
   }
   // Whether ANALYZE runs it isn't looked at: options come in too many forms.
   if (body.pin !== null) return pinPart(body.pin, body.effects)
-  const sets = body.effects.some((effect) => effect.kind === 'set')
-  if (sets) return pinPart('EXPLAIN of a statement that sets parameters')
-  const part = effectPart('primary', `explains: ${body.reason}`, body.effects)
+  const part = effectPart('primary', `explains: ${body.reason}`, body.effects.map(asOpaque))
   return body.parts.every(({ asksPrimary }) => asksPrimary) ? { ...part, asksPrimary: true } : part
+}
+
+/** The parameter may have been set. */
+function asOpaque(effect: Effect): Effect {
+  if (effect.kind !== 'set' || effect.opaque) return effect
+  return { kind: 'set', name: effect.name, value: null, local: effect.local, opaque: true }
 }
 
 /** `EXPLAIN (SELECT …)` explains a query in parentheses; options are other words. */

@@ -2,6 +2,8 @@
 import { firstPin } from './effect-pin.ts'
 import { effectPart, type JudgeContext, plainPart } from './part.ts'
 import { QueryWalk } from './query-walk.ts'
+import { addEffect, usesOf } from './session-uses.ts'
+import type { Verb } from './source-reader.ts'
 import type { Effect, StatementPart } from './statement-class.ts'
 import type { TokenList } from './tokens.ts'
 
@@ -39,6 +41,7 @@ export function judgeExpression(
 
 function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   walk.run()
+  settle(walk, context)
   const pin = pinOf(walk)
   if (pin !== null) return effectPart('pin', pin, walk.effects, pin)
   const against = walk.refusal ?? context.noReads
@@ -58,6 +61,28 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   return plainPart('either', 'reads no stored data')
 }
 
+/** Adds what the things that are named do to the session, and what isn't known of them. */
+function settle(walk: QueryWalk, context: JudgeContext): void {
+  const { catalog } = context
+  // An UPDATE of it was told by the walk.
+  if (walk.hides) walk.names.delete('pg_settings')
+  if (catalog !== null) {
+    for (const { what, effects, pin } of usesOf(catalog, walk)) {
+      for (const effect of effects) addEffect(walk.effects, effect)
+      if (pin !== null) walk.pin ??= `uses ${what}, which ${pin}`
+      walk.refusal ??= `uses ${what}, which may change its session`
+    }
+  }
+  const isStale = context.isStale === true
+  // Who only reads what was known and neutral a moment ago is not held up by a change elsewhere.
+  const isRead = walk.isRead && walk.verbs.size === 0 && catalog !== null
+  const isOpen = isStale && !isRead && (walk.touches || walk.verbs.size > 0)
+  const why = walk.unknown ?? (isOpen ? STALE : null)
+  if (why !== null) addEffect(walk.effects, { kind: 'unproved', why, customs: [] })
+}
+
+const STALE = 'the catalog is being read'
+
 /** What can't be asked about comes first. A setting that Bind shows needs no pin. */
 function pinOf({ pin, hides, effects }: QueryWalk): string | null {
   if (pin !== null) return pin
@@ -72,9 +97,15 @@ export function judgeWrite(
   to: number,
   context: JudgeContext,
   reason: string,
+  /** What it does to the relations that it names, beside what its words say. */
+  verbs: readonly Verb[] = [],
+  usesAny = false,
 ): StatementPart {
   const walk = new QueryWalk(tokens, from, to, context, false)
   walk.run()
+  for (const verb of verbs) walk.verbs.add(verb)
+  walk.usesAny = usesAny
+  settle(walk, context)
   const pin = pinOf(walk)
   if (pin !== null) return effectPart('pin', pin, walk.effects, pin)
   return effectPart('primary', reason, walk.effects)

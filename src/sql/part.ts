@@ -8,6 +8,8 @@ export interface JudgeContext {
   readonly doubted: ReadonlySet<string> | null
   /** Why no statement of this text may be read from a replica; null if one may. */
   readonly noReads: string | null
+  /** The catalog is being read, or never was: what it says may have changed by now. */
+  readonly isStale?: boolean
   /** Names with bytes beyond ASCII can't be compared with the catalog's. */
   readonly asciiNamesOnly: boolean
 }

@@ -13,7 +13,9 @@ import {
 import type { JudgeContext } from './part.ts'
 import { judgeSessionCall } from './session-call.ts'
 import { isTemporarySchema } from './session-functions.ts'
+import { addEffect } from './session-uses.ts'
 import { refuseCurrentSetting } from './set-config.ts'
+import type { Verb } from './source-reader.ts'
 import type { Effect } from './statement-class.ts'
 import {
   T_CAST,
@@ -73,6 +75,11 @@ const ENDS_FROM: ReadonlySet<string> = new Set([
 /** Where a FROM item must stand, each of these shows that the text is no SQL. */
 const NO_ITEM: ReadonlySet<string> = new Set([...ENDS_FROM, 'from', 'on', 'using', 'as', 'group'])
 
+/** Statements of which every name in front of a parenthesis is looked up. */
+const WRITES: ReadonlySet<string> = new Set(['insert', 'update', 'delete', 'merge', 'call'])
+
+const SYNTAX_OF_WRITES: ReadonlySet<string> = new Set(['conflict', 'set', 'using', 'values'])
+
 /** Functions whose RETURNING names a type. */
 const JSON_CALL = /^json_/
 
@@ -109,6 +116,17 @@ export class QueryWalk {
   hides = false
   readonly effects: Effect[] = []
   readsData = false
+  /** What it names, for what the catalog proves of it; calls are judged where they stand. */
+  readonly names = new Set<string>()
+  readonly called: ReadonlySet<string> = new Set()
+  readonly operators = new Set<string>()
+  readonly verbs = new Set<Verb>()
+  usesAny = false
+  runsDdl = false
+  /** What in it the catalog does not know. */
+  unknown: string | null = null
+  /** It calls something, or names a relation. */
+  touches = false
   readonly #catalog: CatalogSets | null
   readonly #doubted: ReadonlySet<string> | null
   readonly #asciiOnly: boolean
@@ -254,7 +272,8 @@ export class QueryWalk {
   }
 
   #operator(name: string): void {
-    if (this.#doubted?.has(name) === true) this.#leave(`uses the operator ${name}${CHANGING}`)
+    this.operators.add(name)
+    if (this.#doubted?.has(name) === true) this.#changes(`uses the operator ${name}${CHANGING}`)
     const why = this.#catalog?.unsafeOperators.get(name)
     if (why !== undefined) this.#refuse(`uses the operator ${name}, which ${why}`)
   }
@@ -266,7 +285,7 @@ export class QueryWalk {
     const behindDot = i > this.from && tokens.kind(i - 1) === T_DOT
     const label = kind === T_QUOTED || behindDot || (this.#asAt >= 0 && this.#asAt === i - 1)
     if (isTemporarySchema(word)) this.#temporary()
-    if (this.#doubted?.has(word) === true) this.#leave(`names ${word}${CHANGING}`)
+    if (this.#doubted?.has(word) === true) this.#changes(`names ${word}${CHANGING}`)
     const expected = this.#state[this.#depth] === EXPECT_ITEM
     if (expected && !label && NO_ITEM.has(word)) this.#refuse('FROM without a relation')
     if (!label) this.#keyword(i, word)
@@ -275,6 +294,7 @@ export class QueryWalk {
     if (i > this.from && this.#isTypePlace(i)) this.#castTarget(i)
     this.#columnType(i)
     if (!reserved) {
+      this.names.add(word)
       // JOIN has only just begun to expect one, and VALUES has ended it.
       if (expected && this.#state[this.#depth] === EXPECT_ITEM) this.#item(i, word, label)
       this.#spelledName(word, kind)
@@ -317,6 +337,7 @@ export class QueryWalk {
         catalog.unsafeFunctions.has(folded) ||
         catalog.unsafeTypes.has(folded) ||
         catalog.unsafeRelations.has(folded)
+      this.names.add(folded)
       if (unsafe) this.#refuse(`uses the name ${folded}`)
     }
   }
@@ -360,6 +381,7 @@ export class QueryWalk {
   #knownType(name: string): void {
     if (this.#catalog === null || this.#catalog.types.has(name)) return
     this.#leave(`names the type ${name}, which the catalog does not know`)
+    this.#doesNotKnow(`names the type ${name}, which the catalog does not know`)
   }
 
   #castTarget(i: number): void {
@@ -369,16 +391,37 @@ export class QueryWalk {
     this.#knownType(tokens.word(last))
   }
 
+  /**
+   * What isn't there is temporary, has been made a moment ago, or fails. Nobody is pinned for good
+   * for a parameter that it may set.
+   */
+  #changes(why: string): void {
+    this.#leave(why)
+    this.#doesNotKnow(why)
+  }
+
+  #doesNotKnow(why: string): void {
+    this.unknown ??= why
+  }
+
   #attribute(word: string): void {
     const settings = word === 'current_setting' || word === 'set_config'
     if (settings || this.#catalog?.attributeFunctions.has(word) === true) {
       this.#refuse(`.${word} may call the function ${word}()`)
+      for (const effect of this.#catalog?.sessionEffects.get(word) ?? []) {
+        addEffect(this.effects, effect)
+      }
+      if (settings) this.#doesNotKnow(`.${word} may call the function ${word}()`)
     }
   }
 
   #call(i: number, word: string, label: boolean, behindDot: boolean): void {
+    this.touches = true
     if (judgeSessionCall(this, this.#catalog, i, word)) return
-    if (!this.isRead) return
+    if (!this.isRead) {
+      this.#callInWrite(i, word, label, behindDot)
+      return
+    }
     const catalog = this.#catalog
     if (catalog === null) {
       // Known whatever the catalog holds.
@@ -409,7 +452,27 @@ export class QueryWalk {
     if (catalog.types.has(word)) return
     if (this.#isAlias(i, behindDot)) return
     this.#leave(`calls ${word}(), which the catalog does not know`)
+    this.#doesNotKnow(`calls ${word}(), which the catalog does not know`)
     this.effects.push({ kind: 'dynamic' })
+  }
+
+  /** Only a function that isn't known matters there: anything else is looked up by its name. */
+  #callInWrite(i: number, word: string, label: boolean, behindDot: boolean): void {
+    const catalog = this.#catalog
+    if (catalog === null || !WRITES.has(this.tokens.keyword(this.from))) return
+    if (catalog.functions.has(word) || catalog.unsafeFunctions.has(word)) return
+    if (catalog.types.has(word) || catalog.relations.has(word)) return
+    if (catalog.unsafeRelations.has(word)) return
+    if (!label && (SYNTAX_BEFORE_PARENTHESIS.has(word) || SYNTAX_OF_WRITES.has(word))) return
+    if (this.#isTarget(i) || (i - 1 > this.from && this.#isAlias(i, behindDot))) return
+    this.#doesNotKnow(`calls ${word}(), which the catalog does not know`)
+  }
+
+  /** `INTO t (`, `INTO s.t (` */
+  #isTarget(i: number): boolean {
+    let first = i
+    while (this.tokens.kind(first - 1) === T_DOT) first -= 2
+    return this.tokens.keyword(first - 1) === 'into'
   }
 
   /** Whether `name (` at `i` can only be an alias or common table expression with columns. */
@@ -433,6 +496,7 @@ export class QueryWalk {
 
   #keyword(i: number, word: string): void {
     const { tokens } = this
+    this.#verbAt(i, word)
     switch (word) {
       case 'as':
         this.#asAt = i
@@ -479,6 +543,62 @@ export class QueryWalk {
       default:
         if (ENDS_FROM.has(word)) this.#state[this.#depth] = OUTSIDE
     }
+  }
+
+  /** Notes what is done to relations, and which, where they are written to. */
+  #verbAt(i: number, word: string): void {
+    const { tokens } = this
+    const before = tokens.keyword(i - 1)
+    switch (word) {
+      case 'insert':
+      case 'update':
+      case 'delete':
+      case 'truncate':
+        if (['for', 'key', 'on'].includes(before)) return
+        this.verbs.add(word)
+        // FROM and INTO show the others' targets.
+        if (word === 'update' && (i === this.from || tokens.kind(i - 1) === T_OPEN)) {
+          this.#target(i + 1)
+        }
+        if (word === 'truncate') this.#target(tokens.keyword(i + 1) === 'table' ? i + 2 : i + 1)
+        return
+      case 'into':
+        if (before === 'insert' || before === 'merge') this.#target(i + 1)
+        return
+      case 'from':
+        if (before === 'delete') this.#target(i + 1)
+        return
+      case 'using':
+        if (WRITES.has(tokens.keyword(this.from)) && this.#depth === 0) {
+          if (tokens.kind(i + 1) !== T_OPEN) this.#target(i + 1)
+        }
+        return
+      default:
+    }
+  }
+
+  /** A relation that is written to, or read beside it, must be known. */
+  #target(i: number): void {
+    const { tokens } = this
+    let last = tokens.keyword(i) === 'only' && tokens.isName(i + 1) ? i + 1 : i
+    if (!tokens.isName(last)) return
+    while (tokens.kind(last + 1) === T_DOT && tokens.isName(last + 2)) last += 2
+    this.touches = true
+    this.#knownRelation(tokens.word(last))
+  }
+
+  /** `CREATE TABLE [IF NOT EXISTS] x`: it can't be known before. */
+  #isCreated(i: number): boolean {
+    if (this.#depth > 0 || this.tokens.keyword(this.from) !== 'create') return false
+    const before = this.tokens.keyword(i - 1)
+    return before === 'table' || before === 'exists'
+  }
+
+  #knownRelation(name: string): void {
+    const catalog = this.#catalog
+    if (catalog === null || catalog.relations.has(name) || catalog.unsafeRelations.has(name)) return
+    if (this.#cteNames.has(name)) return
+    this.#doesNotKnow(`uses ${name}, which the catalog does not know`)
   }
 
   #verb(): void {
@@ -574,6 +694,8 @@ export class QueryWalk {
     state[this.#depth] = IN_FROM
     if (tokens.kind(last + 1) === T_OPEN) return
     this.readsData = true
+    this.touches = true
+    if (!this.#isCreated(i)) this.#knownRelation(tokens.word(last))
     this.#relation(tokens.word(last), last === i)
   }
 

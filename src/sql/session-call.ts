@@ -8,9 +8,10 @@ import {
   DBLINK_FUNCTIONS,
   SEED_PIN,
   SESSION_FUNCTIONS,
+  UNPROVED_FUNCTIONS,
 } from './session-functions.ts'
+import { addEffect } from './session-uses.ts'
 import { readSetConfig } from './set-config.ts'
-import { OWN_NAMES } from './source-scan.ts'
 import type { Effect } from './statement-class.ts'
 import { T_CLOSE, T_OPEN, type TokenList } from './tokens.ts'
 
@@ -44,17 +45,20 @@ export function judgeSessionCall(
     return true
   }
   if (name === 'pg_cancel_backend' || name === 'pg_terminate_backend') add(walk, { kind: 'signal' })
+  const unproved = UNPROVED_FUNCTIONS.get(name)
+  if (unproved !== undefined) {
+    addEffect(walk.effects, { kind: 'unproved', why: `calls ${name}()`, customs: unproved.customs })
+  }
   // Who only asks for it in a condition, as monitoring does, asks about others.
   if (name === 'pg_backend_pid' && isAskedFor(walk)) walk.pin ??= 'asked for pg_backend_pid()'
   if (catalog === null) return false
   if (catalog.ddlFunctions.has(name)) add(walk, { kind: 'ddl', touches: null })
-  const effects = catalog.sessionEffects.get(name)
-  for (const effect of effects ?? []) add(walk, effect)
-  const user = catalog.sessionFunctions.get(name)
-  if (user === undefined) return false
-  if (user === OWN_NAMES) add(walk, { kind: 'own-names' })
-  if (effects === undefined) walk.pin ??= `calls ${name}(), which ${user}`
-  else walk.refusal ??= `calls ${name}(), which ${user}`
+  const effects = catalog.sessionEffects.get(name) ?? []
+  const pin = catalog.sessionFunctions.get(name)
+  if (effects.length === 0 && pin === undefined) return false
+  for (const effect of effects) addEffect(walk.effects, effect)
+  if (pin !== undefined) walk.pin ??= `calls ${name}(), which ${pin}`
+  walk.refusal ??= `calls ${name}(), which may change its session`
   return true
 }
 

@@ -74,6 +74,20 @@ export function stringValue(tokens: TokenList, i: number): string | null {
   return inner.includes("'") ? null : inner.replaceAll('\u0000', "'")
 }
 
+/** The value of a string constant, `E'…'` with simple escapes too; null for what needs more. */
+export function stringText(tokens: TokenList, i: number): string | null {
+  const plain = stringValue(tokens, i)
+  if (plain !== null) return plain
+  const source = tokens.kind(i) === T_STRING ? tokens.source(i, i + 1) : ''
+  const escaped = /^[Ee]'((?:[^'\\]|''|\\[nrtbf'"\\])*)'$/.exec(source)?.[1]
+  if (escaped === undefined) return null
+  return escaped.replace(/''|\\(.)/g, (_all, c: string | undefined) =>
+    c === undefined ? "'" : (ESCAPES[c] ?? c),
+  )
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', b: '\b', f: '\f' }
+
 /** A value as a string constant that any server reads alike. */
 export function quoteLiteral(value: string): string {
   const quoted = `'${value.replaceAll("'", "''")}'`

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { CatalogSets } from '../../src/sql/catalog-sets.ts'
 
 const SETS = ['functions', 'nodeFunctions', 'pureFunctions', 'attributeFunctions', 'ddlFunctions', 'types'] as const
-const MORE_SETS = ['userTypes', 'unsafeTypeOids', 'relations', 'nodeParameters'] as const
+const MORE_SETS = ['userTypes', 'replacedNames', 'unsafeTypeOids', 'relations', 'nodeParameters'] as const
 const MAPS = ['unsafeFunctions', 'sessionFunctions', 'unsafeOperators', 'unsafeTypes'] as const
 const RECORD = new URL('catalog-15.json', import.meta.url)
 
@@ -13,7 +13,9 @@ export function recordedCatalog(): CatalogSets {
   for (const key of [...MAPS, 'unsafeRelations']) {
     record[key] = new Map(record[key] as [string, string][])
   }
-  record.sessionEffects = new Map((record.sessionEffects ?? []) as [string, unknown][])
+  for (const key of ['sessionEffects', 'namedUses', 'operatorUses']) {
+    record[key] = new Map((record[key] ?? []) as [string, unknown][])
+  }
   return record as unknown as CatalogSets
 }
 

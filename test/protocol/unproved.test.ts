@@ -20,13 +20,10 @@ beforeEach(() => {
   cluster.classifier.setCatalog({
     ...catalog,
     functions: new Set([...catalog.functions, 'node']),
+    relations: new Set([...catalog.relations, 'items']),
     sessionEffects: new Map([
       ['may_set', unproved(['app.tenant'])],
       ['may_set_any', unproved(null)],
-    ]),
-    sessionFunctions: new Map([
-      ['may_set', 'sets'],
-      ['may_set_any', 'sets'],
     ]),
   })
   answers([], {})

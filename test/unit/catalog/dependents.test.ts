@@ -183,6 +183,14 @@ function rowsOf(made: Made): CatalogRows {
     inheritance: made.relations.flatMap(({ parent }, i) =>
       parent === null ? [] : [{ parent: oid(RELATIONS, parent), child: oid(RELATIONS, i) }],
     ),
+    triggers: [],
+    rules: [],
+    expressions: [],
+    foreignKeys: [],
+    eventTriggers: [],
+    operatorClasses: [],
+    classUses: [],
+    handlers: [],
     nodeParameters: [],
   }
 }

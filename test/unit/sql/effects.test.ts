@@ -16,6 +16,12 @@ function set(name: string, value: string | null, more: Partial<Effect> = {}): Ef
   return { kind: 'set', name, value, local: false, opaque: false, ...more } as Effect
 }
 
+function unproved(why: string, customs: readonly string[] | null): Effect {
+  return { kind: 'unproved', why, customs }
+}
+
+const UNKNOWN_X = unproved('uses x, which the catalog does not know', [])
+
 function executes(name: string, from: number, to: number, hasArgs = false): Effect {
   return { kind: 'execute', name, spot: { from, to, isOdd: false }, hasArgs, args: null }
 }
@@ -215,8 +221,12 @@ describe('what pins a session', () => {
       [{ kind: 'ddl', touches: ['f'] }, { kind: 'temp' }],
     ],
     ['SELECT 1 INTO TEMPORARY x', 'pin', [{ kind: 'temp' }]],
-    ['SELECT * FROM pg_temp.x', 'pin', [{ kind: 'temp' }]],
-    ['COPY pg_temp.x FROM STDIN', 'pin', [{ kind: 'copy', direction: 'in' }, { kind: 'temp' }]],
+    ['SELECT * FROM pg_temp.x', 'pin', [{ kind: 'temp' }, UNKNOWN_X]],
+    [
+      'COPY pg_temp.x FROM STDIN',
+      'pin',
+      [{ kind: 'copy', direction: 'in' }, { kind: 'temp' }, UNKNOWN_X],
+    ],
     ['SELECT pg_advisory_lock(1)', 'pin', [{ kind: 'advisory-lock' }]],
     ['UPDATE t SET v = pg_try_advisory_lock(1)::text', 'pin', [{ kind: 'advisory-lock' }]],
     ['SELECT pg_advisory_unlock(1)', 'primary', [{ kind: 'advisory-unlock', all: false }]],
@@ -248,16 +258,20 @@ describe('what pins a session', () => {
     ['SELECT 1, pg_catalog.pg_backend_pid() AS pid', 'pin', []],
     ['SELECT * FROM pg_stat_activity WHERE pid <> pg_backend_pid()', 'primary', []],
     ['SELECT pg_backend_pid() FROM t', 'primary', []],
-    ['SELECT f_temp()', 'pin', []],
-    ['CALL f_setconf()', 'pin', []],
+    ['SELECT f_temp()', 'pin', [{ kind: 'temp' }]],
+    ['CALL f_setconf()', 'primary', [set('my.app', null, hidden)]],
     ["DO $$ BEGIN PERFORM set_config('a', 'b', false); END $$", 'pin', [set('a', null, hidden)]],
-    ["DO $$ BEGIN PERFORM set_config('a' || b, 'b', false); END $$", 'pin', []],
+    [
+      "DO $$ BEGIN PERFORM set_config('a' || b, 'b', false); END $$",
+      'pin',
+      [unproved('calls set_config() with a name that its source does not show', null)],
+    ],
     [
       'DO $$ BEGIN CREATE TEMP TABLE x(); PERFORM pg_advisory_lock(1); END $$',
       'pin',
       [{ kind: 'temp' }, { kind: 'advisory-lock' }],
     ],
-    ['DO $$ BEGIN CREATE TEMP TABLE x(); PERFORM setseed(1); END $$', 'pin', []],
+    ['DO $$ BEGIN CREATE TEMP TABLE x(); PERFORM setseed(1); END $$', 'pin', [{ kind: 'temp' }]],
     [
       'DO $$ BEGIN PERFORM pg_advisory_unlock(1); END $$',
       'primary',
@@ -273,7 +287,7 @@ describe('what pins a session', () => {
         { kind: 'listen', channel: 'c' },
       ],
     ],
-    ['DO $$ BEGIN RESET ALL; END $$', 'pin', []],
+    ['DO $$ BEGIN RESET ALL; END $$', 'pin', [unproved('runs RESET ALL', [])]],
     ["DO $$ BEGIN PERFORM set_config('a', 'b', true); END $$", 'primary', []],
     ['DO $$ BEGIN SET x = 1; END $$', 'pin', [set('x', null, hidden)]],
     ['DO $$ BEGIN SET LOCAL x = 1; END $$', 'primary', []],
@@ -297,7 +311,11 @@ describe('what pins a session', () => {
     ['EXECUTE U&"!0070!!" UESCAPE \'!\'', 'pin', [executes('p!', 8, 31)]],
     ['EXECUTE U&"\\00zz"', 'primary', []],
     ['SELECT * FROM pg_prepared_statements', 'primary', [{ kind: 'own-names' }]],
-    ['DO $$ BEGIN EXECUTE made_up(1); END $$', 'primary', [{ kind: 'dynamic' }]],
+    [
+      'DO $$ BEGIN EXECUTE made_up(1); END $$',
+      'primary',
+      [{ kind: 'dynamic' }, unproved('runs SQL that its source does not show', null)],
+    ],
     ["DO $$ BEGIN EXECUTE 'EXECUTE p'; END $$", 'pin', [{ kind: 'own-names' }]],
   ])
 })
