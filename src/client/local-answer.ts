@@ -82,7 +82,7 @@ export function answerLocally(
     }
     const [effect] = cls.effects
     if (cls.parts.length !== 1 || effect === undefined || cls.effects.length !== 1) return null
-    return answerOf(session, effect, cls.keyword, message)
+    return answerOf(session, effect, cls, message)
   }
   // What is in flight may change the answer, and answers keep their order.
   if (session.inFlight.length > 0)
@@ -178,7 +178,7 @@ function signal(
 function answerOf(
   session: ClientSession,
   effect: Effect,
-  keyword: string,
+  cls: StatementClass,
   message: () => Buffer,
 ): Answer | null {
   const isFailed = session.localStatus === txStatus.failed
@@ -225,13 +225,13 @@ function answerOf(
     discardAll(session)
     return { tag: 'DISCARD ALL' }
   }
-  return session.lease === null ? withoutLease(session, effect, keyword, message) : null
+  return session.lease === null ? withoutLease(session, effect, cls, message) : null
 }
 
 function withoutLease(
   session: ClientSession,
   effect: Effect,
-  keyword: string,
+  { keyword, hint }: StatementClass,
   message: () => Buffer,
 ): Answer | null {
   const { deferred } = session
@@ -239,12 +239,17 @@ function withoutLease(
     case 'begin':
       // A server warns of it, in its own words.
       if (deferred !== null) return null
-      session.deferred = { messages: [message()], modes: effect.modes }
+      session.deferred = {
+        messages: [message()],
+        modes: effect.modes,
+        wantsReplica: hint?.route === 'replica',
+      }
       session.transaction = new Transaction(session)
       return { tag: keyword === 'start' ? 'START TRANSACTION' : 'BEGIN' }
     case 'set-transaction':
       if (deferred === null || effect.snapshot) return null
       session.deferred = {
+        ...deferred,
         messages: [...deferred.messages, message()],
         modes: mergeModes(deferred.modes, effect.modes),
       }

@@ -148,7 +148,9 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
 
 /** A cursor that a READ ONLY transaction opens keeps it where it is: better on the primary. */
 function wantsPrimary(session: ClientSession, request: Request): boolean {
-  if (session.transaction === null || session.facts.routeSetting === 'replica') return false
+  const { transaction, facts } = session
+  if (transaction === null || facts.routeSetting === 'replica') return false
+  if (transaction.begin?.wantsReplica === true) return false
   return request.cls.hint?.route !== 'replica' && keepsSnapshot(session, request)
 }
 
@@ -178,6 +180,7 @@ export function route(session: ClientSession, request: Request): void {
     return
   }
   facts.pendingBegin = pendingModes(session)
+  facts.wantsReplica = session.deferred?.wantsReplica === true
   facts.opensCursor = session.deferred !== null && keepsSnapshot(session, request)
   // After a Flush the rest of the segment must run on the same node, whatever it will be.
   const isAhead = isOpen(request) && session.deferred === null

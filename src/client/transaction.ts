@@ -99,6 +99,8 @@ export interface DeferredBegin {
   /** Whole Query messages: the BEGIN, and SET TRANSACTION statements behind it. */
   readonly messages: readonly Buffer[]
   readonly modes: TransactionModes
+  /** A hint in front of it asks for a replica. */
+  readonly wantsReplica: boolean
 }
 
 /** Later statements override what earlier ones said. */

@@ -21,6 +21,8 @@ export interface SessionFacts {
   defaultIsolationRepeatable: boolean
   /** The transaction that is to begin opens a cursor or a portal, which keeps a snapshot. */
   opensCursor: boolean
+  /** It is to stay on a replica whatever comes: who asked for it (a hint, a read session) knows. */
+  wantsReplica: boolean
   /** `default_transaction_deferrable` of the session. */
   defaultDeferrable: boolean
   /** `pgsplit.route`. */
@@ -54,6 +56,7 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
     defaultIsolationSerializable: false,
     defaultIsolationRepeatable: false,
     opensCursor: false,
+    wantsReplica: false,
     defaultDeferrable: false,
     routeSetting: 'auto',
     consistency: 'session',
@@ -161,7 +164,7 @@ function forbiddenByModes(
   if (serializable) return SERIALIZABLE
   if (begin === null) return null
   if (begin.deferrable ?? facts.defaultDeferrable) return DEFERRABLE
-  if (!asksReplica && facts.routeSetting !== 'replica') {
+  if (!asksReplica && !facts.wantsReplica && facts.routeSetting !== 'replica') {
     const isRepeatable =
       isolation === null ? facts.defaultIsolationRepeatable : isolation === 'repeatable read'
     if (isRepeatable) return REPEATABLE

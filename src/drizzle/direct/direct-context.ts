@@ -25,7 +25,8 @@ export function newDirectContext(
   isForeignIgnored = false,
 ): DirectContext {
   return {
-    facts: initialFacts(given),
+    // Read sessions are asked for by name; write sessions go to the primary whatever this says.
+    facts: initialFacts({ ...given, wantsReplica: true }),
     process,
     isShared,
     expectedCluster: null,

@@ -47,7 +47,9 @@ export class ProxyTransaction<Connection extends object> extends LazyTransaction
       const { driver } = this.#door.options
       try {
         if (open.isRouted) await driver.command(connection, "SET pgsplit.route = 'primary'")
-        await driver.command(connection, beginText(modes))
+        // A read session is for replicas, whatever the level of its transaction.
+        const hint = isReading && !open.isPrimary ? '/* pgsplit: replica */ ' : ''
+        await driver.command(connection, `${hint}${beginText(modes)}`)
         const result = await run(connection, open.isPrimary ? toPrimary : this.#context.hint)
         this.opened(open)
         this.note(cls)
