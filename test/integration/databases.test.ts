@@ -71,9 +71,11 @@ describe('many databases', () => {
     // Reads are proved again as soon as somebody is back.
     await proxy.with(
       async (client) => {
-        await client.query('/* pgsplit: replica */ SELECT 1')
-        const { rows } = await client.query('SHOW pgsplit.last_route')
-        expect(String(Object.values(rows[0])[0])).toMatch(/^r[12]:/)
+        await waitFor('a read on a replica', async () => {
+          await client.query('SELECT 1')
+          const { rows } = await client.query('SHOW pgsplit.last_route')
+          return /^r[12]:/.test(String(Object.values(rows[0])[0])) || undefined
+        })
       },
       { database: 'many_0' },
     )
@@ -87,13 +89,15 @@ describe('many databases', () => {
         const { rows } = await client.query('SHOW pgsplit.last_route')
         return String(Object.values(rows[0])[0])
       }
+      const onReplica = (client: pg.Client) => async (): Promise<true | undefined> =>
+        /^r[12]:/.test(await route(client)) || undefined
       const first = await small.client({ database: 'many_1' })
-      expect(await route(first)).toMatch(/^r[12]:/)
+      await waitFor('its catalog', onReplica(first))
       const second = await small.client({ database: 'many_2' })
       expect(await route(second)).toMatch(/^primary:/)
-      expect(await route(first)).toMatch(/^r[12]:/)
+      await waitFor('the first to be read on', onReplica(first))
       await first.end()
-      await waitFor('its turn', async () => /^r[12]:/.test(await route(second)), 15_000)
+      await waitFor('its turn', onReplica(second), 15_000)
       await second.end()
     } finally {
       await small.stop()
