@@ -20,6 +20,8 @@ export interface SessionScope {
   readonly database: string
   readonly classifier: Classifier
   readonly statements: StatementRegistry
+  /** Custom parameters that DDL has named; see `blind-class.ts`. */
+  readonly customsInDdl: Set<string>
   /** Reported parameters by session state, as a first log-in found them. */
   readonly reported: WeakMap<object, ReadonlyMap<string, string>>
   /** A session has lately used what nextval() gave it in an earlier transaction; others may, too. */

@@ -6,6 +6,7 @@ export function discardAll(session: ClientSession): void {
   resetOwnSettings(session)
   session.state = session.startup.knowing(session.state.customs)
   session.pins.clear()
+  session.blind.clear()
   session.sequenceConnection = null
   session.facts.pinned = null
   forgetStatements(session, null)

@@ -3,6 +3,7 @@ import { effectPin } from '../sql/effect-pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { joinTouched } from '../sql/touched-names.ts'
 import { txStatus } from '../wire/message-types.ts'
+import { noteCustoms, noteUnproved } from './blind-class.ts'
 import { discardAll, forgetStatements } from './discard-all.ts'
 import { isUnproved } from './leaves-unknown.ts'
 import { noteSeen } from './note-seen.ts'
@@ -28,6 +29,10 @@ export function applyEffects(session: ClientSession, request: Request, status: n
   const isFailed = error !== null
   if (effects.length > 0 || pin !== null) {
     const implicit = applyCompleted(session, request)
+    if (effects.some(isUnproved)) noteUnproved(session, request)
+    if (effects.some(({ kind }) => kind === 'ddl')) {
+      noteCustoms(session.scope, textOf(session, request))
+    }
     if (isFailed) {
       keepWhatStays(session, request)
       if (status === txStatus.idle && session.transaction === null) rollBack(session, implicit)
@@ -46,6 +51,13 @@ export function applyEffects(session: ClientSession, request: Request, status: n
     connection.hasTemporarySchema = true
   }
   noteSeen(session, request, status)
+}
+
+/** Bytes with the text that was run. */
+function textOf({ unnamed }: ClientSession, request: Request): Buffer {
+  if (request.kind !== 'extended') return request.bytes
+  const statement = (request.needs[0] ?? request.parses[0])?.statement
+  return statement?.body ?? unnamed?.body ?? request.bytes
 }
 
 /**

@@ -37,6 +37,7 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
     return
   }
   if (pinReason !== null) session.pins.clear()
+  session.blind.clear()
   session.facts.pinned = null
   answerLost(session, request, connection, error)
   session.statements.share()
@@ -165,6 +166,7 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
     return
   }
   if (pinReason !== null) session.pins.clear()
+  session.blind.clear()
   session.facts.pinned = null
   session.statements.share()
   if (transaction === null) return

@@ -4,6 +4,7 @@ import { isTrackableName } from '../server/state-sync.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { backend } from '../wire/message-types.ts'
 import { type TextRow, textRow } from '../wire/text-row.ts'
+import { judgeBlind } from './blind-class.ts'
 import { abandon, settle } from './leave-connection.ts'
 import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
 import { questionText } from './pin-question.ts'
@@ -22,6 +23,7 @@ const maxAnswerBytes = 1024 * 1024
 export function askServer(session: ClientSession, connection: ServerConnection): void {
   // Such a read-only transaction could wait for others to end.
   if (session.facts.defaultDeferrable) return
+  if (!judgeBlind(session)) return
   const question = session.pins.question()
   if (question === null) return
   const customs = [...session.state.customs, ...connection.state.customs].filter(isTrackableName)

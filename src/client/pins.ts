@@ -51,7 +51,7 @@ export const sequencePins = {
 export const searchPathPin = 'search_path names the temporary schema'
 
 /** Reason of a custom parameter that pg_settings doesn't show and that nobody can ask for. */
-const unknownCustomPin = 'may have set a parameter that no text names'
+export const unknownCustomPin = 'may have set a parameter that no text names'
 
 /**
  * Why a session must keep its server connection. Each reason goes when the state that caused it

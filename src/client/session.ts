@@ -100,6 +100,9 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   home: ServerConnection | null = null
   /** The server of the lease has been asked for all that the session may have left there. */
   isAsking = false
+  /** What has run and has to be judged again by the catalog, before the server is asked. */
+  readonly blind = new Set<Request['cls']>()
+  waitsForCatalog = false
   /** Requests handed to server connections and not answered yet, in order. */
   readonly inFlight = new InFlight()
   /** A request waits for a server connection or for a setting to be confirmed. */

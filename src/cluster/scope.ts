@@ -53,6 +53,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   isGone = false
   readonly classifier: Classifier
   readonly statements = new StatementRegistry()
+  readonly customsInDdl = new Set<string>()
   reported = new WeakMap<object, ReadonlyMap<string, string>>()
   readonly refusals = new NodeRefusals()
   defaultIsolation: SessionScope['defaultIsolation'] = null

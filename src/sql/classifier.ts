@@ -79,6 +79,9 @@ export class Classifier {
   #version = 0
   /** How many reads have run on replicas by these classes: whoever watches the catalog looks. */
   replicaReads = 0
+  /** Texts of classes that were judged before the first catalog; null: too long to be kept. */
+  readonly #blind = new WeakMap<object, { readonly text: Buffer | null; readonly mode: LexMode }>()
+  #waiting: (() => void)[] = []
 
   constructor(options: ClassifierOptions = {}) {
     this.#cacheBytes = options.cacheBytes ?? 16 * 1024 * 1024
@@ -113,6 +116,37 @@ export class Classifier {
       }
     }
     this.#choose()
+    if (catalog === null || this.#waiting.length === 0) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const go of waiting) go()
+  }
+
+  /** Calls back once, when a catalog has been read. */
+  onCatalog(go: () => void): void {
+    this.#waiting.push(go)
+  }
+
+  /** The catalog, or the last one while it is read anew; null before the first. */
+  get lastCatalog(): CatalogSets | null {
+    return this.#lastCatalog
+  }
+
+  /** Nothing of the catalog is in doubt. */
+  get isCertain(): boolean {
+    return this.#catalog !== null && this.#doubted === null
+  }
+
+  /** Was it judged before any catalog had been read? */
+  wasBlind({ timing }: StatementClass): boolean {
+    return this.#blind.has(timing)
+  }
+
+  /** The class of a text that was judged so, by the catalog of now; null: it wasn't kept. */
+  judgeAgain({ timing }: StatementClass): StatementClass | null {
+    const blind = this.#blind.get(timing)
+    if (blind === undefined || blind.text === null) return null
+    return this.classify(blind.text, 0, blind.text.length, blind.mode)
   }
 
   #choose(): void {
@@ -214,6 +248,11 @@ export class Classifier {
     const known = this.#learned.get(`${a} ${b} ${check}`)
     const cls = known === undefined ? judged : relearned(judged, known.reason)
     this.#keys.set(cls, { a, b, check })
+    if (this.#lastCatalog === null) {
+      const isShort = end - start <= MAX_BLIND_BYTES
+      const kept = isShort ? Buffer.from(text.subarray(start, end)) : null
+      this.#blind.set(cls.timing, { text: kept, mode })
+    }
     // Effects keep pieces of the text, as strings of up to two bytes per character.
     const cost = ENTRY_BYTES * Math.max(1, cls.parts.length) + effectBytes(cls, end - start)
     this.#current.set(a, b, check, cls, cost)
@@ -231,6 +270,9 @@ export class Classifier {
     }
   }
 }
+
+/** A longer text is not kept to be judged again, bytes. */
+const MAX_BLIND_BYTES = 64 * 1024
 
 /** The reason of a text that may be a proved read as soon as the catalog is there. */
 export const NO_CATALOG = 'the catalog is not loaded yet'

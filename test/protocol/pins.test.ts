@@ -184,13 +184,20 @@ describe('an application that uses currval() across transactions', () => {
 
   it('pins no reader whose statement is judged while the catalog is away', async () => {
     await useCurrval()
+    cluster.on(values, () => ({ rows: [], tag: 'SELECT 0' }))
+    const nothing: Outcome = {
+      rows: [[null, null, null, '0', '0', '0', null]],
+      tag: 'SELECT 1',
+    }
+    cluster.on(/^SELECT \(SELECT pg_catalog\.json_agg/, () => nothing)
     const readers = Array.from({ length: 8 }, () => cluster.connect())
     cluster.classifier.setCatalog(null)
     for (const reader of readers) {
       expect(await reader.query('SELECT node() FROM items')).toContain('D primary')
       await reader.run('SELECT node() FROM items')
       await reader.query('SELECT a FROM made_a_moment_ago')
-      expect(await pinOf(reader)).toBe('')
+      // Only until the server has said what it left.
+      await expect.poll(() => pinOf(reader)).toBe('')
     }
     const writer = cluster.connect()
     await writer.query("SELECT nextval('s') FROM items")
@@ -203,7 +210,7 @@ describe('an application that uses currval() across transactions', () => {
     await useCurrval()
     const reader = cluster.connect()
     await reader.query('SELECT node() FROM items')
-    expect(await pinOf(reader)).toBe('')
+    expect(await pinOf(reader)).not.toBe(called)
     await reader.query("SELECT nextval('s')")
     expect(await pinOf(reader)).toBe(called)
   })

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { CatalogSets } from '../../src/sql/catalog-sets.ts'
+import { Classifier } from '../../src/sql/classifier.ts'
 import type { Effect } from '../../src/sql/statement-class.ts'
 import { parameterStatus } from '../../src/wire/backend-messages.ts'
 import { recordedCatalog } from '../corpus/recorded-catalog.ts'
@@ -11,21 +13,23 @@ const values = /^WITH p AS MATERIALIZED/
 const counts = /^SELECT \(SELECT pg_catalog\.json_agg/
 
 let cluster: ScriptedCluster
+let sets: CatalogSets
 beforeEach(() => {
   cluster = new ScriptedCluster({ pool: { size: 1 } })
   const catalog = recordedCatalog()
   const unproved = (customs: readonly string[] | null): Effect[] => [
     { kind: 'unproved', why: 'calls a function', customs },
   ]
-  cluster.classifier.setCatalog({
+  sets = {
     ...catalog,
-    functions: new Set([...catalog.functions, 'node']),
+    functions: new Set([...catalog.functions, 'node', 'may_set', 'may_set_any']),
     relations: new Set([...catalog.relations, 'items']),
     sessionEffects: new Map([
       ['may_set', unproved(['app.tenant'])],
       ['may_set_any', unproved(null)],
     ]),
-  })
+  }
+  cluster.classifier.setCatalog(sets)
   answers([], {})
 })
 afterEach(() => cluster.close())
@@ -142,6 +146,18 @@ describe('a statement whose effects on the session are not proved', () => {
     await expect.poll(asked).toHaveLength(1)
     await client.query('SELECT node()')
     expect(client.session.pinReason).toBe('session advisory lock')
+  })
+
+  it('is judged again when the catalog is there, if it has run before', async () => {
+    cluster.classifier = new Classifier()
+    const client = cluster.connect()
+    await client.query('SELECT may_set()')
+    await client.query('SELECT node()')
+    expect(client.session.pinReason).toMatch(/^may have changed the session/)
+    expect(asked()).toHaveLength(0)
+    cluster.classifier.setCatalog(sets)
+    await expect.poll(() => cluster.inUse).toBe(0)
+    expect(asked()[0]).toContain("('app.tenant'::pg_catalog.text)")
   })
 
   it('is asked about when it was only bound: planning runs what is IMMUTABLE', async () => {
