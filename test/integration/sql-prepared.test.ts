@@ -62,7 +62,9 @@ describe('a statement of SQL PREPARE', () => {
         END $$`)
       const before = await client.query("SELECT * FROM explained('SELECT id FROM item')")
       expect(before.rows).toEqual([{ explained: 'Seq Scan on item' }])
-      expect((await client.query('SHOW pgsplit.pin')).rows).toEqual([{ 'pgsplit.pin': '' }])
+      // What it runs is proved by nothing, so it may have set a parameter that nobody knows.
+      const [pin] = (await client.query('SHOW pgsplit.pin')).rows
+      expect(pin?.['pgsplit.pin']).toMatch(/^may have /)
       await client.query('PREPARE named AS SELECT id FROM item')
       for (const query of ['BEGIN', "SELECT * FROM explained('execute named')", 'COMMIT']) {
         const { rows } = await client.query(query)
