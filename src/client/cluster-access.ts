@@ -9,6 +9,7 @@ import type { Classifier } from '../sql/classifier.ts'
 import type { StatementClass, TransactionModes } from '../sql/statement-class.ts'
 import type { Touched } from '../sql/touched-names.ts'
 import type { NodeRefusals } from './node-refusals.ts'
+import type { NotificationHub } from './notification-hub.ts'
 import type { StatementRegistry } from './prepared-statement.ts'
 
 /** What a node has done wrong, seen while using it. */
@@ -31,6 +32,8 @@ export interface SessionScope {
   /** Replicas that have refused its sessions lately. */
   readonly refusals: NodeRefusals
   noteCurrval(): void
+  /** Carries the channels that clients of this database listen to; null: each has its own connection. */
+  readonly hub: NotificationHub | null
   /** Requests share a server connection now: who waits behind a slow one is looked after. */
   watchShared(): void
   pool(nodeIndex: number): NodePool<ServerConnection>

@@ -7,6 +7,7 @@ export function discardAll(session: ClientSession): void {
   session.state = session.startup.knowing(session.state.customs)
   session.pins.clear()
   session.blind.clear()
+  session.listener?.clear()
   session.sequenceConnection = null
   session.facts.pinned = null
   forgetStatements(session, null)

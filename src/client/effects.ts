@@ -6,6 +6,7 @@ import { txStatus } from '../wire/message-types.ts'
 import { noteCustoms, noteUnproved } from './blind-class.ts'
 import { discardAll, forgetStatements } from './discard-all.ts'
 import { isUnproved } from './leaves-unknown.ts'
+import type { Listener } from './listener.ts'
 import { noteSeen } from './note-seen.ts'
 import { searchPathPin } from './pins.ts'
 import type { Request } from './request.ts'
@@ -44,7 +45,7 @@ export function applyEffects(session: ClientSession, request: Request, status: n
   if (status !== txStatus.idle) {
     session.transaction ??= new Transaction(session)
     session.transaction.noteDone(request)
-  }
+  } else if (session.listener !== null) settleChannels(session, session.listener)
   refreshFacts(session)
   const { connection } = request
   if (connection !== null && session.pinReason !== null && session.pins.mayHaveTemporarySchema) {
@@ -69,6 +70,7 @@ function keepWhatStays(session: ClientSession, request: Request): void {
   if (request.refusal !== null || error?.sqlstate === '25P02') return
   const isAlone = cls.parts.length <= 1 && executed.length <= 1
   for (const effect of effects) {
+    if (effect.kind === 'listen' && request.isHeard) continue
     const stays =
       effect.kind === 'prepare' ? !isAlone : isUnproved(effect) || effectPin(effect) !== null
     if (stays && effect.kind === 'set') session.pins.ask(effect.name)
@@ -84,6 +86,7 @@ function endTransaction(session: ClientSession, isRolledBack: boolean): void {
     if (session.pinReason !== null) session.pins.doubtAll()
   }
   if (!isRolledBack) {
+    session.listener?.commit()
     for (const effect of session.transaction?.releases ?? []) session.pins.apply(effect)
   }
   if (!isRolledBack && session.transaction?.hasNewDefaults) session.cluster.noteDefaultsChange()
@@ -109,7 +112,10 @@ function applyCompleted(session: ClientSession, request: Request): Settings {
         // LOAD, setseed, parameters that nobody knows …
         if (connection !== null) connection.dirty ??= 'has what DISCARD ALL leaves'
       }
+      const isHeard = hearsBy(session, request, effect)
       // A pin that is taken too early, or stays for too long, does no harm.
+      if (isHeard) noteChannel(session, effect)
+      if (isHeard && effect.kind === 'listen') continue
       if (isUndoable(effect) && (session.transaction !== null || error !== null)) {
         session.transaction?.releases.push(effect)
       } else session.pins.apply(effect)
@@ -137,6 +143,22 @@ function pinsOf({ kind, cls, executed, pin, effects }: Request): Set<string> {
   found.delete(searchPathPin)
   for (const effect of effects) found.delete(effectPin(effect) ?? '')
   return found
+}
+
+/** Is it a LISTEN or UNLISTEN that the hub serves? */
+function hearsBy({ listener }: ClientSession, { isHeard }: Request, { kind }: Effect): boolean {
+  return (kind === 'listen' && isHeard) || (kind === 'unlisten' && listener !== null)
+}
+
+function noteChannel({ listener }: ClientSession, effect: Effect): void {
+  if (effect.kind !== 'listen' && effect.kind !== 'unlisten') return
+  listener?.note({ isListen: effect.kind === 'listen', channel: effect.channel })
+}
+
+/** No transaction is open: what it listens to is decided. */
+function settleChannels(session: ClientSession, listener: Listener): void {
+  listener.commit()
+  if (session.inFlight.length === 0 && session.waiting === null) listener.tidy()
 }
 
 /** Is what came before it final? DISCARD ALL can't be undone, either. */
@@ -183,8 +205,8 @@ function knowUnfinished(
   }
 }
 
-function settingsOf({ state, actual }: ClientSession): Settings {
-  return { state, actual }
+function settingsOf({ state, actual, pending }: ClientSession): Settings {
+  return { state, actual, pending }
 }
 
 /**
@@ -213,7 +235,8 @@ function applyOne(
       if (effect.chain) session.transaction = new Transaction(session)
       break
     case 'prepare-transaction':
-      endTransaction(session, false)
+      // Of a failed transaction it is a ROLLBACK, too.
+      endTransaction(session, tag === 'ROLLBACK')
       break
     case 'savepoint':
       transaction?.savepoint(effect.name, session)
@@ -273,7 +296,8 @@ function rollBackTo(session: ClientSession, name: string): void {
   if (settings !== null) rollBack(session, settings)
 }
 
-function rollBack(session: ClientSession, { state, actual }: Settings): void {
+function rollBack(session: ClientSession, { state, actual, pending }: Settings): void {
+  session.listener?.rollBack(pending)
   session.state = state.knowing(session.state.customs)
   session.actual = actual
 }

@@ -1,5 +1,7 @@
+import type { NodePool } from '../pool/node-pool.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { txStatus } from '../wire/message-types.ts'
+import { noteWritten, tidyChannels } from './hear-first.ts'
 import { noteLeft } from './note-seen.ts'
 import { askServer } from './pin-probe.ts'
 import type { ClientSession } from './session.ts'
@@ -32,6 +34,7 @@ export function detach(session: ClientSession, connection: ServerConnection): vo
   session.actual = null
   session.kept.delete(connection.nodeIndex)
   if (session.home === connection) session.home = null
+  noteWritten(session, connection)
   connection.holder = null
 }
 
@@ -56,7 +59,21 @@ export function leave(
   }
   const pool = session.leasePool
   detach(session, connection)
-  if (!connection.isClosed) pool?.release(connection)
+  if (pool !== null) giveBack(session, pool, connection)
+}
+
+function giveBack(
+  { scope }: ClientSession,
+  pool: NodePool<ServerConnection>,
+  connection: ServerConnection,
+): void {
+  const release = (): void => {
+    if (!connection.isClosed) pool.release(connection)
+  }
+  const mayServe = connection.isClean || (connection.listens && connection.dirty === null)
+  if (mayServe && (connection.listens || connection.notifies)) {
+    tidyChannels(scope.hub, connection, release)
+  } else release()
 }
 
 /** Closes the connection that the session holds: nothing of it is handed on. */
@@ -95,7 +112,7 @@ export function abandon(session: ClientSession): void {
       if (isRunning) void session.cluster.cancel(lease)
       lease.dirty ??= 'client left in mid-request'
     } else if (session.pinReason !== null) lease.dirty ??= 'client left while pinned'
-    if (!lease.isClosed) leasePool?.release(lease)
+    if (leasePool !== null) giveBack(session, leasePool, lease)
   }
   giveBackKept(session)
   session.waiting = null

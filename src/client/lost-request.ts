@@ -67,6 +67,7 @@ function answerLost(
   const wasInBlock = session.transaction !== null || session.isBroken
   if (session.transaction !== null) session.state = session.transaction.before.state
   session.transaction = null
+  session.listener?.rollBack(0)
   session.isBroken = wasInBlock && !ends
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)
   undoSteps(session, request)
@@ -178,5 +179,6 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
   }
   session.state = transaction.before.state
   session.transaction = null
+  session.listener?.rollBack(0)
   session.isBroken = true
 }

@@ -7,6 +7,7 @@ import { noticeResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { askIsolation, isIsolationUnknown, isolationOf } from './ask-isolation.ts'
 import { onlySets } from './effects.ts'
+import { clearWriter, mustClear } from './hear-first.ts'
 import { mayHold } from './hold-request.ts'
 import { abandon, dropLease, keep, leave } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
@@ -113,6 +114,10 @@ export function prepare(
   connection: ServerConnection,
 ): void {
   session.actual = null
+  if (request.effects.length > 0 && mustClear(session, request, connection)) {
+    clear(session, request, connection)
+    return
+  }
   if (connection.state === session.state) {
     ready(session, request, connection)
     return
@@ -145,6 +150,25 @@ function ready(session: ClientSession, request: Request, connection: ServerConne
     }
     session.pump()
   })
+}
+
+/** What others have notified there is heard first. */
+function clear(session: ClientSession, request: Request, connection: ServerConnection): void {
+  const { hub } = session.scope
+  session.waiting = request
+  const goOn = (): void => {
+    if (session.waiting === request) session.waiting = null
+    if (session.isGone) {
+      abandon(session)
+      return
+    }
+    if (connection.isClosed) {
+      if (session.isBroken) refuse(session, request, takeTrouble(session))
+      else route(session, request)
+    } else prepare(session, request, connection)
+    session.pump()
+  }
+  if (hub !== null) clearWriter(hub, connection, goOn)
 }
 
 function bringSettings(

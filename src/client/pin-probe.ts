@@ -147,6 +147,10 @@ class PinProbe implements ReplyReceiver {
 
   /** Names that are not pgsplit's own; of those it takes note which have gone. */
   #foreign(cause: NamedCause, names: readonly string[]): readonly string[] {
+    if (cause === 'channels') {
+      const { listener } = this.#session
+      return listener === null ? names : names.filter((name) => !listener.hears(name))
+    }
     if (cause !== 'prepared') return names
     const { prepared } = this.#connection
     const there = new Set(names)

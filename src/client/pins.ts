@@ -86,7 +86,8 @@ export class Pins {
     const { size } = this.#others
     const held =
       size - Number(this.#others.has(searchPathPin)) - Number(this.#others.has(sequencePins.call))
-    if (held > 0 || this.#channels.size > 0 || this.#prepared.size > 0) return true
+    if (held > 0 || this.#unproved !== null) return true
+    if (this.#channels.size > 0 || this.#prepared.size > 0) return true
     return this.#cursors.size > 0 || this.#causes.size > 0 || this.#settings.size > 0
   }
 

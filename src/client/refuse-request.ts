@@ -14,6 +14,7 @@ export function refuse(session: ClientSession, request: Request, facts: ErrorFac
     session.isBroken = true
     if (session.transaction !== null) session.state = session.transaction.before.state
     session.transaction = null
+    session.listener?.rollBack(0)
   }
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)
   undoSteps(session, request)

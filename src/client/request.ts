@@ -58,6 +58,9 @@ export interface RequestOwner {
   onDone(request: Request, status: number): void
   onRequestLost(request: Request, error: Error): void
   onMoved(request: Request): void
+  /** Does the client hear notifications that come in front of ReadyForQuery? */
+  readonly isListening: boolean
+  holdReady(status: number): void
   /** Are the characters of its texts UTF-8? */
   readonly isUtf8: boolean
   /** The client's name for one of our statements, or null. */
@@ -98,6 +101,10 @@ export class Request implements ReplyReceiver {
   pin: string | null = null
   /** Its text (or the last one that a segment parses) names prepared statements. */
   names: NamedText | null = null
+  /** So many of its effects were prepared for at the hub; see `hear-first.ts`. */
+  heardEffects = 0
+  /** Its LISTENs are heard by the hub. */
+  isHeard = false
   /** What its statements do to the session's names; `part` is an index in `kinds` if it has them. */
   steps: NameStep[] | null = null
   /** Statements that the server connection must not have in front of it. */
@@ -405,6 +412,10 @@ export class Request implements ReplyReceiver {
     this.#release()
     if (this.wantsTag) {
       for (const message of this.owner.parametersAtEnd(this)) this.#say(message)
+    }
+    if (this.owner.isListening) {
+      this.#passOn()
+      this.owner.holdReady(status)
     }
     this.#extend(buffer, start, end)
     this.#passOn()

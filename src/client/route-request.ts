@@ -6,6 +6,7 @@ import { sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { pendingModes } from './ask-isolation.ts'
 import { openSegmentClass, unprovedClass } from './fixed-class.ts'
+import { hearsFirst } from './hear-first.ts'
 import { mayHold } from './hold-request.ts'
 import { isUnproved, leavesUnknown } from './leaves-unknown.ts'
 import { maxMovableBytes, mayMove, move } from './move-request.ts'
@@ -21,6 +22,8 @@ import { mayShare } from './sharing.ts'
 /** Routes a request and gets it on its way. The request may be a segment that was flushed before. */
 export function dispatch(session: ClientSession, request: Request): void {
   if (session.waiting === request) return
+  if (request.effects.length > 0 && hearsFirst(session, request, () => dispatch(session, request)))
+    return
   if (request.connection !== null) {
     goOn(session, request, request.connection)
     return

@@ -2,6 +2,7 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
 import { checkShapes } from './check-shapes.ts'
+import { bringChannels, noteChannelUse } from './hear-first.ts'
 import { bringOwnNames, statementLimit } from './own-names.ts'
 import { prepareInFront } from './prepare-in-front.ts'
 import type { Request } from './request.ts'
@@ -38,6 +39,7 @@ export function sendOn(
       session.deferred = null
       if (session.transaction !== null) session.transaction.begin = request.begin
     }
+    if (session.listener !== null) bringChannels(session, request, connection)
     if (request.begin !== null) {
       connection.unnamed = 0
       // What is prepared behind a BEGIN takes the transaction's snapshot, and so fixes its modes.
@@ -54,6 +56,7 @@ export function sendOn(
   const { verdict } = request.cls
   if ((verdict !== 'replica' && verdict !== 'either') || !request.isComplete) {
     claimSequences(session, request, connection, isFirst)
+    noteChannelUse(session, request, connection)
   }
   if (request.refusal !== null) {
     request.override = errorResponse(request.refusal)

@@ -13,7 +13,7 @@ import { errorResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
 import { terminate } from '../wire/frontend-messages.ts'
-import { frontend, txStatus } from '../wire/message-types.ts'
+import { backend, frontend, txStatus } from '../wire/message-types.ts'
 import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, PoolMode, SessionScope } from './cluster-access.ts'
 import { CopyIn } from './copy-in.ts'
@@ -24,6 +24,7 @@ import { HalfClosed } from './half-closed.ts'
 import { InFlight } from './in-flight.ts'
 import { abandon } from './leave-connection.ts'
 import { LexModes } from './lex-mode.ts'
+import type { Listener } from './listener.ts'
 import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
 import type { NamedText } from './named-text.ts'
@@ -107,6 +108,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly inFlight = new InFlight()
   /** A request waits for a server connection or for a setting to be confirmed. */
   waiting: Request | null = null
+  /** Goes on with `waiting` when nothing is in flight. */
+  whenAlone: (() => void) | null = null
   /** What takes `waiting` out of its pool's queue. */
   forgetWaiter: (() => void) | null = null
   /** The extended request that is being collected. */
@@ -145,6 +148,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   > & { readonly poolMode: PoolMode }
   /** Where the last thing ran that may have called nextval(); see `sequences.ts`. */
   sequenceConnection: ServerConnection | null = null
+  /** What it hears by the hub; null: it never listened, or has stopped to. */
+  listener: Listener | null = null
   /** Something of the open transaction has written or read on the primary. */
   hasTouchedPrimary = false
   /** It has ever written, or was told what another one has. */
@@ -296,6 +301,11 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
 
   /** Goes on with held input; call it whenever something was answered or a connection was given. */
   pump(): void {
+    const { whenAlone } = this
+    if (whenAlone !== null && !this.inFlight.some((one) => one !== this.waiting)) {
+      this.whenAlone = null
+      whenAlone()
+    }
     if (this.#isPumping || this.#input.length === 0 || this.isGone) return
     this.#isPumping = true
     let used = 0
@@ -347,12 +357,17 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
 
   /** Sends a message of our own. */
   say(message: Uint8Array): void {
+    if (this.listener !== null) {
+      if (message[0] === backend.readyForQuery) this.listener.holdReady(message[5] ?? 0)
+      if (this.listener.hold(message, 0, message.length)) return
+    }
     this.cluster.counters.sent += message.length
     this.link.write(message)
   }
 
   forward(request: Request, buffer: Uint8Array, start: number, end: number): void {
     if (this.isGone) return
+    if (this.listener?.hold(buffer, start, end) === true) return
     this.cluster.counters.sent += end - start
     this.link.write(buffer, start, end)
     if (this.link.hasBacklog(highWaterBytes)) this.#flow.pauseServer(request.connection)
@@ -449,6 +464,36 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.lexMode = this.#lexModes.note(name, value) ?? this.lexMode
   }
 
+  /** A notification on a channel that the server connection listens to. */
+  notify(frame: Buffer): void {
+    const channel = this.listener === null ? '' : frame.toString('utf8', 9, frame.indexOf(0, 9))
+    if (this.listener?.hears(channel) === true) return
+    const from = this.scope.hub?.clientOf(frame.readInt32BE(5)) ?? null
+    // The frame's bytes are the reader's.
+    const own = from === null ? frame : Buffer.from(frame)
+    if (from !== null) own.writeInt32BE(from, 5)
+    this.say(own)
+  }
+
+  /** Is the client told when it may go on? Notifications come in front of that. */
+  get isListening(): boolean {
+    return this.listener !== null
+  }
+
+  holdReady(status: number): void {
+    this.listener?.holdReady(status)
+  }
+
+  /** Changes of what it listens to that wait for their COMMIT. */
+  get pending(): number {
+    return this.listener === null ? 0 : this.listener.pending
+  }
+
+  /** A server process would be between two requests, and in no transaction. */
+  get isQuiet(): boolean {
+    return this.isIdle && this.deferred === null && this.localStatus === txStatus.idle
+  }
+
   /** Nothing runs and nothing is open: the client may be sent away without loss. */
   get isIdle(): boolean {
     return (
@@ -478,6 +523,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** Closes with this last message. */
   leaveWith(farewell: Uint8Array): void {
     if (this.isGone) return
+    this.listener?.release()
     // Half a row is out: no message can be placed any more.
     if (this.inFlight.first?.isMidFrame !== true) this.say(farewell)
     this.link.end()
@@ -491,6 +537,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.#halfClosed?.stop()
     this.#input.length = 0
     this.#flow.resumeServer()
+    this.listener?.close()
     abandon(this)
     this.statements.releaseAll()
     this.#onClose(this)

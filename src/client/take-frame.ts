@@ -66,11 +66,13 @@ export function takeFrame(
  * of its own: there it queues as it would on a direct connection.
  */
 function mayStart(session: ClientSession): boolean {
-  if (session.waiting !== null) return false
+  if (session.waiting !== null || session.listener?.isHolding === true) return false
   // A client that sends requests and reads no answers: it goes on when it has read.
   if (session.link.hasBacklog(highWaterBytes)) return false
   const { last } = session.inFlight
   if (last === null) return true
+  // What it notifies must not be heard in front of the end of what it asked before.
+  if (session.listener !== null) return false
   if (session.copyIn.isAwaited) return false
   // Behind a COMMIT on a replica the next request may belong to the primary.
   if (session.lease === null || session.cluster.isReplica(session.lease.nodeIndex)) return false

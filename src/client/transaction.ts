@@ -7,6 +7,8 @@ import { markOf, mayBeMark } from './transaction-marks.ts'
 export interface Settings {
   readonly state: SessionState
   readonly actual: SessionState | null
+  /** Of changes of what the session listens to, so many came before. */
+  readonly pending: number
 }
 
 interface Savepoint extends Settings {
@@ -35,12 +37,12 @@ export class Transaction {
   hasNewDefaults = false
   #savepoints: Savepoint[] = []
 
-  constructor({ state, actual }: Settings) {
-    this.before = { state, actual }
+  constructor({ state, actual, pending }: Settings) {
+    this.before = { state, actual, pending }
   }
 
-  savepoint(name: string, { state, actual }: Settings): void {
-    this.#savepoints.push({ name, state, actual })
+  savepoint(name: string, { state, actual, pending }: Settings): void {
+    this.#savepoints.push({ name, state, actual, pending })
   }
 
   /** Settings after ROLLBACK TO; the savepoint itself stays. null: no such savepoint. */

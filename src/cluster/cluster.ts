@@ -14,6 +14,7 @@ import type { StatementClass } from '../sql/statement-class.ts'
 import type { Touched } from '../sql/touched-names.ts'
 import { poolOptionsOf, sessionLimitsOf } from './cluster-options.ts'
 import { DefaultsChange } from './defaults-change.ts'
+import { Hubs } from './hubs.ts'
 import { IdentityWatch } from './identity-watch.ts'
 import { prepareNodes } from './node-changes.ts'
 import { openServer } from './open-server.ts'
@@ -37,6 +38,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   readonly scopes: Map<string, Scope>
   /** By node: what the pools of all scopes share there. */
   readonly #rooms = new Map<number, NodeRoom>()
+  readonly #hubs: Hubs
   readonly #defaults: DefaultsChange
   /** For questions about roles and databases. */
   readonly questions: QuestionLine
@@ -60,6 +62,8 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
       timeoutMs: () => this.limits.pauseMs,
       onEnd: () => this.news.tell(),
     })
+    this.#hubs = new Hubs(this, log)
+    this.monitor.onSnapshot((snapshot) => this.#hubs.follow(snapshot))
     this.#defaults = new DefaultsChange({
       scopes,
       sampler: this.sampler,
@@ -138,6 +142,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
     this.#defaults.stop()
     this.#identities.stop()
     this.questions.leave()
+    this.#hubs.close()
     const error = new PgSplitError({ sqlstate: '57P01', message: 'pgsplit is shutting down' })
     for (const scope of this.scopes.values()) scope.close(error)
     await super.stop()
@@ -150,6 +155,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   vacate(database: string): void {
     for (const scope of this.scopes.values()) if (scope.database === database) scope.recycle()
     this.leaveCatalog(database)
+    this.#hubs.rest(database)
   }
 
   override noteDefaultsChange(): void {
@@ -219,6 +225,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
         user,
         database,
         catalog: this.catalog(database),
+        hub: this.#hubs.of(database),
         poolOptions: poolOptionsOf(this.config),
         room: (nodeIndex) => this.#room(nodeIndex),
         open: (nodeIndex, using, events) =>
@@ -248,6 +255,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   }
 
   protected override tidy(): void {
+    this.#hubs.tidy()
     for (const [key, scope] of this.scopes) {
       scope.prune()
       scope.sendAway()

@@ -1,6 +1,7 @@
 import { type Credential, noCredential } from '../auth/credential.ts'
 import type { SessionScope } from '../client/cluster-access.ts'
 import { NodeRefusals } from '../client/node-refusals.ts'
+import type { NotificationHub } from '../client/notification-hub.ts'
 import { StatementRegistry } from '../client/prepared-statement.ts'
 import { moveWaiting } from '../client/rerun-request.ts'
 import { forgetCurrval } from '../client/sequences.ts'
@@ -26,6 +27,7 @@ export interface ScopeOptions {
   readonly user: string
   readonly database: string
   readonly catalog: DatabaseCatalog
+  readonly hub?: NotificationHub
   readonly poolOptions: PoolOptions
   /** What the pools of all scopes share at a node. */
   readonly room?: (nodeIndex: number) => NodeRoom
@@ -52,6 +54,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   /** The role or the database is gone: it lets nobody in any more. */
   isGone = false
   readonly classifier: Classifier
+  readonly hub: NotificationHub | null
   readonly statements = new StatementRegistry()
   readonly customsInDdl = new Set<string>()
   reported = new WeakMap<object, ReadonlyMap<string, string>>()
@@ -77,6 +80,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
     this.database = options.database
     this.identity = options.identity
     this.classifier = options.catalog.classifier
+    this.hub = options.hub ?? null
     options.catalog.users++
   }
 
@@ -272,6 +276,11 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
     for (const connection of [...pool.connections]) {
       if (connection.queue.size > 0) connection.destroy(error)
     }
+  }
+
+  /** A connection beside the pools, as this user. */
+  open(nodeIndex: number, events: ServerConnectionEvents): Promise<ServerConnection> {
+    return this.#options.open(nodeIndex, this.credential, events)
   }
 
   /** How many requests wait for a connection to the node. */

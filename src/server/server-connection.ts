@@ -26,6 +26,8 @@ export interface ConnectionHolder {
   readonly processId: number
   say(message: Uint8Array): void
   noteParameter(name: string, value: string): void
+  /** A NotificationResponse; its bytes are only valid during the call. */
+  notify(frame: Buffer): void
   /** The connection went; called after those who wait for its answers were told. */
   onConnectionLost(connection: ServerConnection): void
 }
@@ -88,6 +90,16 @@ export class ServerConnection implements FrameSink {
   /** When the request at the head of the queue was sent or reached the head, ms. */
   headSinceMs = 0
   requests = 0
+  /** Its session may listen to channels that its clients hear by other ways. */
+  listens = false
+  /** Its present user has run NOTIFY. */
+  notifies = false
+  /** Process id, as told at log-in, of the client that wrote here last; 0: nobody before counts. */
+  writer = 0
+  /** When all that others have notified here has been heard; see `NotificationHub.fence`. */
+  writerFence = 0
+  /** The same of what he has notified himself, once the connection was given back. */
+  wroteFence = 0
 
   #events: ServerConnectionEvents
   #framer: Framer
@@ -143,6 +155,7 @@ export class ServerConnection implements FrameSink {
       this.queue.size === 0 &&
       this.status === txStatus.idle &&
       this.dirty === null &&
+      !this.listens &&
       this.cancelsPending === 0 &&
       this.unexplained === null
     )
@@ -324,7 +337,7 @@ export class ServerConnection implements FrameSink {
     const isOwn = end - start >= 9 && buffer.readInt32BE(start + 5) === this.processId
     const frame = isOwn ? Buffer.from(buffer.subarray(start, end)) : buffer.subarray(start, end)
     if (isOwn) frame.writeInt32BE(holder.processId, 5)
-    holder.say(frame)
+    holder.notify(frame)
   }
 
   #onStray(type: number, buffer: Buffer, start: number, end: number): void {

@@ -11,16 +11,10 @@ import {
 } from './ddl-statement.ts'
 import { judgeExplain } from './explain-statement.ts'
 import { judgeQuery, judgeWrite } from './judge-query.ts'
-import { type JudgeContext, pinPart, plainPart } from './part.ts'
+import { judgeListen } from './listen-statement.ts'
+import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
 import { judgeDeallocate, judgeExecute, judgePrepare } from './prepared-statement.ts'
-import {
-  judgeDiscard,
-  judgeListen,
-  judgeLoad,
-  judgeReset,
-  judgeSet,
-  judgeShow,
-} from './set-statement.ts'
+import { judgeDiscard, judgeLoad, judgeReset, judgeSet, judgeShow } from './set-statement.ts'
 import { splitTokens } from './split.ts'
 import type { Hint, StatementClass, StatementPart, Verdict } from './statement-class.ts'
 import { TokenCursor } from './token-cursor.ts'
@@ -152,7 +146,9 @@ function judgeStatement(
       return judgeClose(cursor)
     case 'listen':
     case 'unlisten':
-      return judgeListen(cursor)
+      return judgeListen(cursor, context)
+    case 'notify':
+      return effectPart('primary', 'NOTIFY is not a read', [{ kind: 'notify' }])
     case 'load':
       return judgeLoad(cursor)
     case 'copy':
@@ -187,7 +183,6 @@ function judgeStatement(
     case 'reindex':
       return judgeMaintenance(cursor, context)
     case 'lock':
-    case 'notify':
     case 'checkpoint':
     case 'truncate':
       return judgeWrite(tokens, from, to, context, knownCommand(tokens.word(from)))

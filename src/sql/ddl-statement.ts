@@ -3,13 +3,15 @@ import type { CatalogSets } from './catalog-sets.ts'
 import { firstPin } from './effect-pin.ts'
 import { judgeWrite } from './judge-query.ts'
 import { RESERVED, SYNTAX_BEFORE_PARENTHESIS } from './keywords.ts'
-import { effectPart, type JudgeContext } from './part.ts'
+import { channelsOfBlock } from './listen-statement.ts'
+import { effectPart, type JudgeContext, pinPart } from './part.ts'
 import { executeEffects } from './prepared-statement.ts'
 import { isTemporarySchema } from './session-functions.ts'
 import { addEffect, usesOf } from './session-uses.ts'
 import { SourceReader, type Verb } from './source-reader.ts'
 import type { Effect, StatementPart } from './statement-class.ts'
 import { TokenCursor } from './token-cursor.ts'
+import { T_STRING } from './tokens.ts'
 import { touchedNames } from './touched-names.ts'
 
 /** CREATE …: temporary objects pin, everything else may change what the classifier knows. */
@@ -199,8 +201,21 @@ function withTemporary(
   return effectPart('pin', 'temporary objects', effects, 'temporary objects')
 }
 
+/** The channels of a block that does nothing but LISTEN, or null. */
+function listenedTo({ tokens, i: from, to }: TokenCursor): Effect[] | null {
+  let body: string | null = null
+  for (let i = from; i < to; i++) {
+    if (tokens.kind(i) !== T_STRING) continue
+    if (body !== null) return null
+    body = tokens.source(i, i + 1)
+  }
+  return body === null ? null : channelsOfBlock(body)
+}
+
 /** DO: its body is read as the source of a function is. */
 export function judgeDo(cursor: TokenCursor, context: JudgeContext): StatementPart {
+  const channels = listenedTo(cursor)
+  if (channels !== null) return pinPart(firstPin(channels) ?? 'LISTEN', channels)
   const { catalog } = context
   const reader = new SourceReader()
   reader.readBlock(cursor.tokens, cursor.i, cursor.to)

@@ -49,6 +49,8 @@ export function judgeSessionCall(
   if (unproved !== undefined) {
     addEffect(walk.effects, { kind: 'unproved', why: `calls ${name}()`, customs: unproved.customs })
   }
+  if (name === 'pg_notify') add(walk, { kind: 'notify' })
+  if (name === 'pg_listening_channels') add(walk, { kind: 'own-channels' })
   // Who only asks for it in a condition, as monitoring does, asks about others.
   if (name === 'pg_backend_pid' && isAskedFor(walk)) walk.pin ??= 'asked for pg_backend_pid()'
   if (catalog === null) return false

@@ -215,18 +215,6 @@ export function judgeDiscard(cursor: TokenCursor): StatementPart {
   return effectPart('control', `discards ${what}`, [{ kind: 'discard', what }])
 }
 
-/** LISTEN, UNLISTEN and NOTIFY. */
-export function judgeListen(cursor: TokenCursor): StatementPart {
-  const isListen = cursor.accept('listen', 'unlisten') === 'listen'
-  if (!isListen && cursor.kind() === T_OPERATOR) {
-    return effectPart('control', 'stops listening', [{ kind: 'unlisten', channel: null }])
-  }
-  const channel = cursor.name()
-  if (channel === null) return plainPart('primary', 'LISTEN is not understood')
-  if (isListen) return pinPart(`listens to ${channel}`, [{ kind: 'listen', channel }])
-  return effectPart('primary', 'stops listening', [{ kind: 'unlisten', channel }])
-}
-
 /** LOAD. */
 export function judgeLoad(cursor: TokenCursor): StatementPart {
   cursor.accept('load')

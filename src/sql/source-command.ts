@@ -145,7 +145,7 @@ const NAMED_RESETS: ReadonlyMap<string, string> = new Map([
 function listen(reader: SourceReader, tokens: TokenList, from: number): void {
   const channel = tokens.word(from + 1)
   if (channel === '' || isPlaceholder(channel)) reader.unproved('listens to a channel', [])
-  else reader.add({ kind: 'listen', channel })
+  else reader.add({ kind: 'listen', channel, isOdd: true })
 }
 
 function declare(reader: SourceReader, tokens: TokenList, from: number, to: number): void {

@@ -95,8 +95,12 @@ export type Effect =
   | { readonly kind: 'own-names' }
   /** Runs SQL that it puts together itself, which may name prepared statements. */
   | { readonly kind: 'dynamic' }
-  | { readonly kind: 'listen'; readonly channel: string }
+  /** `isOdd`: the channel, or whether it is listened to at all, can't be told from the text. */
+  | { readonly kind: 'listen'; readonly channel: string; readonly isOdd?: true }
   | { readonly kind: 'unlisten'; readonly channel: string | null }
+  | { readonly kind: 'notify' }
+  /** Asks for the channels of the session. */
+  | { readonly kind: 'own-channels' }
   | { readonly kind: 'declare'; readonly name: string; readonly hold: boolean }
   | { readonly kind: 'fetch'; readonly name: string }
   | { readonly kind: 'close-cursor'; readonly name: string | null }

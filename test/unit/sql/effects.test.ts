@@ -284,7 +284,7 @@ describe('what pins a session', () => {
         set('my.x', null, hidden),
         set('role', null, hidden),
         set('work_mem', null, hidden),
-        { kind: 'listen', channel: 'c' },
+        { kind: 'listen', channel: 'c', isOdd: true },
       ],
     ],
     ['DO $$ BEGIN RESET ALL; END $$', 'pin', [unproved('runs RESET ALL', [])]],
