@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedCluster, sql, startCluster } from '../support/cluster.ts'
+import { type EmbeddedCluster, sql, startCluster, waitFor } from '../support/cluster.ts'
 import { startTestProxy, type TestProxy } from '../support/proxy.ts'
 import { bind, close, execute, message, parse, sync } from '../support/raw-client.ts'
 
@@ -29,6 +29,10 @@ describe('a statement of SQL PREPARE', () => {
   it('runs on the replicas if it only reads, and pins nobody', async () => {
     await proxy.with(async (client) => {
       await client.query("SET pgsplit.consistency = 'eventual'")
+      await waitFor('the catalog', async () => {
+        await client.query('SELECT id FROM item')
+        return /r\d:/.test(await lastRoute(async (text) => (await client.query(text)).rows))
+      })
       await client.query('PREPARE reads (int) AS SELECT id FROM item WHERE id = $1')
       const nodes = new Set<string>()
       for (let i = 1; i <= 8; i++) {
