@@ -11,7 +11,6 @@ import type { Effect } from '../sql/statement-class.ts'
 import { FIRST_USER_OID } from './catalog-queries.ts'
 import {
   type CatalogRows,
-  flag,
   integer,
   isOfWritesOnly,
   oids,

@@ -4,6 +4,7 @@ import { applyEffects } from './effects.ts'
 import { abandon, leave, settle } from './leave-connection.ts'
 import { settleSteps } from './name-steps.ts'
 import { leaveOwnNames } from './own-names.ts'
+import { stumbled } from './pins.ts'
 import type { Request } from './request.ts'
 import { learn, rerun } from './rerun-request.ts'
 import type { ClientSession } from './session.ts'
@@ -69,8 +70,6 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   if (!request.isShared) settle(session, connection)
   session.pump()
 }
-
-const stumbled = 'a Query came inside a segment'
 
 /**
  * PostgreSQL leaves its implicit transaction half ended when a Query comes in front of Sync, and

@@ -47,6 +47,12 @@ export const sequencePins = {
   call: 'nextval(), and this application uses currval()',
 } as const
 
+/**
+ * Reason while the server has half an implicit transaction: the next thing that it is asked is
+ * refused, which is the client's to hear, and no question's.
+ */
+export const stumbled = 'a Query came inside a segment'
+
 /** Reason of a `search_path` that names the temporary schema. */
 export const searchPathPin = 'search_path names the temporary schema'
 
@@ -195,6 +201,7 @@ export class Pins {
 
   /** What the server should be asked now, once; null: nothing is in doubt. */
   question(): PinQuestion | null {
+    if (this.#others.has(stumbled)) return null
     const isOpen = this.#isUnprovedInDoubt
     if (!isOpen && this.#doubts.size === 0 && this.#settingsInDoubt.size === 0) return null
     const settings = [...this.#settingsInDoubt]
