@@ -26,6 +26,10 @@ export class AnswerScript {
   /** Where the entries of `Request.kinds` are. */
   readonly #units: number[] = []
   #unnamedAt = -1
+  /** Names that our own messages make or close, by entry. */
+  #names: Map<number, { readonly name: string; readonly isMade: boolean }> | null = null
+  /** Entries that are answered in pgsplit's words, and which of the request's they are. */
+  #owns: Map<number, number> | null = null
   /** The entry that comes next. */
   at = 0
   /** The entry of a Query or FunctionCall that ends the segment, or -1. */
@@ -57,6 +61,17 @@ export class AnswerScript {
     this.push(op, statement)
   }
 
+  /** The entry that was pushed last, or the `ahead`th behind it, has an answer of pgsplit's own. */
+  own(unit: number, ahead = 0): void {
+    this.#owns ??= new Map()
+    this.#owns.set(this.#ops.length - 1 + ahead, unit)
+  }
+
+  /** Which entry of `Request.kinds` comes next, if that has an answer of pgsplit's own; or -1. */
+  get ownUnit(): number {
+    return this.#owns?.get(this.at) ?? -1
+  }
+
   /**
    * Has this entry of `Request.kinds` been answered? The statements of a Query at the end count as
    * entries behind it.
@@ -85,19 +100,27 @@ export class AnswerScript {
     return op === scriptOp.swallow || op === scriptOp.shape
   }
 
-  /** Statements that the server has not confirmed. */
-  unconfirmed(): PreparedStatement[] {
-    const statements: PreparedStatement[] = []
+  /** As `push` of a `swallow`, for our own Parse or Close of a statement that is no client's. */
+  pushName(name: string, isMade: boolean): void {
+    this.#names ??= new Map()
+    this.#names.set(this.#ops.length, { name, isMade })
+    this.push(scriptOp.swallow, null)
+  }
+
+  /** Takes back what the server has not confirmed, behind an error. */
+  undo(prepared: Map<string, true>): void {
     for (let i = this.at; i < this.#statements.length; i++) {
       const statement = this.#statements[i]
-      if (statement !== null && statement !== undefined) statements.push(statement)
+      if (statement !== null && statement !== undefined) prepared.delete(statement.serverName)
+      const named = this.#names?.get(i)
+      if (named?.isMade === true) prepared.delete(named.name)
+      else if (named !== undefined) prepared.set(named.name, true)
     }
-    return statements
   }
 }
 
 /** Is this the last message of the answer to one extended message? */
-function endsUnit(type: number): boolean {
+export function endsUnit(type: number): boolean {
   return (
     type === backend.parseComplete ||
     type === backend.bindComplete ||

@@ -1,34 +1,76 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { swallow } from '../server/server-connection.ts'
 import { refuse } from './refuse-request.ts'
+import type { Request } from './request.ts'
+import { moveWaiting } from './rerun-request.ts'
 import type { ClientSession } from './session.ts'
 
-/** CancelRequest: only while the request runs, and to the node that runs it. */
-export function cancelCurrent(session: ClientSession): void {
-  const { waiting } = session
-  if (waiting !== null && session.forgetWaiter !== null) {
+/** While something of pgsplit's own is in front of the request: how often it is looked at, ms. */
+const lookMs = 2
+
+/**
+ * CancelRequest: stops what the session asks now, wherever it is, and nothing that it asks later.
+ * Resolves when the signal has been sent, as PostgreSQL closes the client's connection then; until
+ * that the session sends nothing new on the server connection that it holds (`mayStart`), where a
+ * signal on its way would hit it.
+ */
+export async function cancelCurrent(session: ClientSession): Promise<void> {
+  const request = session.waiting ?? session.inFlight.first
+  if (request === null) return
+  request.isCancelled = true
+  session.cancelling++
+  try {
+    while (isUnderWay(session, request) && !(await cancelNow(session, request))) await sleep(lookMs)
+  } finally {
+    session.cancelling--
+    session.pump()
+  }
+}
+
+function isUnderWay(session: ClientSession, request: Request): boolean {
+  if (session.isGone) return false
+  return session.waiting === request || session.inFlight.some((one) => one === request)
+}
+
+/** False: not yet, its server has something else to do first. */
+async function cancelNow(session: ClientSession, request: Request): Promise<boolean> {
+  if (session.waiting === request) {
+    if (session.forgetWaiter === null) return false
     session.forgetWaiter()
     session.forgetWaiter = null
     session.waiting = null
-    refuse(session, waiting, {
-      sqlstate: '57014',
-      message: 'canceling statement due to user request',
-    })
-    session.pump()
-    return
+    refuseCancelled(session, request)
+    return true
   }
-  const request = session.inFlight.first
-  const connection = request?.connection
-  if (request === null || connection === null || connection === undefined) return
-  request.isCancelled = true
-  if (connection.queue.peek() !== request) return
+  const { connection } = request
+  if (connection === null) return false
+  if (connection.queue.peek() !== request) {
+    if (!request.isShared || request.isForwarded) return false
+    // It runs, and nobody hears of it: a signal would hit who is in front.
+    connection.queue.replace(request, swallow)
+    session.cluster.load.finish(connection.nodeIndex, Number.NaN)
+    session.inFlight.remove(request)
+    refuseCancelled(session, request)
+    return true
+  }
   connection.cancelsPending++
-  // Requests of others behind this one may be hit instead: they are reads and run again.
+  // Those behind it might be hit instead: they are run elsewhere, or again if there is no room.
   if (request.isShared) {
     connection.isCancelNear = true
     session.scope.pool(connection.nodeIndex).stall(connection)
+    moveWaiting(connection)
   }
-  void session.cluster.cancel(connection).then(() => {
-    connection.cancelsPending--
-    if (connection.isCancelNear) connection.dirty ??= 'a cancel request was sent to it'
-    if (connection.queue.size === 0) session.scope.pool(connection.nodeIndex).quiet(connection)
+  await session.cluster.cancel(connection)
+  connection.cancelsPending--
+  if (connection.isCancelNear) connection.dirty ??= 'a cancel request was sent to it'
+  if (connection.queue.size === 0) session.scope.pool(connection.nodeIndex).quiet(connection)
+  return true
+}
+
+function refuseCancelled(session: ClientSession, request: Request): void {
+  refuse(session, request, {
+    sqlstate: '57014',
+    message: 'canceling statement due to user request',
   })
+  session.pump()
 }

@@ -56,8 +56,8 @@ function goOnLater(session: ClientSession, leftMs: number): void {
  * `SET pgsplit.causal_token`: the session's reads wait for it from now on; an empty one says nothing.
  * Throws PgSplitError 22023 for text that is no token, and for a token of another cluster.
  */
-export function takeCausalToken(session: ClientSession, text: string): void {
-  if (text === '') return
+export function causalTokenChange(session: ClientSession, text: string): () => void {
+  if (text === '') return () => {}
   const token = parseCausalToken(text)
   if (token === null) {
     throw new PgSplitError({
@@ -76,6 +76,8 @@ export function takeCausalToken(session: ClientSession, text: string): void {
       hint: 'A token counts only where it was given out, and in copies of that cluster by replication.',
     })
   }
-  session.hasWritten = true
-  session.cluster.positions.raise(session.facts, { timeline: token.timeline, lsn: token.lsn })
+  return () => {
+    session.hasWritten = true
+    session.cluster.positions.raise(session.facts, { timeline: token.timeline, lsn: token.lsn })
+  }
 }

@@ -1,16 +1,20 @@
-import { PgSplitError, ProtocolError } from '../errors.ts'
+import { type ErrorFacts, PgSplitError, ProtocolError } from '../errors.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
 import { copyBytes } from '../wire/copy-bytes.ts'
-import type { Cursor } from '../wire/cursor.ts'
+import { Cursor } from '../wire/cursor.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { boundClass } from './bound-settings.ts'
 import { absentStatementClass, bareSyncClass, openSegmentClass } from './fixed-class.ts'
-import { classOf, foreignName, intern, judge } from './judge-parse.ts'
+import { classOf, foreignName, intern, internOwn, judge } from './judge-parse.ts'
 import { isUnproved } from './leaves-unknown.ts'
 import { stepInSegment, undoNames } from './name-steps.ts'
 import { type NamedText, namesStatements, needsOwnNames, resolveNames } from './named-text.ts'
 import { need } from './needs.ts'
+import { OwnAnswers, refusalOfOwn } from './own-answers.ts'
+import { type OwnCommand, ownCommandOf, refusedName } from './own-command.ts'
 import { takeOwnNames } from './own-names.ts'
+import { boundOwn, ownClass, standInBody } from './own-parse.ts'
+import type { PreparedStatement } from './prepared-statement.ts'
 import { type Request, takenName } from './request.ts'
 import {
   appendToSegment,
@@ -25,7 +29,7 @@ import type { ClientSession } from './session.ts'
 let nextUnnamed = 1
 
 /**
- * Takes one well-formed message into the segment. Throws ProtocolError for one that is not, and
+ * Takes one well-formed message into the segment; `refusal`: what an Execute must fail with. Throws ProtocolError for one that is not, and
  * PgSplitError 54000 for one too many.
  */
 export function collectFrame(
@@ -34,6 +38,7 @@ export function collectFrame(
   type: number,
   cursor: Cursor,
   start: number,
+  refusal: ErrorFacts | null = null,
 ): void {
   const { maxSegmentMessages } = session.cluster.limits
   if (segment.kinds.length >= maxSegmentMessages) {
@@ -55,7 +60,7 @@ export function collectFrame(
       collectDescribe(session, segment, cursor, start)
       break
     case frontend.execute:
-      collectExecute(session, segment, cursor, start)
+      collectExecute(session, segment, cursor, start, refusal)
       break
     case frontend.close:
       collectClose(session, segment, cursor, start)
@@ -74,6 +79,7 @@ function collectParse(
   const name = cursor.string()
   const bodyStart = cursor.at
   const textEnd = cursor.skipString()
+  noteName(segment, name)
   const count = cursor.uint16()
   cursor.skip(count * 4)
   cursor.assertEnd()
@@ -81,15 +87,18 @@ function collectParse(
   session.queries++
   if (name === '') {
     const cls = judge(session, buffer, bodyStart, textEnd, end)
+    const own = cls.effects.length > 0 ? ownClass(session, cls, buffer, bodyStart, textEnd) : null
+    if (own !== null) {
+      collectOwn(session, segment, own, standInBody(session, own, buffer, bodyStart, textEnd, end))
+      return
+    }
     if (cls.effects.length > 0 && namesStatements(cls)) {
       if (needsOwnNames(session, cls)) takeOwnNames(session)
       const names = resolveNames(session, cls, Buffer.from(buffer.subarray(bodyStart, textEnd)))
       collectUnnamed(session, segment, names, renamedParse(names, buffer, textEnd, end))
       return
     }
-    session.unnamedNames = null
-    session.unnamedClass = cls
-    keepUnnamed(session, segment, buffer, bodyStart, end)
+    keepUnnamed(session, segment, buffer, bodyStart, end, cls)
     mergeClass(segment, cls)
     appendToSegment(segment, buffer, start, end)
     segment.kinds.push(frontend.parse)
@@ -98,20 +107,26 @@ function collectParse(
   // A statement with a name may run when other statements have the names that it tells.
   const outer = session.scope.classifier.classify(buffer, bodyStart, textEnd, session.lexMode)
   if (outer.effects.length > 0 && namesStatements(outer)) takeOwnNames(session)
+  const own = outer.effects.length > 0 ? ownClass(session, outer, buffer, bodyStart, textEnd) : null
+  const standIn = own === null ? null : standInBody(session, own, buffer, bodyStart, textEnd, end)
   if (session.statements.has(name)) {
-    collectTaken(session, segment, name, buffer.subarray(bodyStart, end))
+    collectTaken(session, segment, name, standIn ?? buffer.subarray(bodyStart, end))
     return
   }
   if (isInFailedBlock(session, segment)) {
-    const { effects } = judge(session, buffer, bodyStart, textEnd, end)
-    if (!effects.some(({ kind }) => blockEnds.has(kind))) {
+    const { effects, parts } = judge(session, buffer, bodyStart, textEnd, end)
+    // An empty text is no statement to be refused.
+    if (parts.length > 0 && !effects.some(({ kind }) => blockEnds.has(kind))) {
       writer.begin(frontend.parse).string(takenName).bytes(buffer, bodyStart, end).end()
       appendWriter(segment)
       segment.kinds.push(frontend.parse)
       return
     }
   }
-  const shared = intern(session, buffer, bodyStart, end, textEnd)
+  const shared =
+    own === null || standIn === null
+      ? intern(session, buffer, bodyStart, end, textEnd)
+      : internOwn(session, buffer, bodyStart, end, own, standIn)
   const statement = session.statements.set(name, shared)
   mergeClass(segment, statement.cls)
   const rangeStart = segment.size
@@ -127,6 +142,12 @@ function collectParse(
   segment.kinds.push(frontend.parse)
 }
 
+/** Messages of one statement only may be answered here. */
+function noteName(segment: Request, name: string): void {
+  segment.usedName ??= name
+  if (segment.usedName !== name) segment.isPlain = false
+}
+
 /** Remembers the Parse body `buffer[bodyStart, end)` as the session's unnamed statement. */
 function keepUnnamed(
   session: ClientSession,
@@ -134,22 +155,34 @@ function keepUnnamed(
   buffer: Buffer,
   bodyStart: number,
   end: number,
+  cls: StatementClass,
+  names: NamedText | null = null,
+  own: StatementClass | null = null,
 ): void {
   const serial = nextUnnamed++
   const size = end - bodyStart
-  const old = session.unnamed?.body
+  // What it replaces comes back if the segment fails in front of it; the one before that does not.
+  const isFree = segment.unnamedChanges === 0 && session.inFlight.length === 0
+  const spare = isFree ? session.spareBody : null
+  changeUnnamed(session, segment)
+  session.spareBody = session.unnamed?.body ?? null
   const body =
-    segment.earlierUnnamed === null &&
-    old !== undefined &&
-    old.length >= size &&
-    old.length < 4096 + size * 2
-      ? old
+    spare !== null && spare.length >= size && spare.length < 4096 + size * 2
+      ? spare
       : Buffer.allocUnsafe(Math.max(128, size))
   copyBytes(buffer, bodyStart, end, body, 0)
-  session.unnamed = { serial, body, bodyBytes: size }
+  session.unnamed = { serial, body, bodyBytes: size, own }
+  segment.lastUnnamed = session.unnamed
+  session.unnamedClass = cls
+  session.unnamedNames = names
   segment.unnamedSerial = serial
-  segment.unnamedParses++
   segment.unnamedUnit = segment.kinds.length
+}
+
+/** The next message of the segment replaces or closes the unnamed statement. */
+function changeUnnamed(session: ClientSession, segment: Request): void {
+  segment.unnamedChanges++
+  segment.noteUnnamed(session.unnamed, session.unnamedClass, session.unnamedNames)
 }
 
 /** The Parse message of a text whose names were replaced. */
@@ -169,13 +202,26 @@ function collectUnnamed(
   message: Buffer,
 ): void {
   undoNames(session, names)
-  session.unnamedNames = names
-  session.unnamedClass = names.cls
-  keepUnnamed(session, segment, message, 6, message.length)
+  keepUnnamed(session, segment, message, 6, message.length, names.cls, names)
   segment.takenName ??= names.takenName
   segment.names = names
   for (const statement of names.needs) need(segment, statement)
   mergeClass(segment, names.cls)
+  appendToSegment(segment, message, 0, message.length)
+  segment.kinds.push(frontend.parse)
+}
+
+/** A Parse of what pgsplit answers itself: the server gets `body` in its place. */
+function collectOwn(
+  session: ClientSession,
+  segment: Request,
+  own: StatementClass,
+  body: Buffer,
+): void {
+  writer.begin(frontend.parse).byte(0).bytes(body).end()
+  const message = writer.take()
+  keepUnnamed(session, segment, message, 6, message.length, own, null, own)
+  mergeClass(segment, own)
   appendToSegment(segment, message, 0, message.length)
   segment.kinds.push(frontend.parse)
 }
@@ -199,6 +245,7 @@ function isInFailedBlock(session: ClientSession, segment: Request): boolean {
  */
 function collectTaken(session: ClientSession, segment: Request, name: string, body: Buffer): void {
   mergeClass(segment, openSegmentClass)
+  segment.isPlain = false
   const { isOwn } = session.statements
   if (!isOwn) segment.takenName ??= name
   writer
@@ -211,7 +258,7 @@ function collectTaken(session: ClientSession, segment: Request, name: string, bo
 }
 
 function useUnnamed(session: ClientSession, segment: Request): StatementClass {
-  if (segment.unnamedSerial === 0) {
+  if (segment.unnamedChanges === 0) {
     if (segment.earlierUnnamed === null && session.unnamedNames !== null) {
       resolveAgain(session, session.unnamedNames)
     }
@@ -227,7 +274,7 @@ function useUnnamed(session: ClientSession, segment: Request): StatementClass {
   if (names !== null) {
     for (const statement of names.needs) need(segment, statement)
     segment.names = names
-  } else if (segment.unnamedSerial === 0) {
+  } else if (unnamed.own === null && segment.unnamedSerial === 0) {
     // Judged anew: the catalog may have changed since its Parse.
     const zero = unnamed.body.indexOf(0)
     session.unnamedClass = judge(session, unnamed.body, 0, zero, unnamed.bodyBytes)
@@ -249,7 +296,7 @@ function resolveAgain(session: ClientSession, before: NamedText): void {
   if (names.text.equals(before.text)) return
   const rest = unnamed.body.subarray(unnamed.body.indexOf(0), unnamed.bodyBytes)
   const body = Buffer.concat([names.text, rest])
-  session.unnamed = { serial: nextUnnamed++, body, bodyBytes: body.length }
+  session.unnamed = { serial: nextUnnamed++, body, bodyBytes: body.length, own: null }
 }
 
 function collectBind(
@@ -266,34 +313,43 @@ function collectBind(
   const values = cursor.uint16()
   const { buffer, end } = cursor
   segment.binds++
-  if (segment.binds > 1 || formats > 1 || values > 0) segment.isPlain = false
+  noteName(segment, name)
+  if (portal !== '' || formats > 1 || values > 0) segment.isPlain = false
   let cls: StatementClass
-  if (name === '') {
-    cls = useUnnamed(session, segment)
-    appendToSegment(segment, buffer, start, end)
-  } else {
-    let statement = session.statements.get(name)
+  let statement: PreparedStatement | undefined
+  if (name === '') cls = useUnnamed(session, segment)
+  else {
+    statement = session.statements.get(name)
     cls = statement === undefined ? absentClass(session) : classOf(session, statement)
     if (cls.effects.length > 0 && needsOwnNames(session, cls)) {
       takeOwnNames(session)
       statement = session.statements.get(name)
     }
-    const serverName = statement?.serverName ?? foreignName(session, name)
-    if (statement !== undefined) need(segment, statement)
-    writer
-      .begin(frontend.bind)
-      .string(portal)
-      .string(serverName)
-      .bytes(buffer, restStart, end)
-      .end()
-    appendWriter(segment)
   }
+  let own: Buffer | null = null
   if (cls.effects.length > 0) {
-    const parse = name === '' ? session.unnamed?.body : session.statements.get(name)?.body
-    if (parse !== undefined) cls = boundClass(cls, parse, cursor, values)
+    const parse = name === '' ? session.unnamed?.body : statement?.body
+    if (parse !== undefined) {
+      cls = boundClass(cls, parse, cursor, values)
+      const bound = boundOwn(session, segment, cls, parse, new Cursor(buffer, restStart, end))
+      if (bound !== null) {
+        cls = bound.cls
+        own = bound.rest
+      }
+    }
     // Planning runs what is declared IMMUTABLE, whether an Execute follows or not.
     const unproved = cls.effects.filter(isUnproved)
     if (unproved.length > 0) segment.addEffects(unproved)
+  }
+  if (name === '' && own === null) appendToSegment(segment, buffer, start, end)
+  else {
+    const serverName = name === '' ? '' : (statement?.serverName ?? foreignName(session, name))
+    if (statement !== undefined) need(segment, statement)
+    writer.begin(frontend.bind).string(portal).string(serverName)
+    if (own === null) writer.bytes(buffer, restStart, end)
+    else writer.bytes(own)
+    writer.end()
+    appendWriter(segment)
   }
   mergeClass(segment, cls)
   if (portal === '') {
@@ -324,20 +380,38 @@ function collectDescribe(
   const name = cursor.string()
   cursor.assertEnd()
   if (kind === 0x53) {
+    noteName(segment, name)
     if (name === '') mergeClass(segment, useUnnamed(session, segment))
     const statement = session.statements.get(name)
     if (statement !== undefined) {
       need(segment, statement)
       mergeClass(segment, classOf(session, statement))
     }
+    noteOwn(segment, name === '' ? session.unnamedClass : (statement?.cls ?? null))
     const serverName = statement?.serverName ?? foreignName(session, name)
     writer.begin(frontend.describe).byte(kind).string(serverName).end()
     appendWriter(segment)
     segment.kinds.push(frontend.describe)
   } else {
+    if (name !== '') segment.isPlain = false
+    noteOwn(segment, portalClass(session, name))
     appendToSegment(segment, cursor.buffer, start, cursor.end)
     segment.kinds.push(describePortal)
   }
+}
+
+/** What the portal runs; null: not known. */
+export function portalClass(session: ClientSession, portal: string): StatementClass | null {
+  return portal === '' ? session.unnamedPortalClass : (session.portals.get(portal) ?? null)
+}
+
+/** The message that comes next is answered in pgsplit's words, if this is a class of its own. */
+function noteOwn(segment: Request, cls: StatementClass | null): OwnCommand | null {
+  const command = cls === null || cls.effects.length === 0 ? null : ownCommandOf(cls)
+  if (command === null) return null
+  segment.own ??= new OwnAnswers()
+  segment.own.add(segment.kinds.length, command)
+  return command
 }
 
 function collectExecute(
@@ -345,12 +419,17 @@ function collectExecute(
   segment: Request,
   cursor: Cursor,
   start: number,
+  refusal: ErrorFacts | null,
 ): void {
   const portal = cursor.string()
-  cursor.int32()
+  const limit = cursor.int32()
   cursor.assertEnd()
-  const cls = portal === '' ? session.unnamedPortalClass : session.portals.get(portal)
-  if (cls !== null && cls !== undefined) {
+  const cls = portalClass(session, portal)
+  const command = noteOwn(segment, cls)
+  if (portal !== '' || (command !== null && limit !== 0)) segment.isPlain = false
+  const error =
+    command === null ? null : (refusal ?? refusalOfOwn(session, command, segment.executed))
+  if (cls !== null) {
     mergeClass(segment, cls)
     segment.executed.push(cls)
     if (cls.effects.length > 0) {
@@ -361,7 +440,14 @@ function collectExecute(
   }
   const names = portal === '' ? session.unnamedPortalNames : session.portalNames?.get(portal)
   if (names !== null && names !== undefined) stepInSegment(session, segment, names)
-  appendToSegment(segment, cursor.buffer, start, cursor.end)
+  if (error !== null) segment.own?.refuse(segment.kinds.length, error)
+  if (error === null || command?.kind === 'set') {
+    appendToSegment(segment, cursor.buffer, start, cursor.end)
+  } else {
+    // There is no such portal: the server's part of the refusal.
+    writer.begin(frontend.execute).string(refusedName).int32(0).end()
+    appendWriter(segment)
+  }
   segment.kinds.push(frontend.execute)
 }
 
@@ -376,6 +462,8 @@ function collectClose(
   cursor.assertEnd()
   if (kind !== 0x53 || name === '') {
     if (kind === 0x53) {
+      changeUnnamed(session, segment)
+      segment.lastUnnamed = null
       session.unnamed = null
       session.unnamedClass = null
       session.unnamedNames = null
@@ -394,5 +482,9 @@ function collectClose(
     return
   }
   // The statement is shared: only the session's name for it goes. Unknown names succeed, too.
+  if (statement !== undefined) {
+    segment.steps ??= []
+    segment.steps.push({ part: segment.kinds.length, kind: 'close', name, statement })
+  }
   segment.kinds.push(inventedClose)
 }

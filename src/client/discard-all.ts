@@ -12,8 +12,6 @@ export function discardAll(session: ClientSession): void {
   session.facts.pinned = null
   forgetStatements(session, null)
   session.portals.clear()
-  session.unnamed = null
-  session.unnamedClass = null
 }
 
 /** Drops one name, or all; true when there was something to drop. */

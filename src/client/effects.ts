@@ -8,6 +8,7 @@ import { discardAll, forgetStatements } from './discard-all.ts'
 import { isUnproved } from './leaves-unknown.ts'
 import type { Listener } from './listener.ts'
 import { noteSeen } from './note-seen.ts'
+import { isOwnSetting } from './own-settings.ts'
 import { searchPathPin } from './pins.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
@@ -248,6 +249,8 @@ function applyOne(
       transaction?.release(effect.name)
       break
     case 'set':
+      // SET of pgsplit's own was done when it was answered.
+      if (isOwnSetting(effect.name) && effect.config === undefined) break
       if (effect.local) {
         session.state = session.state.knowing(customNames([effect]))
         break
@@ -256,6 +259,7 @@ function applyOne(
       if (effect.name === 'datestyle') completeDateStyle(session, request)
       break
     case 'reset':
+      if (isOwnSetting(effect.name)) break
       forgetSetting(session, effect.name)
       break
     case 'reset-all':

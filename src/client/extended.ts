@@ -1,10 +1,12 @@
-import { ProtocolError } from '../errors.ts'
+import { type ErrorFacts, ProtocolError } from '../errors.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { frontend } from '../wire/message-types.ts'
-import { collectFrame } from './collect-messages.ts'
+import { collectFrame, portalClass } from './collect-messages.ts'
 import { bareSyncClass, openSegmentClass } from './fixed-class.ts'
 import { answerLocally, takeTrouble } from './local-answer.ts'
+import { settleOwn, showsToken } from './own-answers.ts'
+import { type OwnCommand, ownCommandOf } from './own-command.ts'
 import { Request } from './request.ts'
 import { appendToSegment, appendWriter, mergeClass, writer } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
@@ -32,9 +34,19 @@ export function collect(
   // What is in flight may fail and take the transaction with it, and then no name is given.
   const isNamed = type === frontend.parse && buffer[start + 5] !== 0
   if (isNamed && session.inFlight.some((other) => other !== segment)) return false
+  if (session.inFlight.length > 0 && mayLackUnnamed(session, segment)) {
+    if (usesUnnamed(type, buffer, start, end)) return false
+  }
   cursor.goTo(buffer, start + 5, end)
   try {
-    collectFrame(session, segment, type, cursor, start)
+    let refusal: ErrorFacts | null = null
+    if (type === frontend.execute && showsToken(executedCommand(session, cursor))) {
+      if (session.inFlight.some((other) => other !== segment)) return false
+      const settled = settleOwn(session)
+      if (settled === null) return false
+      if (settled !== 'settled') refusal = settled
+    }
+    collectFrame(session, segment, type, cursor, start, refusal)
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error
     collectMalformed(segment, type, buffer, start, end)
@@ -42,6 +54,26 @@ export function collect(
   // A long pipeline goes out as it comes in: a Flush in between changes nothing but the time.
   if (segment.size > maxCollectedBytes && session.waiting === null) return flushSegment(session)
   return true
+}
+
+/** Does what is in flight decide what the unnamed statement is? It may fail in front of its Parse. */
+function mayLackUnnamed({ inFlight }: ClientSession, segment: Request): boolean {
+  if (segment.unnamedSerial !== 0 || segment.earlierUnnamed !== null) return false
+  return inFlight.some((other) => other !== segment && other.unnamedChanges > 0)
+}
+
+function usesUnnamed(type: number, buffer: Buffer, start: number, end: number): boolean {
+  if (type === frontend.describe) return buffer[start + 5] === 0x53 && buffer[start + 6] === 0
+  if (type !== frontend.bind) return false
+  const zero = buffer.indexOf(0, start + 5)
+  return zero >= 0 && zero + 1 < end && buffer[zero + 1] === 0
+}
+
+/** What of pgsplit's own the Execute at the cursor runs. */
+function executedCommand(session: ClientSession, { buffer, at }: Cursor): OwnCommand | null {
+  const cls = portalClass(session, buffer[at] === 0 ? '' : cursor.string())
+  cursor.at = at
+  return cls === null || cls.effects.length === 0 ? null : ownCommandOf(cls)
 }
 
 /** The server refuses it in its own words, and the client's Sync mends all (protocol-flow). */

@@ -23,6 +23,8 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   cluster.reportSuccess(connection.nodeIndex)
   connection.headSinceMs = nowMs
   session.inFlight.remove(request)
+  const next = session.inFlight.first
+  if (next?.isFlushed === true) next.inventPending()
   if (request.isShared) {
     // The connection is quiet or has room for another: the pool serves whoever waits.
     if (connection.queue.size > 0) session.scope.pool(connection.nodeIndex).roomy(connection)
@@ -31,11 +33,11 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   if (request.error !== null && !request.isUnnamedKept) connection.unnamed = 0
   noteUnnamed(session, request)
   if (request.queryAt >= 0) connection.dirty ??= stumbled
+  // Last come, first undone: a name that was closed may have been given again.
+  if (request.error !== null && !request.isHealing) forgetNames(session, request)
   if (request.steps !== null) settleSteps(session, request, connection)
   if (request.error !== null && request.script !== null) {
-    for (const statement of request.script.unconfirmed()) {
-      connection.prepared.delete(statement.serverName)
-    }
+    request.script.undo(connection.prepared)
   }
   if (request.staleness !== null) noteStaleness(session, request)
   if (request.isHealing) {
@@ -46,7 +48,6 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   if (request.refused !== null) learn(session, request, request.refused)
   count(session, request, connection, elapsedMs)
   if (request.error === null) observe(request, servedMs)
-  else forgetNames(session, request)
   if (session.isGone) {
     if (!request.isShared) abandon(session)
     return
@@ -65,6 +66,8 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     // clear() makes a new table even where there is nothing to clear.
     if (session.portals.size > 0) session.portals.clear()
     session.portalNames = null
+    session.unnamedPortalClass = null
+    session.unnamedPortalNames = null
   }
   if (session.statements.isOwn) leaveOwnNames(session)
   if (!request.isShared) settle(session, connection)
@@ -81,16 +84,22 @@ function holdStumbled(session: ClientSession, request: Request): void {
   else if (request.kind !== 'extended' || request.kinds.length > 0) session.pins.drop(stumbled)
 }
 
-/** Forgets the unnamed statement where the server has none after this request. */
+/** The unnamed statement is what the last message that ran has left. */
 function noteUnnamed(session: ClientSession, request: Request): void {
   const { error, queryAt, script } = request
   const isDropped =
     queryAt >= 0 && (error === null || script === null || script.at >= script.queryAt)
-  const isRefused = error !== null && !request.isHealing && !request.isUnnamedConfirmed
-  if (request.unnamedSerial !== 0 && session.unnamed?.serial !== request.unnamedSerial) return
-  if (!isDropped && (request.unnamedSerial === 0 || !isRefused)) return
-  session.unnamed = null
-  session.unnamedClass = null
+  const kept = error === null || request.isHealing ? null : request.keptUnnamed
+  if (!isDropped && kept === null) return
+  // What came behind this request has replaced it anyway.
+  if (request.unnamedChanges > 0 && session.unnamed !== request.lastUnnamed) return
+  // An earlier Parse of the same segment has left it there.
+  const isThere = !isDropped && kept !== null && kept.isOfSegment && kept.unnamed !== null
+  if (isThere && request.connection !== null) request.connection.unnamed = kept.unnamed.serial
+  session.unnamed = isDropped ? null : (kept?.unnamed ?? null)
+  session.unnamedClass = isDropped ? null : (kept?.cls ?? null)
+  session.unnamedNames = isDropped ? null : (kept?.names ?? null)
+  session.spareBody = null
 }
 
 /** Names whose Parse failed do not exist for the client either. */

@@ -52,6 +52,20 @@ export function intern(
   return register(session, key, body, textEnd - bodyStart, cls, null)
 }
 
+/** The same for what pgsplit answers itself, which servers know as `body`. */
+export function internOwn(
+  session: ClientSession,
+  buffer: Buffer,
+  bodyStart: number,
+  end: number,
+  own: StatementClass,
+  body: Buffer,
+): PreparedStatement {
+  const key = unusedKey(session, keyOf(session, 'O', buffer, bodyStart, end))
+  const found = current(session, key)
+  return found ?? register(session, key, body, body.indexOf(0), own, null)
+}
+
 /** The same for SQL PREPARE; `isAlone`: nothing else is in `text`, and all of it is kept. */
 export function internPrepare(
   session: ClientSession,
@@ -74,7 +88,7 @@ export function internPrepare(
 /** What a text means depends on how it is lexed and on some settings. */
 function keyOf(
   { lexMode, state }: ClientSession,
-  kind: 'P' | 'Q',
+  kind: 'P' | 'Q' | 'O',
   buffer: Buffer,
   start: number,
   end: number,
@@ -140,6 +154,8 @@ export function renew({ scope }: ClientSession, old: PreparedStatement): Prepare
 /** The class of a named statement by the catalog as it is now. */
 export function classOf(session: ClientSession, statement: PreparedStatement): StatementClass {
   const { classifier } = session.scope
+  // Its body only stands in for it.
+  if (statement.key.startsWith('O')) return statement.cls
   if (statement.catalogVersion !== classifier.catalogVersion || statement.cls.learned !== null) {
     const { body, textBytes, spots } = statement
     statement.cls = judge(session, body, spots?.bodyFrom ?? 0, textBytes, body.length)

@@ -20,25 +20,22 @@ import { discardAll, forgetStatements } from './discard-all.ts'
 import { bareSyncClass } from './fixed-class.ts'
 import { dropLease } from './leave-connection.ts'
 import { explainedClass } from './named-text.ts'
-import { applyOwnSetting, isOwnSetting, showOwnSetting } from './own-settings.ts'
+import { applyOwnSetting, isOwnSetting, isShownSetting, showOwnSetting } from './own-settings.ts'
 import type { Request } from './request.ts'
 import { describePortal, inventedClose } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
 import { refreshFacts } from './setting-effects.ts'
 import { settingValue } from './setting-value.ts'
-import { signalledSession } from './signal-backend.ts'
 import { mergeModes, Transaction } from './transaction.ts'
 
 interface Answer {
   readonly tag?: string
+  /** All of type text. */
   readonly columns?: readonly string[]
-  /** Of all columns; text when not said. */
-  readonly typeOid?: number
-  /** Are the values binary, as a Bind has asked for? */
-  readonly isBinary?: true
-  readonly parameters?: readonly number[]
   readonly rows?: readonly (readonly string[])[]
   readonly error?: ErrorFacts
+  /** The error comes when it runs; else at once. */
+  readonly isOfExecute?: true
 }
 
 const aborted: ErrorFacts = {
@@ -73,8 +70,11 @@ export function answerLocally(
   const decide = (): Answer | null => {
     if (isEmptySegment) return {}
     if (session.isBroken || session.pendingError !== null) return whileBroken(session, cls)
-    if (cls.effects[0]?.kind === 'signal') return signal(session, cls, segment, message)
     if (segment !== null && !isPlainSegment(segment)) return null
+    const refused = segment?.own?.error ?? null
+    if (refused !== null) {
+      return session.localStatus === txStatus.idle ? { error: refused, isOfExecute: true } : null
+    }
     if (cls.parts.length === 0) {
       // A server that has stumbled says so even to an empty text.
       const { lease } = session
@@ -82,6 +82,9 @@ export function answerLocally(
     }
     const [effect] = cls.effects
     if (cls.parts.length !== 1 || effect === undefined || cls.effects.length !== 1) return null
+    // Where there is none, a server says so to the Parse.
+    const isUnknown = effect.kind === 'show' && !isShownSetting(effect.name)
+    if (segment !== null && isUnknown) return null
     return answerOf(session, effect, cls, message)
   }
   // What is in flight may change the answer, and answers keep their order.
@@ -89,11 +92,13 @@ export function answerLocally(
     return session.lease === null || maybeLocal(session, cls) ? 'later' : 'no'
   let answer: Answer | null
   try {
-    if (asksToken(cls) && !isEmptySegment && !settleCausalToken(session)) return 'later'
+    // An Execute has waited for it.
+    if (segment === null && asksToken(cls) && !settleCausalToken(session)) return 'later'
     answer = decide()
   } catch (error) {
     if (!(error instanceof PgSplitError)) throw error
-    answer = { error: error.facts('ERROR') }
+    // It ends a transaction, which is a server's to do.
+    answer = session.deferred === null ? { error: error.facts('ERROR') } : null
   }
   if (answer === null) return 'no'
   // It has ended itself.
@@ -102,10 +107,26 @@ export function answerLocally(
   return finish(session, segment, answer)
 }
 
-/** The server knows what to say of several statements, or of parameters where there are none. */
-function isPlainSegment({ isPlain, binds, unnamedParses, parses }: Request): boolean {
-  return isPlain && binds === 1 && unnamedParses + parses.length <= 1
+/** The server knows what to say of several statements, of portals, and of any other order. */
+function isPlainSegment({ isPlain, binds, kinds }: Request): boolean {
+  if (!isPlain || binds !== 1) return false
+  let last = -1
+  for (const kind of kinds) {
+    if (kind === inventedClose) continue
+    const place = usualOrder.indexOf(kind)
+    if (place <= last) return false
+    last = place
+  }
+  return true
 }
+
+const usualOrder: readonly number[] = [
+  frontend.parse,
+  frontend.describe,
+  frontend.bind,
+  describePortal,
+  frontend.execute,
+]
 
 function maybeLocal(session: ClientSession, cls: StatementClass): boolean {
   const [effect] = cls.effects
@@ -126,9 +147,19 @@ function asksToken(cls: StatementClass): boolean {
   return cls.parts.length === 1 && effect?.kind === 'show' && effect.name === 'pgsplit.causal_token'
 }
 
-function whileBroken(session: ClientSession, cls: StatementClass): Answer {
+function whileBroken(session: ClientSession, cls: StatementClass): Answer | null {
   if (cls.parts.length === 0) return {}
   const [effect] = cls.effects
+  if (cls.parts.length > 1 && session.isBroken && session.pendingError === null) {
+    // `ROLLBACK; BEGIN`: the server, which is in no transaction, warns of the one and does the other.
+    const [first] = cls.parts[0]?.effects ?? []
+    if (first?.kind === 'rollback' || first?.kind === 'commit') {
+      if (!first.chain) {
+        session.isBroken = false
+        return null
+      }
+    }
+  }
   if (cls.parts.length === 1 && (effect?.kind === 'rollback' || effect?.kind === 'commit')) {
     // The end of a lost transaction: whoever only rolls back need not hear of the loss.
     if (session.isBroken) {
@@ -148,60 +179,15 @@ export function takeTrouble(session: ClientSession): ErrorFacts {
   return trouble
 }
 
-/** pg_cancel_backend() and pg_terminate_backend() of a session of ours. */
-function signal(
-  session: ClientSession,
-  cls: StatementClass,
-  segment: Request | null,
-  message: () => Buffer,
-): Answer | null {
-  const isAlone =
-    segment === null || (segment.binds === 1 && segment.unnamedParses + segment.parses.length <= 1)
-  if (!isAlone || cls.parts.length !== 1 || cls.effects.length !== 1) return null
-  const body = segment === null ? message().subarray(5) : statementBody(session, segment)
-  const signalled = body === null ? null : signalledSession(session, body, segment)
-  if (signalled === null) return null
-  const { target, does, isBound, isBinary } = signalled
-  if (does === 'terminate') target.terminate()
-  else if (target !== session) target.cancel()
-  else return { error: { sqlstate: '57014', message: 'canceling statement due to user request' } }
-  return {
-    columns: [`pg_${does}_backend`],
-    typeOid: 16,
-    rows: [[isBinary ? '\u0001' : 't']],
-    tag: 'SELECT 1',
-    ...(isBinary ? { isBinary } : {}),
-    ...(isBound ? { parameters: [23] } : {}),
-  }
-}
-
 function answerOf(
   session: ClientSession,
   effect: Effect,
   cls: StatementClass,
   message: () => Buffer,
 ): Answer | null {
-  const isFailed = session.localStatus === txStatus.failed
-  if (isFailed) return null
-  if (effect.kind === 'show' && isOwnSetting(effect.name)) {
-    return { columns: [effect.name], rows: [[showOwnSetting(session, effect.name)]], tag: 'SHOW' }
-  }
-  if (effect.kind === 'explain-route') {
-    return {
-      columns: ['node', 'class', 'reason'],
-      rows: [session.explain(explainedClass(session, effect.inner))],
-      tag: 'EXPLAIN',
-    }
-  }
-  if (effect.kind === 'set' && isOwnSetting(effect.name) && !effect.local) {
-    const value = effect.value === null ? null : settingValue(effect.name, effect.value)
-    applyOwnSetting(session, effect.name, value)
-    return { tag: 'SET' }
-  }
-  if (effect.kind === 'reset' && isOwnSetting(effect.name)) {
-    applyOwnSetting(session, effect.name, null)
-    return { tag: 'RESET' }
-  }
+  if (session.localStatus === txStatus.failed) return null
+  const own = ownAnswer(session, effect)
+  if (own !== null) return own
   const { isOwn } = session.statements
   if (
     effect.kind === 'deallocate' &&
@@ -226,6 +212,33 @@ function answerOf(
     return { tag: 'DISCARD ALL' }
   }
   return session.lease === null ? withoutLease(session, effect, cls, message) : null
+}
+
+/** `pgsplit.*` settings, and EXPLAIN (ROUTE). */
+function ownAnswer(session: ClientSession, effect: Effect): Answer | null {
+  // A portal outlives its Sync there: the server gets a stand-in for it (`own-command.ts`).
+  if (session.lease !== null && session.lease.status !== txStatus.idle) return null
+  if (effect.kind === 'show' && isOwnSetting(effect.name)) {
+    return { columns: [effect.name], rows: [[showOwnSetting(session, effect.name)]], tag: 'SHOW' }
+  }
+  if (effect.kind === 'explain-route') {
+    return {
+      columns: ['node', 'class', 'reason'],
+      rows: [session.explain(explainedClass(session, effect.inner))],
+      tag: 'EXPLAIN',
+    }
+  }
+  if (effect.kind === 'set' && isOwnSetting(effect.name) && !effect.local) {
+    if (effect.config !== undefined || effect.opaque) return null
+    const value = effect.value === null ? null : settingValue(effect.name, effect.value)
+    applyOwnSetting(session, effect.name, value)
+    return { tag: 'SET' }
+  }
+  if (effect.kind === 'reset' && isOwnSetting(effect.name)) {
+    applyOwnSetting(session, effect.name, null)
+    return { tag: 'RESET' }
+  }
+  return null
 }
 
 function withoutLease(
@@ -292,20 +305,12 @@ function finish(session: ClientSession, segment: Request | null, answer: Answer)
   return 'done'
 }
 
-/** What the Parse of the segment's statement said behind its name. */
-function statementBody({ unnamed }: ClientSession, segment: Request): Buffer | null {
-  if (segment.unnamedSerial !== 0 || segment.earlierUnnamed !== null) {
-    return unnamed === null ? null : unnamed.body.subarray(0, unnamed.bodyBytes)
-  }
-  return (segment.needs[0] ?? segment.parses[0])?.statement.body ?? null
-}
-
 function sayResult(session: ClientSession, answer: Answer): void {
   if (answer.error !== undefined) {
     session.say(errorResponse(answer.error))
     return
   }
-  if (answer.columns !== undefined) session.say(describe(answer, answer.columns))
+  if (answer.columns !== undefined) session.say(describe(answer.columns))
   sayRows(session, answer)
 }
 
@@ -314,25 +319,26 @@ function sayRows(session: ClientSession, answer: Answer): void {
   session.say(answer.tag === undefined ? emptyQueryResponse : commandComplete(answer.tag))
 }
 
-function describe({ typeOid = 25 }: Answer, columns: readonly string[]): Buffer {
-  return rowDescription(columns.map((name) => ({ name, typeOid })))
+function describe(columns: readonly string[]): Buffer {
+  return rowDescription(columns.map((name) => ({ name, typeOid: 25 })))
+}
+
+function failsAt({ isOfExecute }: Answer, kind: number): boolean {
+  return isOfExecute === true ? kind === frontend.execute : kind !== frontend.parse
 }
 
 function saySegment(session: ClientSession, segment: Request, answer: Answer): void {
   for (const kind of segment.kinds) {
-    if (kind === inventedClose || kind === frontend.close) session.say(closeComplete)
-    else if (answer.error !== undefined && kind !== frontend.parse) {
+    if (kind === inventedClose) session.say(closeComplete)
+    else if (answer.error !== undefined && failsAt(answer, kind)) {
       session.say(errorResponse(answer.error))
       return
     } else if (kind === frontend.parse) session.say(parseComplete)
     else if (kind === frontend.bind) session.say(bindComplete)
     else if (kind === frontend.execute) sayRows(session, answer)
     else {
-      if (kind !== describePortal) session.say(parameterDescription(answer.parameters ?? []))
-      const shape = answer.columns === undefined ? noData : describe(answer, answer.columns)
-      // Of one column; the format of its values comes last.
-      if (kind === describePortal && answer.isBinary) shape.writeInt16BE(1, shape.length - 2)
-      session.say(shape)
+      if (kind !== describePortal) session.say(parameterDescription([]))
+      session.say(answer.columns === undefined ? noData : describe(answer.columns))
     }
   }
 }

@@ -58,7 +58,15 @@ export function undoSteps(session: ClientSession, request: Request): void {
   undo(session, null, request.steps, (step) => request.connection !== null && isDone(request, step))
 }
 
-function isDone(request: Request, { part }: NameStep): boolean {
+function isDone(request: Request, step: NameStep): boolean {
+  const { part, kind, name, statement } = step
+  // What the same segment was to make first has never been there to be closed.
+  const isOwnParse =
+    kind === 'close' &&
+    request.parses.some((parse) => {
+      return parse.name === name && parse.statement === statement && !request.isUnitDone(parse.unit)
+    })
+  if (isOwnParse) return true
   return request.kind === 'extended' ? request.isUnitDone(part) : part < request.completed
 }
 
@@ -81,6 +89,7 @@ function undo(
 
 function note({ prepared }: ServerConnection, step: NameStep, isDoneNow: boolean): void {
   const { kind, statement } = step
+  if (kind === 'close') return
   const name = statement?.serverName ?? ''
   if (kind === 'prepare') {
     if (isDoneNow) prepared.set(name, true)

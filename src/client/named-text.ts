@@ -15,8 +15,8 @@ const writer = new Writer(512)
 export interface NameStep {
   /** Number of the statement in its text. */
   readonly part: number
-  /** `drop-all` has no name. */
-  readonly kind: 'prepare' | 'drop' | 'drop-all'
+  /** `drop-all` has no name; `close`: only the session's name goes, by a Close message. */
+  readonly kind: 'prepare' | 'drop' | 'drop-all' | 'close'
   readonly name: string
   readonly statement: PreparedStatement | null
   /** What DEALLOCATE drops on the server connection, by the server's names. */

@@ -1,3 +1,4 @@
+import type { NameStep } from './named-text.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import type { Request } from './request.ts'
 
@@ -5,7 +6,7 @@ import type { Request } from './request.ts'
 export function need(segment: Request, statement: PreparedStatement): void {
   for (const range of segment.parses) if (range.statement === statement) return
   // SQL PREPARE inside the segment.
-  if (segment.steps?.some((step) => step.statement === statement) === true) return
+  if (segment.steps?.some((step) => isOf(step, statement)) === true) return
   for (const known of segment.needs) if (known.statement === statement) return
   segment.addNeed({ statement, unit: segment.kinds.length, start: segment.size })
 }
@@ -14,6 +15,10 @@ export function need(segment: Request, statement: PreparedStatement): void {
 export function isKnown({ needs, steps }: Request, statement: PreparedStatement): boolean {
   return (
     needs.some((one) => one.statement === statement) ||
-    steps?.some((earlier) => earlier.statement === statement) === true
+    steps?.some((earlier) => isOf(earlier, statement)) === true
   )
+}
+
+function isOf(step: NameStep, statement: PreparedStatement): boolean {
+  return step.statement === statement && step.kind !== 'close'
 }

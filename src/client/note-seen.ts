@@ -52,6 +52,7 @@ function isHarmless({ kind }: Effect): boolean {
     kind === 'reset' ||
     kind === 'reset-all' ||
     kind === 'show' ||
+    kind === 'explain-route' ||
     kind === 'begin' ||
     kind === 'commit' ||
     kind === 'rollback' ||

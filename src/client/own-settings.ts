@@ -1,6 +1,6 @@
 import { durationExample, parseDuration } from '../duration.ts'
 import { PgSplitError } from '../errors.ts'
-import { causalToken, takeCausalToken } from './causal-token.ts'
+import { causalToken, causalTokenChange } from './causal-token.ts'
 import { giveBackKept } from './leave-connection.ts'
 import type { ClientSession } from './session.ts'
 
@@ -15,48 +15,80 @@ export function isOwnSetting(name: string): boolean {
   return name.startsWith('pgsplit.')
 }
 
+const shown: ReadonlySet<string> = new Set([
+  'pgsplit.route',
+  'pgsplit.consistency',
+  'pgsplit.max_lag',
+  'pgsplit.pool_mode',
+  'pgsplit.causal_token',
+  'pgsplit.causal_wait',
+  'pgsplit.last_route',
+  'pgsplit.pin',
+  'pgsplit.cluster',
+])
+
+/** Is there such a setting of pgsplit's to be shown? */
+export function isShownSetting(name: string): boolean {
+  return shown.has(name)
+}
+
 /**
- * Sets one `pgsplit.*` setting of the session; null resets it. Throws PgSplitError 22023 for a value
- * and 42704 for a name that does not exist.
+ * What sets one `pgsplit.*` setting of the session; null resets it. Throws PgSplitError 22023 for a
+ * value and 42704 for a name that does not exist; nothing is set before the change is called.
  */
-export function applyOwnSetting(session: ClientSession, name: string, value: string | null): void {
+export function ownSettingChange(
+  session: ClientSession,
+  name: string,
+  value: string | null,
+): () => void {
   const { facts, ownDefaults } = session
   switch (name) {
-    case 'pgsplit.route':
-      facts.routeSetting = value === null ? ownDefaults.routeSetting : oneOf(name, value, routes)
-      return
-    case 'pgsplit.consistency':
-      facts.consistency = value === null ? ownDefaults.consistency : oneOf(name, value, levels)
-      return
-    case 'pgsplit.max_lag': {
-      if (value === null) {
-        facts.maxLagMs = ownDefaults.maxLagMs
-        return
+    case 'pgsplit.route': {
+      const route = value === null ? ownDefaults.routeSetting : oneOf(name, value, routes)
+      return () => {
+        facts.routeSetting = route
       }
-      const lag = parseDuration(value)
-      if (lag === undefined) throw invalid(name, value, durationExample)
-      facts.maxLagMs = lag
-      return
     }
-    case 'pgsplit.pool_mode':
-      session.poolMode = value === null ? ownDefaults.poolMode : oneOf(name, value, poolModes)
-      if (session.poolMode === 'transaction') giveBackKept(session)
-      return
+    case 'pgsplit.consistency': {
+      const level = value === null ? ownDefaults.consistency : oneOf(name, value, levels)
+      return () => {
+        facts.consistency = level
+      }
+    }
+    case 'pgsplit.max_lag': {
+      const lag = value === null ? ownDefaults.maxLagMs : parseDuration(value)
+      if (lag === undefined) throw invalid(name, value ?? '', durationExample)
+      return () => {
+        facts.maxLagMs = lag
+      }
+    }
+    case 'pgsplit.pool_mode': {
+      const mode = value === null ? ownDefaults.poolMode : oneOf(name, value, poolModes)
+      return () => {
+        session.poolMode = mode
+        if (mode === 'transaction') giveBackKept(session)
+      }
+    }
     case 'pgsplit.causal_wait': {
       const wait = value === null ? ownDefaults.causalWaitMs : parseDuration(value)
       if (wait === undefined) {
         throw invalid(name, value ?? '', `${durationExample}; 0 = do not wait`)
       }
-      facts.causalWaitMs = Math.min(wait, maxCausalWaitMs)
-      return
+      return () => {
+        facts.causalWaitMs = Math.min(wait, maxCausalWaitMs)
+      }
     }
     case 'pgsplit.causal_token':
       // What was seen can't be unseen: RESET changes nothing.
-      if (value !== null) takeCausalToken(session, value)
-      return
+      return value === null ? () => {} : causalTokenChange(session, value)
     default:
       throw unknownSetting(name)
   }
+}
+
+/** Sets one; throws as `ownSettingChange` does. */
+export function applyOwnSetting(session: ClientSession, name: string, value: string | null): void {
+  ownSettingChange(session, name, value)()
 }
 
 /** What SHOW answers. Throws PgSplitError 42704 for an unknown name. */

@@ -6,11 +6,17 @@ import { backend } from '../wire/message-types.ts'
 import { type TextRow, textRow } from '../wire/text-row.ts'
 import { judgeBlind } from './blind-class.ts'
 import { abandon, settle } from './leave-connection.ts'
-import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
+import { isOwnSetting } from './own-settings.ts'
 import { questionText } from './pin-question.ts'
 import { type Cause, isNamed, type NamedCause, type PinQuestion } from './pins.ts'
 import type { ClientSession } from './session.ts'
-import { forgetSetting, noteState, refreshFacts, trackSetting } from './setting-effects.ts'
+import {
+  forgetSetting,
+  noteState,
+  refreshFacts,
+  takeOwnSetting,
+  trackSetting,
+} from './setting-effects.ts'
 
 /** Most of an answer that is kept, bytes; a longer one leaves the session pinned. */
 const maxAnswerBytes = 1024 * 1024
@@ -227,13 +233,4 @@ function isDefaultIdentity(
   return (
     name === 'session_authorization' && value === Buffer.from(session.scope.user).toString('latin1')
   )
-}
-
-/** set_config() of a parameter of pgsplit's own: the server takes any value, we don't. */
-function takeOwnSetting(session: ClientSession, name: string, value: string | null): void {
-  try {
-    applyOwnSetting(session, name, value)
-  } catch {
-    // As if it had not been said: the statement has had its answer.
-  }
 }

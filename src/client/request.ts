@@ -3,14 +3,16 @@ import { isStaleness } from '../routing/judge-error.ts'
 import type { ReplyReceiver } from '../server/reply-queue.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
-import { closeComplete, parseComplete } from '../wire/backend-messages.ts'
+import { closeComplete, parseComplete, rowDescription } from '../wire/backend-messages.ts'
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
-import { backend } from '../wire/message-types.ts'
+import { backend, frontend } from '../wire/message-types.ts'
 import { encodeText } from '../wire/raw-text.ts'
 import { renameInError } from '../wire/rename-in-error.ts'
-import { type AnswerScript, scriptOp } from './answer-script.ts'
+import { type AnswerScript, endsUnit, scriptOp } from './answer-script.ts'
 import { originalPlace } from './error-places.ts'
 import type { NamedText, NameStep } from './named-text.ts'
+import type { OwnAnswers } from './own-answers.ts'
+import { type OwnCommand, refusedName } from './own-command.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import { resultShape } from './result-shape.ts'
 import type { UnnamedStatement } from './segment.ts'
@@ -43,6 +45,17 @@ export interface Refused {
   readonly nodeIndex: number
 }
 
+/** The unnamed statement as a message of the segment found it. */
+export interface ReplacedUnnamed {
+  /** Index of that message in `Request.kinds`. */
+  readonly unit: number
+  readonly unnamed: UnnamedStatement | null
+  readonly cls: StatementClass | null
+  readonly names: NamedText | null
+  /** An earlier message of the segment has made it. */
+  readonly isOfSegment: boolean
+}
+
 /** What a request tells its session. */
 export interface RequestOwner {
   /** Copies bytes to the client. */
@@ -61,6 +74,8 @@ export interface RequestOwner {
   /** Does the client hear notifications that come in front of ReadyForQuery? */
   readonly isListening: boolean
   holdReady(status: number): void
+  /** The server's message in the answer to what stands in for this command; null: as it is. */
+  inOwnWords(command: OwnCommand, type: number, frame: Buffer): Buffer | null
   /** Are the characters of its texts UTF-8? */
   readonly isUtf8: boolean
   /** The client's name for one of our statements, or null. */
@@ -70,6 +85,9 @@ export interface RequestOwner {
   /** ParameterStatus messages that go in front of ReadyForQuery. */
   parametersAtEnd(request: Request): readonly Buffer[]
 }
+
+/** The description of one text column that has no name. */
+const oneColumn = rowDescription([{ name: '', typeOid: 25 }])
 
 /** A statement that is kept on server connections only to be in the way of a Parse. */
 export const takenName = 'pgsplit_taken'
@@ -110,6 +128,11 @@ export class Request implements ReplyReceiver {
   /** Statements that the server connection must not have in front of it. */
   absent: readonly PreparedStatement[] | null = null
 
+  /** What of its answer is pgsplit's own. */
+  own: OwnAnswers | null = null
+  /** The frame that is being answered is of this one of them. */
+  #ownUnit = -1
+
   // Extended protocol only.
   /** Message types in `bytes` and Close messages that only the session answers, in order. */
   kinds: number[] = []
@@ -127,12 +150,22 @@ export class Request implements ReplyReceiver {
   hasEarlierUnnamed = false
   /** Serial of the unnamed statement after this segment; 0 = unchanged. */
   unnamedSerial = 0
-  /** How many Parse messages of it there are, and the index of the last one in `kinds`. */
-  unnamedParses = 0
+  /** The index of its last Parse in `kinds`. */
   unnamedUnit = -1
+  /** How often it replaces or closes the unnamed statement, and what that was before each. */
+  unnamedChanges = 0
+  #firstUnit = -1
+  #firstUnnamed: UnnamedStatement | null = null
+  #firstClass: StatementClass | null = null
+  #firstNames: NamedText | null = null
+  #laterUnnamed: ReplacedUnnamed[] | null = null
+  /** What it leaves, if all of it is done. */
+  lastUnnamed: UnnamedStatement | null = null
   /** Nothing but one statement without parameters, each message of it once: may be answered here. */
   isPlain = true
   binds = 0
+  /** The statement's name in the first of them; null: none has come. */
+  usedName: string | null = null
   /** Classes of what Execute messages run, in order. */
   executed: StatementClass[] = []
   /** A name that the session has, of the first Parse that wants it again. */
@@ -140,6 +173,11 @@ export class Request implements ReplyReceiver {
   /** Index in `kinds` of a Query or FunctionCall that ended the segment in place of Sync, or -1. */
   queryAt = -1
   queryClass: StatementClass | null = null
+  /** How many statements are in that. */
+  get queryParts(): number {
+    return this.queryClass?.parts.length ?? 1
+  }
+
   /** Sync (or the Query itself) was seen: nothing is added any more. */
   isComplete = false
   /** Bytes of the segment have been sent on a Flush: it can't run elsewhere. */
@@ -203,7 +241,8 @@ export class Request implements ReplyReceiver {
   /** Parameters that were reported and that the client is told of at the end, if at all. */
   statuses: Map<string, string> | null = null
   answerBytes = 0
-  #parsesDone = 0
+  /** Messages of a segment without a script that have been answered. */
+  #unitsDone = 0
   #held: Buffer[] | null = null
   /** The new statement that is being described, and its description so far. */
   #shape: PreparedStatement | null = null
@@ -237,6 +276,39 @@ export class Request implements ReplyReceiver {
     this.#ownEffects.push(...effects)
   }
 
+  /** The next message replaces or closes this unnamed statement. */
+  noteUnnamed(
+    unnamed: UnnamedStatement | null,
+    cls: StatementClass | null,
+    names: NamedText | null,
+  ): void {
+    const unit = this.kinds.length
+    if (this.unnamedChanges === 1) {
+      this.#firstUnit = unit
+      this.#firstUnnamed = unnamed
+      this.#firstClass = cls
+      this.#firstNames = names
+      return
+    }
+    this.#laterUnnamed ??= []
+    this.#laterUnnamed.push({ unit, unnamed, cls, names, isOfSegment: true })
+  }
+
+  /** After an error: the unnamed statement as the last message that ran has left it; null: as is. */
+  get keptUnnamed(): ReplacedUnnamed | null {
+    if (this.unnamedChanges === 0) return null
+    const unit = this.#firstUnit
+    const [unnamed, cls, names] = [this.#firstUnnamed, this.#firstClass, this.#firstNames]
+    const undone = this.isUnitDone(unit)
+      ? (this.#laterUnnamed?.find((later) => !this.isUnitDone(later.unit)) ?? null)
+      : { unit, unnamed, cls, names, isOfSegment: false }
+    if (undone === null) return null
+    // A Parse drops the old one before it looks at its text (PostgreSQL: exec_parse_message).
+    const isParse = this.kinds[undone.unit] === frontend.parse
+    const isReached = undone.unit === 0 || this.isUnitDone(undone.unit - 1)
+    return isParse && isReached ? { ...undone, unnamed: null, cls: null, names: null } : undone
+  }
+
   addNeed(need: NeededStatement): void {
     this.needs = added(this.needs, need)
   }
@@ -256,6 +328,17 @@ export class Request implements ReplyReceiver {
       if (this.#shape !== null) this.#noteShape(type, buffer.subarray(start + 5, end), true)
       return
     }
+    if (this.own !== null) {
+      const message = this.#ownMessage(this.own, type, buffer, start, end)
+      if (message !== null) {
+        this.#take(type, message, 0, message.length)
+        return
+      }
+    }
+    this.#take(type, buffer, start, end)
+  }
+
+  #take(type: number, buffer: Buffer, start: number, end: number): void {
     if (type === backend.errorResponse) {
       this.#onError(this.errorInFront ?? buffer.subarray(start, end))
       return
@@ -285,14 +368,35 @@ export class Request implements ReplyReceiver {
       this.owner.onCopyIn(this)
       return
     }
-    if (type === backend.parseComplete) this.#parsesDone++
+    if (type !== backend.dataRow && endsUnit(type)) this.#unitsDone++
     this.#extend(buffer, start, end)
+  }
+
+  /** What the client gets in place of a server's message; null: that. */
+  #ownMessage(
+    own: OwnAnswers,
+    type: number,
+    buffer: Buffer,
+    start: number,
+    end: number,
+  ): Buffer | null {
+    if (this.script === null) this.#ownUnit = this.completed
+    const command = own.command(this.#ownUnit)
+    return command === null
+      ? null
+      : this.owner.inOwnWords(command, type, buffer.subarray(start, end))
+  }
+
+  /** What the client hears of a statement that was made to fail. */
+  #ownError(own: OwnAnswers): Buffer | null {
+    if (this.error?.message.includes(refusedName) !== true) return null
+    const { script } = this
+    return own.refusal(script === null ? this.completed : script.ownUnit)
   }
 
   /** After an error: did the last Parse of the unnamed statement succeed? */
   get isUnnamedConfirmed(): boolean {
-    if (this.script === null) return this.#parsesDone >= this.unnamedParses
-    return this.script.isDone(this.unnamedUnit)
+    return this.isUnitDone(this.unnamedUnit)
   }
 
   /** After an error: does the server connection have the unnamed statement it is thought to have? */
@@ -315,13 +419,14 @@ export class Request implements ReplyReceiver {
     const { message } = this.error
     const hasNames =
       this.names !== null || message.includes('"pgsplit_') || message.includes('"?pgsplit_')
-    this.#passInstead(this.override ?? this.#inClientsWords(frame, hasNames))
+    const own = this.own === null ? null : this.#ownError(this.own)
+    this.#passInstead(this.override ?? own ?? this.#inClientsWords(frame, hasNames))
     if (this.script !== null && this.script.at < this.script.queryAt) this.owner.onSkipped(this)
   }
 
   /** Has the server answered this entry of `kinds`? */
   isUnitDone(unit: number): boolean {
-    if (this.script === null) return this.error === null
+    if (this.script === null) return this.error === null || this.#unitsDone > unit
     return this.script.isDone(unit)
   }
 
@@ -369,7 +474,17 @@ export class Request implements ReplyReceiver {
       if (this.#shape !== null) this.#noteShape(type, buffer.subarray(from, end), isLast)
       return
     }
+    if (this.own !== null && (type === backend.dataRow || type === backend.rowDescription)) {
+      // Long only where PostgreSQL explains in our place: nothing of that is passed on.
+      const command = this.own.command(this.script === null ? this.completed : this.#ownUnit)
+      const message = command === null ? null : this.owner.inOwnWords(command, type, oneColumn)
+      if (message !== null) {
+        if (isLast) this.#take(type, message, 0, message.length)
+        return
+      }
+    }
     if (isFirst && !this.isForwarded && !isHeldType(type)) this.#release()
+    if (isLast && endsUnit(type)) this.#unitsDone++
     this.isMidFrame = this.isForwarded && !isLast
     this.#extend(buffer, start, end)
   }
@@ -467,7 +582,7 @@ export class Request implements ReplyReceiver {
     this.isShapeChecked = false
     this.hasEarlierUnnamed = false
     this.answerBytes = 0
-    this.#parsesDone = 0
+    this.#unitsDone = 0
     this.#held = null
     this.#rangeBuffer = null
   }
@@ -514,6 +629,7 @@ export class Request implements ReplyReceiver {
       return false
     }
     this.#invent(script, false)
+    this.#ownUnit = script.ownUnit
     this.#shape = script.op === scriptOp.shape ? script.statement : null
     return script.take(type, isLast)
   }

@@ -5,12 +5,13 @@ import type { Effect } from '../sql/statement-class.ts'
 import { sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { pendingModes } from './ask-isolation.ts'
-import { openSegmentClass, unprovedClass } from './fixed-class.ts'
+import { bareSyncClass, openSegmentClass, unprovedClass } from './fixed-class.ts'
 import { hearsFirst } from './hear-first.ts'
 import { mayHold } from './hold-request.ts'
 import { isUnproved, leavesUnknown } from './leaves-unknown.ts'
 import { maxMovableBytes, mayMove, move } from './move-request.ts'
 import { checkout, prepare } from './obtain-connection.ts'
+import { onlyAsks } from './own-command.ts'
 import { takeOwnNames } from './own-names.ts'
 import { mayCatchUp, mayMoveOn } from './read-elsewhere.ts'
 import { refuse } from './refuse-request.ts'
@@ -192,10 +193,16 @@ export function route(session: ClientSession, request: Request): void {
   const isRead = cls.verdict === 'replica' || cls.verdict === 'either'
   if (isRead && facts.reader >= 0 && mayMoveOn(session, request)) return
   const refusing = session.scope.refusals.at(session.state, session.requestStartedAtMs)
-  const chosen = cluster.route(cls, facts, request.exclude | refusing)
+  const exclude = request.exclude | refusing
+  let chosen = cluster.route(cls, facts, exclude)
+  const isOwn = onlyAsks(request)
+  // Any server will do for what pgsplit answers itself.
+  if (isOwn && chosen.node === null) chosen = cluster.route(bareSyncClass, facts, exclude)
   const { node } = chosen
-  session.lastReason = chosen.reason
-  session.lastHint = cls.hint
+  if (!isOwn) {
+    session.lastReason = chosen.reason
+    session.lastHint = cls.hint
+  }
   if (chosen.isBehind !== true) session.wasBehind = false
   else if (mayCatchUp(session, request, cls)) return
   session.catchUpUntilMs = null
@@ -208,7 +215,7 @@ export function route(session: ClientSession, request: Request): void {
     })
     return
   }
-  session.lastNode = node.id
+  if (!isOwn) session.lastNode = node.id
   request.onReplica = node.role === 'replica'
   request.isRerunnable =
     isRead &&

@@ -1,4 +1,5 @@
 import type { ServerConnection } from '../server/server-connection.ts'
+import type { StatementClass } from '../sql/statement-class.ts'
 import { close } from '../wire/frontend-messages.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
@@ -18,6 +19,8 @@ export interface UnnamedStatement {
   readonly serial: number
   readonly body: Buffer
   readonly bodyBytes: number
+  /** Of an own command, which `body` only stands in for. */
+  readonly own: StatementClass | null
 }
 
 /**
@@ -53,6 +56,7 @@ export function sendSegment(
     request.takenName === null &&
     request.queryAt < 0 &&
     request.names === null &&
+    request.own === null &&
     request.parses.length === request.sentParses &&
     request.script === null &&
     !request.isFlushed &&
@@ -65,7 +69,7 @@ export function sendSegment(
       writer.begin(frontend.parse).string(takenName).byte(0).int16(0).end()
       connection.send(writer.take())
       connection.prepared.set(takenName, true)
-      script.push(scriptOp.swallow, null)
+      script.pushName(takenName, true)
     }
     const added = request.parses.length - request.sentParses + (missing?.length ?? 0)
     evict(request, connection, limit - added, script)
@@ -128,7 +132,7 @@ function closeAbsent(
   for (const { serverName } of absent) {
     if (!connection.prepared.delete(serverName)) continue
     connection.send(close('S', serverName))
-    script.push(scriptOp.swallow, null)
+    script.pushName(serverName, false)
   }
   request.absent = null
 }
@@ -149,6 +153,6 @@ function evict(
     if (connection.queue.size > 1) return
     connection.prepared.delete(name)
     connection.send(close('S', name))
-    script.push(scriptOp.swallow, null)
+    script.pushName(name, false)
   }
 }

@@ -3,6 +3,7 @@ import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
 import { checkShapes } from './check-shapes.ts'
 import { bringChannels, noteChannelUse } from './hear-first.ts'
+import { onlyAsks } from './own-command.ts'
 import { bringOwnNames, statementLimit } from './own-names.ts'
 import { prepareInFront } from './prepare-in-front.ts'
 import type { Request } from './request.ts'
@@ -27,7 +28,7 @@ export function sendOn(
     session.inFlight.push(request)
     session.cluster.load.start(connection.nodeIndex)
     request.startedAtMs = session.cluster.nowMs()
-    session.lastNode = connection.nodeId
+    if (!onlyAsks(request)) session.lastNode = connection.nodeId
     if (connection.queue.size === 0) connection.headSinceMs = request.startedAtMs
     // Until its own end DDL may become visible at any time: nothing is judged by the old catalog.
     for (const effect of request.effects) {
@@ -77,7 +78,7 @@ export function sendOn(
     const { catalogVersion } = session.scope.classifier
     if (!sendSegment(request, connection, statementLimit(session), catalogVersion)) {
       checkShapes(session, request, connection)
-    } else if (request.isFlushed) request.inventPending()
+    } else if (request.isFlushed && session.inFlight.first === request) request.inventPending()
     return
   }
   if (request.kind === 'simple') connection.unnamed = 0

@@ -2,6 +2,7 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
 import { type AnswerScript, scriptOp } from './answer-script.ts'
+import type { OwnAnswers } from './own-answers.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import type { NeededStatement, Request } from './request.ts'
 import type { UnnamedStatement } from './segment.ts'
@@ -62,13 +63,23 @@ export function sendScripted(
         }
       }
     } else {
-      if (unit === request.queryAt) script.queryAt = script.length
+      const isQuery = unit === request.queryAt
+      if (isQuery) script.queryAt = script.length
       const isInvented = kind === 0
       if (isSettled) script.pushUnit(isInvented ? scriptOp.settled : scriptOp.swallow, null)
-      else script.pushUnit(isInvented ? scriptOp.inventClose : scriptOp.forward, null)
+      else {
+        script.pushUnit(isInvented ? scriptOp.inventClose : scriptOp.forward, null)
+        if (request.own !== null)
+          noteOwn(script, request.own, unit, isQuery ? request.queryParts : 1)
+      }
     }
   }
   sendUpTo(request.size)
+}
+
+/** The statements of a Query at the end are entries of their own. */
+function noteOwn(script: AnswerScript, own: OwnAnswers, unit: number, parts: number): void {
+  for (let i = 0; i < parts; i++) if (own.has(unit + i)) script.own(unit + i, i)
 }
 
 function prepareMissing(

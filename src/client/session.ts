@@ -28,6 +28,8 @@ import type { Listener } from './listener.ts'
 import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
 import type { NamedText } from './named-text.ts'
+import { inOwnWords } from './own-answers.ts'
+import type { OwnCommand } from './own-command.ts'
 import { Pins } from './pins.ts'
 import { reportedAtEnd, reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
@@ -112,6 +114,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   whenAlone: (() => void) | null = null
   /** What takes `waiting` out of its pool's queue. */
   forgetWaiter: (() => void) | null = null
+  /** Cancel requests for it that are under way. */
+  cancelling = 0
   /** The extended request that is being collected. */
   segment: Request | null = null
   /** An error of ours inside a segment: everything up to Sync is dropped (protocol-flow). */
@@ -122,6 +126,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly portals = new Map<string, Request['cls']>()
   unnamed: UnnamedStatement | null = null
   unnamedClass: Request['cls'] | null = null
+  /** Of the one before it: room for the next one's. */
+  spareBody: Buffer | null = null
   /** What the unnamed statement and portal do with names of prepared statements. */
   unnamedNames: NamedText | null = null
   unnamedPortalNames: NamedText | null = null
@@ -425,6 +431,10 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     return reportedToClient(this, request, frame)
   }
 
+  inOwnWords(command: OwnCommand, type: number, frame: Buffer): Buffer | null {
+    return inOwnWords(this, command, type, frame)
+  }
+
   parametersAtEnd(request: Request): readonly Buffer[] {
     return reportedAtEnd(this, request)
   }
@@ -442,9 +452,9 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     dispatch(this, request)
   }
 
-  /** CancelRequest with this session's key. */
-  cancel(): void {
-    cancelCurrent(this)
+  /** CancelRequest with this session's key; resolves when the signal has been sent. */
+  cancel(): Promise<void> {
+    return cancelCurrent(this)
   }
 
   /** Where a statement of this class would go now: node, class, reason. */

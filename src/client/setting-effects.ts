@@ -1,3 +1,4 @@
+import { PgSplitError } from '../errors.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { isCustomName, SessionState, unshownName } from '../server/session-state.ts'
 import { isTrackableName } from '../server/state-sync.ts'
@@ -51,8 +52,7 @@ export function applySet(
   config?: string,
 ): void {
   if (isOwnSetting(name)) {
-    if (sqlText === null) applyOwnSetting(session, name, null)
-    else applyOwnSetting(session, name, settingValue(name, sqlText))
+    takeOwnSetting(session, name, sqlText === null ? null : settingValue(name, sqlText))
     return
   }
   if (name.startsWith('transaction_')) return
@@ -70,6 +70,16 @@ export function applySet(
   if (name !== '*' && !isTrackableName(name)) session.pins.add(settingPin(name))
   else if (value === null) session.pins.ask(name)
   else trackSetting(session, name, value)
+}
+
+/** set_config() of a parameter of pgsplit's own: the server takes any value, we don't. */
+export function takeOwnSetting(session: ClientSession, name: string, value: string | null): void {
+  try {
+    applyOwnSetting(session, name, value)
+  } catch (error) {
+    // As if it had not been said: the statement has had its answer.
+    if (!(error instanceof PgSplitError)) throw error
+  }
 }
 
 /** The parameter has this value now, on the leased connection and for the client. */

@@ -13,10 +13,14 @@ import {
   resolveNames,
 } from './named-text.ts'
 import { isKnown, need } from './needs.ts'
+import { type OwnAnswers, ownAnswersTo } from './own-answers.ts'
+import { hasOwnCommand } from './own-command.ts'
 import { takeOwnNames } from './own-names.ts'
+import { type OwnText, ownText } from './own-text.ts'
 import { Request } from './request.ts'
 import { appendToSegment, mergeClass } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
+import { signalClass } from './signal-backend.ts'
 
 /** Query: `buffer[start, end)` is the whole frame. False: not now. */
 export function handleQuery(
@@ -44,6 +48,12 @@ export function handleQuery(
     const answered = answerLocally(session, cls, null, buffer, start, end)
     if (answered === 'later') return false
     if (answered === 'done') return true
+    if (hasOwnCommand(cls) || cls.effects[0]?.kind === 'signal') {
+      const text = Buffer.from(buffer.subarray(start + 5, textEnd))
+      const own = ownText(session, signalClass(session, cls, text) ?? cls, text)
+      if (own === 'later') return false
+      if (own !== null) return runOwn(session, own)
+    }
     if (namesStatements(cls)) return runNamed(session, cls, buffer.subarray(start + 5, textEnd))
   }
   const bytes = Buffer.allocUnsafe(end - start)
@@ -58,14 +68,44 @@ export function handleQuery(
   return true
 }
 
+/** A text with commands that pgsplit answers itself, for which the server gets stand-ins. */
+function runOwn(session: ClientSession, { cls, text, edits, original, own }: OwnText): true {
+  if (namesStatements(cls)) return runNamed(session, cls, text, own)
+  const names = {
+    original,
+    outer: cls,
+    text,
+    edits,
+    cls,
+    needs: [],
+    absent: [],
+    steps: [],
+    takenName: null,
+    pointsInto: null,
+    body: null,
+  }
+  return runText(session, names, own)
+}
+
 /** A text with names of prepared statements, which server connections know by ours. */
-function runNamed(session: ClientSession, outer: StatementClass, text: Buffer): true {
+function runNamed(
+  session: ClientSession,
+  outer: StatementClass,
+  text: Buffer,
+  own: OwnAnswers | null = null,
+): true {
   if (needsOwnNames(session, outer)) takeOwnNames(session)
   const names = resolveNames(session, outer, Buffer.from(text))
+  // EXECUTE of what was prepared by a Parse may be pgsplit's to answer.
+  return runText(session, names, own ?? ownAnswersTo(names.cls))
+}
+
+function runText(session: ClientSession, names: NamedText, own: OwnAnswers | null): true {
   const request = new Request(session, 'simple', names.cls, queryBytes(names.text))
   request.size = request.bytes.length
   request.isComplete = true
   request.names = names
+  request.own = own
   if (names.steps.length > 0) request.steps = [...names.steps]
   request.absent = names.absent
   request.effects = names.cls.effects
@@ -94,16 +134,22 @@ function endSegment(
     session.isSkipping = true
     return true
   }
-  const isNamed = buffer[start] === frontend.query && namesStatements(outer)
-  const names = isNamed ? namesInSegment(session, segment, outer, buffer, start, end) : null
+  const isQuery = buffer[start] === frontend.query
+  const own =
+    isQuery && hasOwnCommand(outer) ? ownTextIn(session, segment, outer, buffer, start, end) : null
+  if (own === 'later') return false
+  const isNamed = isQuery && namesStatements(outer)
+  const names =
+    isNamed && own === null ? namesInSegment(session, segment, outer, buffer, start, end) : null
   const cls = names?.cls ?? outer
   mergeClass(segment, cls)
   segment.queryAt = segment.kinds.length
   segment.queryClass = cls
   segment.kinds.push(buffer[start] as number)
-  if (names === null) appendToSegment(segment, buffer, start, end)
+  const text = names?.text ?? own?.text ?? null
+  if (text === null) appendToSegment(segment, buffer, start, end)
   else {
-    const bytes = queryBytes(names.text)
+    const bytes = queryBytes(text)
     appendToSegment(segment, bytes, 0, bytes.length)
   }
   if (cls.effects.length > 0) {
@@ -115,6 +161,22 @@ function endSegment(
   session.segment = null
   session.run(segment)
   return true
+}
+
+/** A Query inside a segment with commands that pgsplit answers itself. */
+function ownTextIn(
+  session: ClientSession,
+  segment: Request,
+  outer: StatementClass,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): OwnText | 'later' | null {
+  if (namesStatements(outer)) return null
+  const text = Buffer.from(buffer.subarray(start + 5, end - 1))
+  const own = ownText(session, outer, text, segment.kinds.length, segment.own)
+  if (own !== null && own !== 'later') segment.own = own.own
+  return own
 }
 
 /** What the text of a Query inside a segment does with names of prepared statements. */

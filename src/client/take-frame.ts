@@ -69,6 +69,8 @@ function mayStart(session: ClientSession): boolean {
   if (session.waiting !== null || session.listener?.isHolding === true) return false
   // A client that sends requests and reads no answers: it goes on when it has read.
   if (session.link.hasBacklog(highWaterBytes)) return false
+  // What is sent now would be hit by a signal that is meant for what came before.
+  if (session.cancelling > 0 && session.lease !== null) return false
   const { last } = session.inFlight
   if (last === null) return true
   // What it notifies must not be heard in front of the end of what it asked before.

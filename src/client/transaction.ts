@@ -1,5 +1,6 @@
 import type { SessionState } from '../server/session-state.ts'
 import type { Effect, TransactionModes } from '../sql/statement-class.ts'
+import { isOwnSetting } from './own-settings.ts'
 import type { Request } from './request.ts'
 import { markOf, mayBeMark } from './transaction-marks.ts'
 
@@ -93,6 +94,9 @@ export class Transaction {
 }
 
 function leavesNothing(effect: Effect): boolean {
+  // What pgsplit answers itself.
+  if (effect.kind === 'explain-route') return true
+  if ((effect.kind === 'set' || effect.kind === 'reset') && isOwnSetting(effect.name)) return true
   return effect.kind === 'show' || (effect.kind === 'copy' && effect.direction === 'out')
 }
 

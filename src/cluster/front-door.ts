@@ -87,9 +87,10 @@ export class FrontDoor {
       tls: options.tls.mode === 'disable' ? null : options.tls,
       gate: options.gate,
       authTimeoutMs: options.config.limits.authTimeoutMs,
+      // The client goes on when its connection closes, and relies on the signal having been sent.
       onCancel: (processId, key) => {
-        options.cancelKeys.find(processId, key)?.cancel()
         this.adminKeys.cancel(processId, key)
+        return options.cancelKeys.find(processId, key)?.cancel()
       },
     })
     if (outcome.kind === 'refused') {

@@ -120,8 +120,11 @@ export type Effect =
    * `customs`: the custom parameters that it may set, lower case; null: also ones that nobody knows.
    */
   | { readonly kind: 'unproved'; readonly why: string; readonly customs: readonly string[] | null }
-  /** Calls pg_cancel_backend() or pg_terminate_backend(). */
-  | { readonly kind: 'signal' }
+  /**
+   * Calls pg_cancel_backend() or pg_terminate_backend(); `call`: does that alone, for the client
+   * that has this process id from pgsplit.
+   */
+  | { readonly kind: 'signal'; readonly call?: SignalCall }
   /** The catalog may change: CREATE/ALTER/DROP/GRANT/COMMENT/REFRESH/IMPORT …, SELECT INTO too. */
   | { readonly kind: 'ddl'; readonly touches: Touched }
   /** It is refused while anybody is connected to that database. */
@@ -131,6 +134,13 @@ export type Effect =
   /** `EXPLAIN (ROUTE) …`: `inner` is the class of the explained text, which must not run. */
   | { readonly kind: 'explain-route'; readonly inner: StatementClass }
   | { readonly kind: 'copy'; readonly direction: 'in' | 'out' | 'server-file' }
+
+/** `isBinary`: the result is wanted in binary form. */
+export interface SignalCall {
+  readonly does: 'cancel' | 'terminate'
+  readonly processId: number
+  readonly isBinary: boolean
+}
 
 /** From a leading comment `/* pgsplit: primary, maxLag=500ms *​/`. */
 export interface Hint {

@@ -283,7 +283,7 @@ describe('a cancel request', () => {
     hanging()
     const client = cluster.connect().send(front.query('SELECT slow()'))
     await expect.poll(() => cluster.servers[0]?.isPaused).toBe(true)
-    client.session.cancel()
+    void client.session.cancel()
     expect(await client.ready()).toBe('E 57014 · Z I')
     expect(cluster.cancelled).toHaveLength(1)
     await expect.poll(() => cluster.inUse).toBe(0)
@@ -292,9 +292,9 @@ describe('a cancel request', () => {
   it('does nothing while nothing runs', async () => {
     const client = cluster.connect()
     await client.query('INSERT INTO items VALUES (1)')
-    client.session.cancel()
+    void client.session.cancel()
     await client.query('BEGIN; INSERT INTO items VALUES (1)')
-    client.session.cancel()
+    void client.session.cancel()
     expect(cluster.cancelled).toEqual([])
     expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
   })
@@ -305,7 +305,7 @@ describe('a cancel request', () => {
     await holder.query('BEGIN; INSERT INTO items VALUES (1)')
     const client = cluster.connect().send(front.query('INSERT INTO items VALUES (1)'))
     await expect.poll(() => cluster.scope().pool(0).counts().waiting).toBe(1)
-    client.session.cancel()
+    void client.session.cancel()
     expect(await client.ready()).toBe('E 57014 · Z I')
     expect(cluster.cancelled).toEqual([])
   })
@@ -319,17 +319,44 @@ describe('a cancel request', () => {
         settle = resolve
       })
     }
+    const client = cluster.connect().send(front.query('SELECT slow()'))
+    await expect.poll(() => cluster.servers[0]?.isPaused).toBe(true)
+    const cancelled = client.session.cancel()
+    expect(await client.ready()).toBe('E 57014 · Z I')
+    expect(cluster.scope().pool(0).counts().idle).toBe(0)
+    settle()
+    await cancelled
+    const [server] = cluster.servers
+    await expect.poll(() => server?.isClosed).toBe(true)
+  })
+
+  it('that has not been settled holds back what its session asks next there', async () => {
+    hanging()
+    let settle = (): void => {}
+    cluster.onCancel = async (server) => {
+      server.go()
+      await new Promise<void>((resolve) => {
+        settle = resolve
+      })
+    }
     const client = cluster.connect()
     await client.query('BEGIN')
     client.send(front.query('SELECT slow()'))
     await expect.poll(() => cluster.servers[0]?.isPaused).toBe(true)
-    client.session.cancel()
+    const cancelled = client.session.cancel()
     expect(await client.ready()).toBe('E 57014 · Z E')
-    await client.query('ROLLBACK')
-    expect(cluster.scope().pool(0).counts().idle).toBe(0)
+    let isAnswered = false
+    const last = client.query('ROLLBACK').then((answer) => {
+      isAnswered = true
+      return answer
+    })
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(isAnswered).toBe(false)
     settle()
-    const [server] = cluster.servers
-    await expect.poll(() => server?.isClosed).toBe(true)
+    await cancelled
+    expect(await last).toBe('C ROLLBACK · Z I')
+    // Nothing is on its way any more: the next user may have the connection.
+    await expect.poll(() => cluster.scope().pool(0).counts().idle).toBe(1)
   })
 
   it('on a connection that others share hits only its own: theirs are run again', async () => {
@@ -356,7 +383,7 @@ describe('a cancel request', () => {
     }
     for (const client of clients) client.send(front.query('SELECT node()'))
     await expect.poll(() => cluster.servers.some(({ isPaused }) => isPaused)).toBe(true)
-    clients[0]?.session.cancel()
+    void clients[0]?.session.cancel()
     const answers = await Promise.all(clients.map((client) => client.ready()))
     for (const answer of answers) expect(answer).toMatch(/^T · D (r1|primary) · C SELECT 1 · Z I$/)
     await expect.poll(() => cluster.inUse).toBe(0)

@@ -1,10 +1,5 @@
-const unnamed =
-  'Of several unnamed Parse messages in a segment that fails, pgsplit keeps none; PostgreSQL keeps the last one before the failure.'
-
 /** Where pgsplit answers otherwise than PostgreSQL, and why. By conversation. */
 export const knownDifferences: Readonly<Record<string, string>> = {
-  'segment in a block: a failed block ended': unnamed,
-  'segment, then its leftovers: a failed block ended': unnamed,
   'segment, then its leftovers: BEGIN alone, described':
     'BEGIN is answered before a server has it, so its spent portal is nowhere: to execute it again is an error with both, of another SQLSTATE.',
   'DDL under a prepared statement':
