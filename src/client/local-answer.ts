@@ -8,6 +8,7 @@ import {
   emptyQueryResponse,
   errorResponse,
   noData,
+  noticeResponse,
   parameterDescription,
   parseComplete,
   readyForQuery,
@@ -34,6 +35,8 @@ interface Answer {
   readonly columns?: readonly string[]
   readonly rows?: readonly (readonly string[])[]
   readonly error?: ErrorFacts
+  /** Comes in front of the tag. */
+  readonly warning?: ErrorFacts
   /** The error comes when it runs; else at once. */
   readonly isOfExecute?: true
 }
@@ -244,7 +247,7 @@ function ownAnswer(session: ClientSession, effect: Effect): Answer | null {
 function withoutLease(
   session: ClientSession,
   effect: Effect,
-  { keyword, hint }: StatementClass,
+  cls: StatementClass,
   message: () => Buffer,
 ): Answer | null {
   const { deferred } = session
@@ -255,12 +258,17 @@ function withoutLease(
       session.deferred = {
         messages: [message()],
         modes: effect.modes,
-        wantsReplica: hint?.route === 'replica',
+        wantsReplica: cls.hint?.route === 'replica',
       }
       session.transaction = new Transaction(session)
-      return { tag: keyword === 'start' ? 'START TRANSACTION' : 'BEGIN' }
+      return { tag: cls.keyword === 'start' ? 'START TRANSACTION' : 'BEGIN' }
+    case 'savepoint':
+    case 'release':
+    case 'rollback-to':
+      return outsideBlock(session, effect, cls)
     case 'set-transaction':
-      if (deferred === null || effect.snapshot) return null
+      if (deferred === null) return outsideBlock(session, effect, cls)
+      if (effect.snapshot) return null
       session.deferred = {
         ...deferred,
         messages: [...deferred.messages, message()],
@@ -269,9 +277,8 @@ function withoutLease(
       return { tag: 'SET' }
     case 'commit':
     case 'rollback': {
-      if (effect.chain) return null
+      if (deferred === null || effect.chain) return outsideBlock(session, effect, cls)
       const tag = effect.kind === 'commit' ? 'COMMIT' : 'ROLLBACK'
-      if (deferred === null) return null
       session.deferred = null
       session.transaction = null
       return { tag }
@@ -280,6 +287,39 @@ function withoutLease(
       if (effect.name !== null) return null
       forgetStatements(session, null)
       return { tag: 'DEALLOCATE ALL' }
+    default:
+      return null
+  }
+}
+
+/**
+ * Where there is no server to ask, what every server says to a command that has a meaning in a
+ * transaction block only. Where there is one, it says so in its own words.
+ */
+function outsideBlock(session: ClientSession, effect: Effect, cls: StatementClass): Answer | null {
+  const { cluster, facts, deferred, isBroken, localStatus } = session
+  if (deferred !== null || isBroken || localStatus !== txStatus.idle) return null
+  if (cluster.route(cls, facts, 0).node !== null) return null
+  const only = (what: string): ErrorFacts => ({
+    sqlstate: '25P01',
+    message: `${what} can only be used in transaction blocks`,
+  })
+  const none: ErrorFacts = { sqlstate: '25P01', message: 'there is no transaction in progress' }
+  switch (effect.kind) {
+    case 'commit':
+      if (effect.chain) return { error: only('COMMIT AND CHAIN'), isOfExecute: true }
+      return { warning: none, tag: 'COMMIT' }
+    case 'rollback':
+      if (effect.chain) return { error: only('ROLLBACK AND CHAIN'), isOfExecute: true }
+      return { warning: none, tag: 'ROLLBACK' }
+    case 'savepoint':
+      return { error: only('SAVEPOINT'), isOfExecute: true }
+    case 'release':
+      return { error: only('RELEASE SAVEPOINT'), isOfExecute: true }
+    case 'rollback-to':
+      return { error: only('ROLLBACK TO SAVEPOINT'), isOfExecute: true }
+    case 'set-transaction':
+      return effect.snapshot ? null : { warning: only('SET TRANSACTION'), tag: 'SET' }
     default:
       return null
   }
@@ -316,6 +356,7 @@ function sayResult(session: ClientSession, answer: Answer): void {
 
 function sayRows(session: ClientSession, answer: Answer): void {
   for (const row of answer.rows ?? []) session.say(dataRow(row))
+  if (answer.warning !== undefined) session.say(noticeResponse('WARNING', answer.warning))
   session.say(answer.tag === undefined ? emptyQueryResponse : commandComplete(answer.tag))
 }
 

@@ -8,7 +8,14 @@ import { acceptTls, type TlsInfo, tlsFailure } from '../net/tls-upgrade.ts'
 import { LoginChannel } from '../server/login-channel.ts'
 import { errorResponse, negotiateProtocolVersion } from '../wire/backend-messages.ts'
 import type { Setting } from '../wire/startup-options.ts'
-import { decodeStartupPacket, type StartupRequest } from '../wire/startup-packet.ts'
+import {
+  decodeStartupPacket,
+  NoStartupPacket,
+  oldError,
+  repeatedGssEncRequest,
+  repeatedSslRequest,
+  type StartupRequest,
+} from '../wire/startup-packet.ts'
 import { authenticationOk } from './authentication-messages.ts'
 import { authenticate, type ClientLoginOptions, refusal } from './login.ts'
 import type { GatePlace, LoginGate } from './login-gate.ts'
@@ -57,7 +64,8 @@ export type AcceptOutcome =
 
 /**
  * Takes a freshly accepted client through GSSENCRequest, SSLRequest or direct TLS, StartupMessage
- * and authentication. Never rejects, and never closes silently once the client has asked to start.
+ * and authentication. Never rejects. Closes silently where PostgreSQL does: on what is no startup
+ * packet at all.
  */
 export async function acceptClient(link: Link, options: AcceptOptions): Promise<AcceptOutcome> {
   return new ClientStartup(link, options).run()
@@ -109,25 +117,23 @@ class ClientStartup {
       const packet = decodeStartupPacket(await channel.readStartupPacket())
       switch (packet.kind) {
         case 'gssenc-request':
-          if (wasGssAsked || this.#tls !== null) throw repeated('GSSENCRequest')
+          if (wasGssAsked || this.#tls !== null) throw repeatedGssEncRequest
           wasGssAsked = true
-          this.#assertNothingBehind('GSSENCRequest')
           this.#answer('N')
+          this.#assertNothingBehind('GSSAPI encryption request')
           break
         case 'ssl-request':
-          if (wasTlsAsked || this.#tls !== null) throw repeated('SSLRequest')
+          if (wasTlsAsked || this.#tls !== null) throw repeatedSslRequest
           wasTlsAsked = true
-          this.#assertNothingBehind('SSLRequest')
-          if (this.#tlsFiles() === null) this.#answer('N')
-          else {
-            this.#answer('S')
-            await this.#startTls('asked')
-          }
+          this.#answer(this.#tlsFiles() === null ? 'N' : 'S')
+          this.#assertNothingBehind('SSL request')
+          if (this.#tlsFiles() !== null) await this.#startTls('asked')
           break
         case 'cancel':
           return await this.#cancel(packet.processId, packet.secretKey)
         case 'refused':
-          throw packet.error
+          if (packet.isOld) this.#channel.send(oldError(packet.error))
+          throw packet.isOld ? new NoStartupPacket(packet.error.message) : packet.error
         case 'startup':
           return await this.#logIn(packet)
         default:
@@ -174,6 +180,7 @@ class ClientStartup {
       this.#options,
     )
     channel.send(authenticationOk)
+    if (request.optionsError !== null) throw request.optionsError
     return {
       kind: 'login',
       link: channel.link,
@@ -198,7 +205,7 @@ class ClientStartup {
   async #startTls(how: 'asked' | 'direct'): Promise<void> {
     const clientTls = this.#options.tls
     const files = this.#tlsFiles()
-    if (clientTls === null || files === null) throw new ProtocolError('TLS is not offered here')
+    if (clientTls === null || files === null) throw new NoStartupPacket('TLS is not offered here')
     const hello = this.#channel.take(this.#channel.heldBytes)
     const duplex = this.#channel.link.takeDuplex()
     duplex.pause()
@@ -215,7 +222,7 @@ class ClientStartup {
     this.#tls = upgraded.tls
     // Without ALPN, bytes meant for another protocol could be played to us (ALPACA).
     if (how === 'direct' && !upgraded.tls.hasAlpn) {
-      throw new ProtocolError('direct TLS connection without ALPN protocol "postgresql"')
+      throw new NoStartupPacket('direct TLS connection without ALPN protocol "postgresql"')
     }
   }
 
@@ -238,7 +245,9 @@ class ClientStartup {
       this.#channel.link.destroy()
       return { kind: 'gone' }
     }
-    if (error instanceof PgSplitError && !isGone) {
+    if (error instanceof NoStartupPacket) {
+      // Without a word, as PostgreSQL does.
+    } else if (error instanceof PgSplitError && !isGone) {
       this.#channel.send(errorResponse(error.facts('FATAL')))
     } else if (!isGone) {
       const message = 'internal error during the log-in'
@@ -253,8 +262,4 @@ class ClientStartup {
     this.#channel.discard()
     this.#channel.link.end()
   }
-}
-
-function repeated(request: string): ProtocolError {
-  return new ProtocolError(`a second ${request}, or one inside TLS`)
 }

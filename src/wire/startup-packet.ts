@@ -22,6 +22,8 @@ export interface StartupRequest {
   readonly replication: 'none' | 'physical' | 'database'
   /** Settings out of `options`, then the packet's own, in the order in which they take effect. */
   readonly settings: readonly Setting[]
+  /** What is wrong with `options`; who has not proved who he is doesn't hear of it. */
+  readonly optionsError: PgSplitError | null
   readonly applicationName: string
   /** All name/value pairs as sent, in order. */
   readonly parameters: readonly (readonly [string, string])[]
@@ -31,13 +33,19 @@ export interface StartupRequest {
   readonly negotiate: { readonly minor: number; readonly unrecognized: readonly string[] } | null
 }
 
+/**
+ * What no client of this protocol says. PostgreSQL closes without a byte then: whoever is there
+ * would not understand it.
+ */
+export class NoStartupPacket extends ProtocolError {}
+
 export type StartupPacket =
   | { readonly kind: 'ssl-request' }
   | { readonly kind: 'gssenc-request' }
   | { readonly kind: 'cancel'; readonly processId: number; readonly secretKey: Buffer }
   | StartupRequest
   /** Well-formed, but to be answered with this FATAL error. */
-  | { readonly kind: 'refused'; readonly error: PgSplitError }
+  | { readonly kind: 'refused'; readonly error: PgSplitError; readonly isOld: boolean }
 
 /**
  * Size of the whole packet from its length word. Throws ProtocolError outside 8 … 10,004, which
@@ -46,7 +54,7 @@ export type StartupPacket =
 export function startupPacketBytes(head: Buffer): number {
   const length = head.readInt32BE(0)
   if (length < 8 || length > maxStartupPacketBytes) {
-    throw new ProtocolError(`invalid length of startup packet: ${length}`)
+    throw new NoStartupPacket(`invalid length of startup packet: ${length}`)
   }
   return length
 }
@@ -63,33 +71,44 @@ export function decodeStartupPacket(packet: Buffer): StartupPacket {
   const code = packet.readUInt32BE(4)
   switch (code) {
     case sslRequestCode:
-      assertBare(packet, 'SSLRequest')
       return { kind: 'ssl-request' }
     case gssEncRequestCode:
-      assertBare(packet, 'GSSENCRequest')
       return { kind: 'gssenc-request' }
     case cancelRequestCode:
       return decodeCancel(packet)
   }
   const major = code >>> 16
   const minor = code & 0xffff
-  if (major !== 3) {
-    return refused(
-      '0A000',
-      `unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.${newestMinor}`,
-    )
-  }
+  if (major !== 3) return { kind: 'refused', error: unsupportedProtocol(code), isOld: isOld(major) }
   return startupRequest(decodePairs(packet), minor)
 }
 
-function assertBare(packet: Buffer, name: string): void {
-  if (packet.length !== 8) throw new ProtocolError(`invalid length of ${name}`)
+/** Protocols 1 and 2 have another form of error. */
+function isOld(major: number): boolean {
+  return major === 1 || major === 2
+}
+
+/** What PostgreSQL says to a version, and to a request for encryption that was answered before. */
+function unsupportedProtocol(code: number): PgSplitError {
+  return new PgSplitError({
+    sqlstate: '0A000',
+    message: `unsupported frontend protocol ${code >>> 16}.${code & 0xffff}: server supports 3.0 to 3.${newestMinor}`,
+    severity: 'FATAL',
+  })
+}
+
+export const repeatedSslRequest: PgSplitError = unsupportedProtocol(sslRequestCode)
+export const repeatedGssEncRequest: PgSplitError = unsupportedProtocol(gssEncRequestCode)
+
+/** The error as a client of protocol 1 or 2 reads it. */
+export function oldError({ message }: PgSplitError): Buffer {
+  return Buffer.from(`EFATAL:  ${message}\n\0`)
 }
 
 function decodeCancel(packet: Buffer): StartupPacket {
   const keyBytes = packet.length - 12
   if (keyBytes < 1 || keyBytes > maxCancelKeyBytes) {
-    throw new ProtocolError('invalid length of cancel request')
+    throw new NoStartupPacket('invalid length of cancel request')
   }
   return {
     kind: 'cancel',
@@ -144,14 +163,15 @@ function startupRequest(parameters: [string, string][], minor: number): StartupP
   }
   if (user === '') return refused('28000', 'no PostgreSQL user name specified in startup packet')
   const fromOptions = parseStartupOptions(options)
-  if (fromOptions instanceof PgSplitError) return { kind: 'refused', error: fromOptions }
+  const isWrong = fromOptions instanceof PgSplitError
   const isNewer = minor > newestMinor
   return {
     kind: 'startup',
     user,
     database: database === '' ? user : database,
     replication,
-    settings: [...fromOptions, ...settings],
+    settings: isWrong ? settings : [...fromOptions, ...settings],
+    optionsError: isWrong ? fromOptions : null,
     applicationName,
     parameters,
     minor: Math.min(minor, newestMinor),
@@ -174,6 +194,7 @@ function refused(sqlstate: string, message: string, hint?: string): StartupPacke
   const facts = { sqlstate, message, severity: 'FATAL' } as const
   return {
     kind: 'refused',
+    isOld: false,
     error: new PgSplitError(hint === undefined ? facts : { ...facts, hint }),
   }
 }

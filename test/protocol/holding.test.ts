@@ -109,6 +109,31 @@ describe('a request that needs a primary while there is none', () => {
     expect(cluster.counters.heldBytes).toBe(0)
   })
 
+  it('is answered at once where no server is needed to know the answer', async () => {
+    losePrimary()
+    const client = cluster.connect()
+    for (const [text, answer] of [
+      ['ROLLBACK', 'N 25P01 · C ROLLBACK · Z I'],
+      ['ABORT', 'N 25P01 · C ROLLBACK · Z I'],
+      ['COMMIT', 'N 25P01 · C COMMIT · Z I'],
+      ['END', 'N 25P01 · C COMMIT · Z I'],
+      ['COMMIT AND CHAIN', 'E 25P01 · Z I'],
+      ['ROLLBACK AND CHAIN', 'E 25P01 · Z I'],
+      ['SAVEPOINT a', 'E 25P01 · Z I'],
+      ['RELEASE a', 'E 25P01 · Z I'],
+      ['ROLLBACK TO a', 'E 25P01 · Z I'],
+      ['SET TRANSACTION READ ONLY', 'N 25P01 · C SET · Z I'],
+      ['', 'I · Z I'],
+    ] as const) {
+      expect(await client.query(text), text).toBe(answer)
+    }
+    client.send(front.parse('', 'ROLLBACK'), front.bind('', ''), front.execute(), front.sync)
+    expect(await client.ready()).toBe('1 · 2 · N 25P01 · C ROLLBACK · Z I')
+    client.send(front.parse('', 'SAVEPOINT a'), front.bind('', ''), front.execute(), front.sync)
+    expect(await client.ready()).toBe('1 · 2 · E 25P01 · Z I')
+    findPrimary()
+  })
+
   it('is forgotten when its client cancels it, vanishes or leaves, and is never run', async () => {
     losePrimary()
     const clients = [1, 2, 3].map(() => cluster.connect().send(front.query(insert)))

@@ -56,25 +56,8 @@ afterEach(() => {
 
 describe('a client that does not keep to the protocol', () => {
   it('gets a FATAL error with a SQLSTATE, and a closed connection', async () => {
-    const head = (length: number) => {
-      const bytes = Buffer.alloc(8)
-      bytes.writeInt32BE(length)
-      return bytes
-    }
     for (const [bytes, sqlstate] of [
-      [head(0), '08P01'],
-      [head(7), '08P01'],
-      [head(-1), '08P01'],
-      [head(2 ** 31 - 1), '08P01'],
-      [Buffer.from('GET / HTTP/1.1\r\n\r\n'), '08P01'],
       [startupMessage(0, [['database', 'x']]), '28000'],
-      [
-        startupMessage(0, [
-          ['user', 'x'],
-          ['options', '-c='],
-        ]),
-        '42601',
-      ],
       [
         startupMessage(0, [
           ['user', 'x'],
@@ -111,20 +94,47 @@ describe('a client that does not keep to the protocol', () => {
     }
   })
 
+  it('that says no startup packet is left without a word, as PostgreSQL does', async () => {
+    const head = (length: number): Buffer => {
+      const bytes = Buffer.alloc(8)
+      bytes.writeInt32BE(length)
+      return bytes
+    }
+    const others = ['GET / HTTP/1.1\r\n\r\n', 'X\0\0\0\x04'].map((text) => Buffer.from(text))
+    for (const bytes of [head(0), head(7), head(-1), head(2 ** 31 - 1), ...others]) {
+      const { outcome, heard } = await say(bytes)
+      expect(outcome.kind).toBe('refused')
+      expect(heard.length).toBe(0)
+    }
+  })
+
+  it('hears what is wrong with its options when it has proved who it is', async () => {
+    const { outcome, heard } = await say(
+      startupMessage(0, [
+        ['user', 'x'],
+        ['options', '-c='],
+      ]),
+      { method: 'trust' },
+    )
+    expect(outcome.kind).toBe('refused')
+    expect(errorAt(heard, 9).sqlstate).toBe('42601')
+  })
+
   it('may not send anything unencrypted behind an SSLRequest, or ask twice', async () => {
     for (const bytes of [
       [sslRequest(), asAnn],
       [gssEncRequest, asAnn],
     ]) {
       const { heard } = await say(Buffer.concat(bytes))
-      expect(errorAt(heard).message).toContain('received unencrypted data after')
+      // Behind the N, as from PostgreSQL.
+      expect(errorAt(heard, 1).message).toContain('received unencrypted data after')
     }
     for (const request of [sslRequest(), gssEncRequest]) {
       const { far, heard } = talk()
       far.write(request)
       await new Promise((resolve) => far.once('data', resolve))
       far.write(request)
-      expect(errorAt(await heard, 1).message).toContain('a second')
+      expect(errorAt(await heard, 1).message).toContain('unsupported frontend protocol 1234.')
     }
   })
 
