@@ -104,7 +104,6 @@ function giveBack(session: ClientSession, from: ServerConnection, lastWord: Buff
     session.leasePool = null
   } else detach(session, from)
   const isKept = session.kept.get(from.nodeIndex) === from
-  from.unnamed = 0
   from.request(lastWord, 0, lastWord.length, {
     ...swallow,
     onReady: () => {

@@ -35,7 +35,6 @@ export function askServer(session: ClientSession, connection: ServerConnection):
   const customs = [...session.state.customs, ...connection.state.customs].filter(isTrackableName)
   const settings = question.settings.filter(isTrackableName)
   const bytes = query(questionText({ ...question, settings }, customs))
-  connection.unnamed = 0
   session.isAsking = question.isOpen
   connection.request(bytes, 0, bytes.length, new PinProbe(session, connection, question))
 }

@@ -42,7 +42,6 @@ export function sendOn(
     }
     if (session.listener !== null) bringChannels(session, request, connection)
     if (request.begin !== null) {
-      connection.unnamed = 0
       // What is prepared behind a BEGIN takes the transaction's snapshot, and so fixes its modes.
       if (request.names !== null && request.kind === 'simple' && request.refusal === null) {
         prepareInFront(request, request.names, connection, statementLimit(session))
@@ -70,7 +69,6 @@ export function sendOn(
     }
     request.bytes = refusedQuery
     request.size = refusedQuery.length
-    connection.unnamed = 0
     connection.request(refusedQuery, 0, refusedQuery.length, request)
     return
   }
@@ -81,7 +79,6 @@ export function sendOn(
     } else if (request.isFlushed && session.inFlight.first === request) request.inventPending()
     return
   }
-  if (request.kind === 'simple') connection.unnamed = 0
   if (request.names !== null && !isPrepared) {
     prepareInFront(request, request.names, connection, statementLimit(session))
   }

@@ -109,7 +109,6 @@ export function claimSequences(
 }
 
 function discard(connection: ServerConnection): void {
-  connection.unnamed = 0
   connection.request(discardSequences, 0, discardSequences.length, new DiscardReceiver(connection))
 }
 

@@ -4,7 +4,7 @@ import { Cursor } from '../wire/cursor.ts'
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
 import { terminate } from '../wire/frontend-messages.ts'
-import { backend, txStatus } from '../wire/message-types.ts'
+import { backend, frontend, txStatus } from '../wire/message-types.ts'
 import { ReplyQueue, type ReplyReceiver } from './reply-queue.ts'
 import { ReportedParameters } from './reported-parameters.ts'
 import { SessionState, type StateChange, stateChanges } from './session-state.ts'
@@ -177,6 +177,8 @@ export class ServerConnection implements FrameSink {
 
   /** Sends bytes that complete one Query, FunctionCall or Sync, whose answer goes to `receiver`. */
   request(bytes: Uint8Array, start: number, end: number, receiver: ReplyReceiver): void {
+    // Whoever says it: a Query drops the unnamed statement (protocol-flow, "Extended Query").
+    if (bytes[start] === frontend.query) this.unnamed = 0
     this.queue.push(receiver)
     this.requests++
     this.link.write(bytes, start, end)
