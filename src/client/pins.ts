@@ -92,8 +92,8 @@ export class Pins {
     const { size } = this.#others
     const held =
       size - Number(this.#others.has(searchPathPin)) - Number(this.#others.has(sequencePins.call))
-    if (held > 0 || this.#unproved !== null) return true
-    if (this.#channels.size > 0 || this.#prepared.size > 0) return true
+    // What a transaction may have left goes with it; what came before it has been asked for.
+    if (held > 0 || this.#channels.size > 0 || this.#prepared.size > 0) return true
     return this.#cursors.size > 0 || this.#causes.size > 0 || this.#settings.size > 0
   }
 
