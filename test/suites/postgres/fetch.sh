@@ -42,8 +42,12 @@ sources_of_unstable() {
   local mirror
   mirror="$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } |
     grep -oE 'https?://[^ ]+/debian/?( |$)' | head -1 || true)"
+  [ -n "$mirror" ] || {
+    echo 'no Debian mirror among the sources of apt'
+    return 1
+  }
   printf 'Types: deb deb-src\nURIs: %s\nSuites: sid\nComponents: main\nSigned-By: %s\n' \
-    "${mirror:-http://deb.debian.org/debian}" /usr/share/keyrings/debian-archive-keyring.gpg \
+    "$mirror" /usr/share/keyrings/debian-archive-keyring.gpg \
     >"$1/unstable.sources"
 }
 
