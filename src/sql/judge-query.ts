@@ -47,8 +47,7 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   const against = walk.refusal ?? context.noReads
   if (against !== null) {
     const part = effectPart('primary', against, walk.effects)
-    const asks =
-      walk.isRead && !walk.mayWrite && walk.effects.every(({ kind }) => kind === 'dynamic')
+    const asks = walk.isRead && !walk.mayWrite && walk.effects.every(isOfUnknown)
     return asks ? { ...part, asksPrimary: true } : part
   }
   if (walk.effects.length > 0) {
@@ -79,6 +78,11 @@ function settle(walk: QueryWalk, context: JudgeContext): void {
   const isOpen = isStale && !isRead && (walk.touches || walk.verbs.size > 0)
   const why = walk.unknown ?? (isOpen ? STALE : null)
   if (why !== null) addEffect(walk.effects, { kind: 'unproved', why, customs: [] })
+}
+
+/** What names that nobody knows may do. */
+function isOfUnknown({ kind }: Effect): boolean {
+  return kind === 'dynamic' || kind === 'unproved'
 }
 
 const STALE = 'the catalog is being read'
