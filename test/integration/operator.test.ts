@@ -259,7 +259,10 @@ describe('DRAIN and BAN', () => {
       ['42704', 'There is primary, r1, r2.'],
       ['42704', 'There is main.'],
       ['42704', 'SHOW CLIENTS lists them.'],
-      ['22023', 'Write for example 30s, 5m or 1h.'],
+      [
+        '22023',
+        'It takes a duration in whole milliseconds, such as 500ms, 10s, 1m or 1h; more than 0.',
+      ],
     ])
   })
 

@@ -36,10 +36,11 @@ async function lastRoute(of: pg.Client): Promise<string> {
  * What has just passed sends reads to the primary for a moment: a write until a replica has it, DDL
  * until the catalog has been read again.
  */
-async function untilReadsAreSplit(of?: pg.Client): Promise<void> {
+/** What was created a moment ago is read on the primary until the catalog is known again. */
+async function untilReadsAreSplit(of?: pg.Client, relation = 'item'): Promise<void> {
   const db = of ?? (await client())
   await waitFor('reads at the replicas', async () => {
-    await db.query('SELECT count(*) FROM item')
+    await db.query(`SELECT count(*) FROM ${relation}`)
     return /^r[12]: /.test(await lastRoute(db))
   })
 }
@@ -286,7 +287,7 @@ describe('session state', () => {
         CREATE ROLE app LOGIN PASSWORD 'app'; GRANT SELECT ON secret TO app`)
     })
     await cluster.catchUp()
-    await untilReadsAreSplit()
+    await untilReadsAreSplit(undefined, 'secret')
     const clients = await Promise.all(
       Array.from({ length: 8 }, () => proxy.client({ user: 'app', password: 'app' })),
     )

@@ -309,7 +309,7 @@ describe('bytes that are no conversation', () => {
       ['database', 'shop'],
     ])
     const heard = await answerTo(Buffer.concat([sslRequest(), start]))
-    expect(heard.toString()).toContain('received unencrypted data after SSLRequest')
+    expect(heard.toString()).toContain('received unencrypted data after SSL request')
   })
 
   it('are refused inside a session with 08P01, and a second startup packet too', async () => {
