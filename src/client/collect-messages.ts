@@ -12,10 +12,11 @@ import { type NamedText, namesStatements, needsOwnNames, resolveNames } from './
 import { need } from './needs.ts'
 import { OwnAnswers, refusalOfOwn } from './own-answers.ts'
 import { type OwnCommand, ownCommandOf, refusedName } from './own-command.ts'
-import { takeOwnNames } from './own-names.ts'
+import { takeOwnNamesIn } from './own-names.ts'
 import { boundOwn, ownClass, standInBody } from './own-parse.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import { type Request, takenName } from './request.ts'
+import { resolveAgain, unnamedSerial } from './resolve-again.ts'
 import {
   appendToSegment,
   appendWriter,
@@ -26,11 +27,10 @@ import {
 } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
 
-let nextUnnamed = 1
-
 /**
- * Takes one well-formed message into the segment; `refusal`: what an Execute must fail with. Throws ProtocolError for one that is not, and
- * PgSplitError 54000 for one too many.
+ * Takes one well-formed message into the segment, or says false: not now. `refusal`: what an Execute
+ * must fail with. Throws ProtocolError for one that is not well-formed, and PgSplitError 54000 for
+ * one too many.
  */
 export function collectFrame(
   session: ClientSession,
@@ -39,7 +39,7 @@ export function collectFrame(
   cursor: Cursor,
   start: number,
   refusal: ErrorFacts | null = null,
-): void {
+): boolean {
   const { maxSegmentMessages } = session.cluster.limits
   if (segment.kinds.length >= maxSegmentMessages) {
     throw new PgSplitError({
@@ -51,20 +51,18 @@ export function collectFrame(
   }
   switch (type) {
     case frontend.parse:
-      collectParse(session, segment, cursor, start)
-      break
+      return collectParse(session, segment, cursor, start)
     case frontend.bind:
-      collectBind(session, segment, cursor, start)
-      break
+      return collectBind(session, segment, cursor, start)
     case frontend.describe:
       collectDescribe(session, segment, cursor, start)
-      break
+      return true
     case frontend.execute:
       collectExecute(session, segment, cursor, start, refusal)
-      break
+      return true
     case frontend.close:
       collectClose(session, segment, cursor, start)
-      break
+      return true
     default:
       throw new ProtocolError('invalid message format')
   }
@@ -75,43 +73,47 @@ function collectParse(
   segment: Request,
   cursor: Cursor,
   start: number,
-): void {
+): boolean {
   const name = cursor.string()
   const bodyStart = cursor.at
   const textEnd = cursor.skipString()
-  noteName(segment, name)
   const count = cursor.uint16()
   cursor.skip(count * 4)
   cursor.assertEnd()
   const { buffer, end } = cursor
-  session.queries++
   if (name === '') {
     const cls = judge(session, buffer, bodyStart, textEnd, end)
+    const isNaming = cls.effects.length > 0 && namesStatements(cls)
+    if (isNaming && needsOwnNames(session, cls) && !takeOwnNamesIn(session, segment)) return false
+    session.queries++
+    noteName(segment, name)
     const own = cls.effects.length > 0 ? ownClass(session, cls, buffer, bodyStart, textEnd) : null
     if (own !== null) {
       collectOwn(session, segment, own, standInBody(session, own, buffer, bodyStart, textEnd, end))
-      return
+      return true
     }
-    if (cls.effects.length > 0 && namesStatements(cls)) {
-      if (needsOwnNames(session, cls)) takeOwnNames(session)
+    if (isNaming) {
       const names = resolveNames(session, cls, Buffer.from(buffer.subarray(bodyStart, textEnd)))
       collectUnnamed(session, segment, names, renamedParse(names, buffer, textEnd, end))
-      return
+      return true
     }
     keepUnnamed(session, segment, buffer, bodyStart, end, cls)
     mergeClass(segment, cls)
     appendToSegment(segment, buffer, start, end)
     segment.kinds.push(frontend.parse)
-    return
+    return true
   }
   // A statement with a name may run when other statements have the names that it tells.
   const outer = session.scope.classifier.classify(buffer, bodyStart, textEnd, session.lexMode)
-  if (outer.effects.length > 0 && namesStatements(outer)) takeOwnNames(session)
+  const isNaming = outer.effects.length > 0 && namesStatements(outer)
+  if (isNaming && !takeOwnNamesIn(session, segment)) return false
+  session.queries++
+  noteName(segment, name)
   const own = outer.effects.length > 0 ? ownClass(session, outer, buffer, bodyStart, textEnd) : null
   const standIn = own === null ? null : standInBody(session, own, buffer, bodyStart, textEnd, end)
   if (session.statements.has(name)) {
     collectTaken(session, segment, name, standIn ?? buffer.subarray(bodyStart, end))
-    return
+    return true
   }
   if (isInFailedBlock(session, segment)) {
     const { effects, parts } = judge(session, buffer, bodyStart, textEnd, end)
@@ -120,7 +122,7 @@ function collectParse(
       writer.begin(frontend.parse).string(takenName).bytes(buffer, bodyStart, end).end()
       appendWriter(segment)
       segment.kinds.push(frontend.parse)
-      return
+      return true
     }
   }
   const shared =
@@ -140,6 +142,7 @@ function collectParse(
     name,
   })
   segment.kinds.push(frontend.parse)
+  return true
 }
 
 /** Messages of one statement only may be answered here. */
@@ -159,7 +162,7 @@ function keepUnnamed(
   names: NamedText | null = null,
   own: StatementClass | null = null,
 ): void {
-  const serial = nextUnnamed++
+  const serial = unnamedSerial()
   const size = end - bodyStart
   // What it replaces comes back if the segment fails in front of it; the one before that does not.
   const isFree = segment.unnamedChanges === 0 && session.inFlight.length === 0
@@ -282,29 +285,12 @@ function useUnnamed(session: ClientSession, segment: Request): StatementClass {
   return session.unnamedClass ?? bareSyncClass
 }
 
-/** The unnamed statement of an earlier segment: what it names may be another statement by now. */
-function resolveAgain(session: ClientSession, before: NamedText): void {
-  const names = resolveNames(session, before.outer, before.original)
-  undoNames(session, names)
-  const { unnamed } = session
-  if (unnamed === null || session.localStatus === txStatus.failed) {
-    session.unnamedNames = { ...before, needs: [] }
-    return
-  }
-  session.unnamedNames = names
-  session.unnamedClass = names.cls
-  if (names.text.equals(before.text)) return
-  const rest = unnamed.body.subarray(unnamed.body.indexOf(0), unnamed.bodyBytes)
-  const body = Buffer.concat([names.text, rest])
-  session.unnamed = { serial: nextUnnamed++, body, bodyBytes: body.length, own: null }
-}
-
 function collectBind(
   session: ClientSession,
   segment: Request,
   cursor: Cursor,
   start: number,
-): void {
+): boolean {
   const portal = cursor.string()
   const name = cursor.string()
   const restStart = cursor.at
@@ -312,20 +298,26 @@ function collectBind(
   cursor.skip(formats * 2)
   const values = cursor.uint16()
   const { buffer, end } = cursor
-  segment.binds++
-  noteName(segment, name)
-  if (portal !== '' || formats > 1 || values > 0) segment.isPlain = false
   let cls: StatementClass
   let statement: PreparedStatement | undefined
+  let names: NamedText | null = null
   if (name === '') cls = useUnnamed(session, segment)
   else {
     statement = session.statements.get(name)
     cls = statement === undefined ? absentClass(session) : classOf(session, statement)
     if (cls.effects.length > 0 && needsOwnNames(session, cls)) {
-      takeOwnNames(session)
+      if (!takeOwnNamesIn(session, segment)) return false
       statement = session.statements.get(name)
     }
+    if (statement !== undefined && cls.effects.length > 0 && namesStatements(cls)) {
+      names = namesOf(session, cls, statement)
+      cls = names.cls
+      for (const named of names.needs) need(segment, named)
+    }
   }
+  segment.binds++
+  noteName(segment, name)
+  if (portal !== '' || formats > 1 || values > 0) segment.isPlain = false
   let own: Buffer | null = null
   if (cls.effects.length > 0) {
     const parse = name === '' ? session.unnamed?.body : statement?.body
@@ -352,17 +344,30 @@ function collectBind(
     appendWriter(segment)
   }
   mergeClass(segment, cls)
+  if (name === '') names = session.unnamedNames
   if (portal === '') {
     session.unnamedPortalClass = cls
-    session.unnamedPortalNames = name === '' ? session.unnamedNames : null
+    session.unnamedPortalNames = names
   } else {
     session.portals.set(portal, cls)
-    if (name === '' && session.unnamedNames !== null) {
+    if (names !== null) {
       session.portalNames ??= new Map()
-      session.portalNames.set(portal, session.unnamedNames)
+      session.portalNames.set(portal, names)
     } else session.portalNames?.delete(portal)
   }
   segment.kinds.push(frontend.bind)
+  return true
+}
+
+/** What a statement with a name, which tells those of others, does to them when it is run. */
+function namesOf(
+  session: ClientSession,
+  cls: StatementClass,
+  { body, textBytes }: PreparedStatement,
+): NamedText {
+  const names = resolveNames(session, cls, body.subarray(0, textBytes))
+  undoNames(session, names)
+  return names
 }
 
 /** The server may have it all the same, from a PREPARE that a function ran. */
@@ -476,7 +481,10 @@ function collectClose(
   const statement = statements.get(name)
   if (statement !== undefined) statements.forget(name, statement)
   if (statements.isOwn) {
-    statements.ownConnection?.prepared.delete(name)
+    if (statement !== undefined) {
+      segment.steps ??= []
+      segment.steps.push({ part: segment.kinds.length, kind: 'drop', name, statement })
+    }
     appendToSegment(segment, cursor.buffer, start, cursor.end)
     segment.kinds.push(frontend.close)
     return

@@ -46,7 +46,7 @@ export function collect(
       if (settled === null) return false
       if (settled !== 'settled') refusal = settled
     }
-    collectFrame(session, segment, type, cursor, start, refusal)
+    if (!collectFrame(session, segment, type, cursor, start, refusal)) return session.isSkipping
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error
     collectMalformed(segment, type, buffer, start, end)

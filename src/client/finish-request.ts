@@ -3,7 +3,7 @@ import { txStatus } from '../wire/message-types.ts'
 import { applyEffects } from './effects.ts'
 import { abandon, leave, settle } from './leave-connection.ts'
 import { settleSteps } from './name-steps.ts'
-import { leaveOwnNames } from './own-names.ts'
+import { doubtOwnNames, leaveOwnNames } from './own-names.ts'
 import { stumbled } from './pins.ts'
 import type { Request } from './request.ts'
 import { learn, rerun } from './rerun-request.ts'
@@ -39,6 +39,7 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   if (request.error !== null && request.script !== null) {
     request.script.undo(connection.prepared)
   }
+  if (request.error !== null && session.statements.isOwn) doubtOwnNames(session, request)
   if (request.staleness !== null) noteStaleness(session, request)
   if (request.isHealing) {
     leave(session, connection, request.isShared)

@@ -31,10 +31,16 @@ export function undoNames(session: ClientSession, { steps }: NamedText): void {
 /** Steps are on their way: what is sent behind them finds them done. */
 export function expectSteps(
   connection: ServerConnection,
-  { steps, kind, sentKinds }: Request,
+  { steps, kind, sentKinds, parses }: Request,
 ): void {
   for (const step of steps ?? []) {
     if (kind !== 'extended' || step.part >= sentKinds) note(connection, step, true)
+  }
+  // A name of the client's own that was dropped, and given again by a Parse behind that.
+  for (const { statement, unit } of parses) {
+    if (unit < sentKinds || statement.shared === null) continue
+    const isDropped = steps?.some((step) => step.kind === 'drop' && step.statement === statement)
+    if (isDropped !== true) connection.prepared.set(statement.serverName, true)
   }
 }
 
@@ -62,7 +68,7 @@ function isDone(request: Request, step: NameStep): boolean {
   const { part, kind, name, statement } = step
   // What the same segment was to make first has never been there to be closed.
   const isOwnParse =
-    kind === 'close' &&
+    (kind === 'close' || kind === 'drop') &&
     request.parses.some((parse) => {
       return parse.name === name && parse.statement === statement && !request.isUnitDone(parse.unit)
     })

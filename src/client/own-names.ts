@@ -2,7 +2,16 @@ import { type ServerConnection, swallow } from '../server/server-connection.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
+import { type AnswerScript, scriptOp } from './answer-script.ts'
+import { flushSegment } from './extended.ts'
+import { openSegmentClass } from './fixed-class.ts'
+import type { PreparedStatement } from './prepared-statement.ts'
+import type { Request } from './request.ts'
+import { resolveAgain } from './resolve-again.ts'
+import { mergeClass } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
+import type { StatementNames } from './statement-names.ts'
+import { ownPortal, writeClose, writePreparation } from './write-preparation.ts'
 
 /** Why such a session is pinned. */
 const pinReason = 'its prepared statements are seen by name'
@@ -23,13 +32,59 @@ export function takeOwnNames(session: ClientSession): void {
   session.facts.pinned = session.pinReason
 }
 
+/**
+ * The same for the message that comes next in a segment. What came before it must be done under our
+ * names, and on the primary; false: not yet, or it will never be.
+ */
+export function takeOwnNamesIn(session: ClientSession, segment: Request): boolean {
+  const { statements } = session
+  if (statements.isOwn) return true
+  if (session.inFlight.some((other) => other !== segment)) return false
+  if (segment.kinds.length === 0) {
+    takeOwnNames(session)
+    return true
+  }
+  if (!isDoneOnPrimary(session, segment)) {
+    // It goes on there, whatever it was so far.
+    mergeClass(segment, openSegmentClass)
+    if (session.waiting === null && !segment.isMoving) flushSegment(session)
+    if (session.segment !== segment || !isDoneOnPrimary(session, segment)) return false
+  }
+  if (segment.error !== null || segment.refusal !== null) return true
+  takeOwnNames(session)
+  segment.bringsNames = statements.isOwn
+  if (!statements.isOwn) return true
+  if (session.unnamedNames !== null) {
+    resolveAgain(session, session.unnamedNames)
+    segment.bringsUnnamed = session.unnamed
+  }
+  return true
+}
+
+function isDoneOnPrimary({ cluster, waiting }: ClientSession, segment: Request): boolean {
+  const { connection, isMoving, kinds, sentKinds } = segment
+  if (segment.error !== null || segment.refusal !== null) return true
+  if (connection === null || waiting !== null || isMoving) return false
+  if (cluster.isReplica(connection.nodeIndex)) return false
+  return sentKinds === kinds.length && segment.isAnswered
+}
+
 /** Brings them to the connection; in a failed transaction that must wait. */
-export function bringOwnNames({ statements }: ClientSession, connection: ServerConnection): void {
+export function bringOwnNames(
+  { statements }: ClientSession,
+  connection: ServerConnection,
+  request: Request,
+): void {
   if (statements.ownConnection === connection || connection.status === txStatus.failed) return
+  if (connection.status !== txStatus.idle && request.kind === 'extended') {
+    // A Query would end the unnamed portal of its transaction.
+    request.bringsNames = true
+    return
+  }
   statements.ownConnection = connection
   connection.prepared.clear()
   connection.request(deallocateAll, 0, deallocateAll.length, swallow)
-  for (const [name, { body, spots }] of statements) {
+  for (const [name, { body, spots }] of namesInFront(statements, request)) {
     if (spots === null) {
       writer.begin(frontend.parse).string(name).bytes(body).end()
       writer.begin(frontend.sync).end()
@@ -37,6 +92,69 @@ export function bringOwnNames({ statements }: ClientSession, connection: ServerC
     const bytes = writer.take()
     connection.request(bytes, 0, bytes.length, swallow)
     connection.prepared.set(name, true)
+  }
+}
+
+/**
+ * The same among the messages of a segment, part of which the connection may have: what is brought
+ * has its place there, and the server may skip it.
+ */
+export function bringInSegment(
+  { statements }: ClientSession,
+  connection: ServerConnection,
+  request: Request,
+  script: AnswerScript,
+): void {
+  request.bringsNames = false
+  request.hasBroughtNames = true
+  statements.ownConnection = connection
+  const brought = namesInFront(statements, request)
+  // One that failed has left it.
+  writeClose(writer, 0x53, ownPortal)
+  script.push(scriptOp.swallow, null)
+  // Whether one of them is there may not be known.
+  for (const name of new Set([...connection.prepared.keys(), ...brought.map(([name]) => name)])) {
+    connection.prepared.delete(name)
+    writeClose(writer, 0x53, name)
+    script.pushName(name, false)
+  }
+  for (const [name, statement] of brought) {
+    for (let left = writePreparation(writer, statement); left > 0; left--) {
+      script.push(scriptOp.swallow, statement)
+    }
+    connection.prepared.set(name, true)
+  }
+  const unnamed = request.bringsUnnamed
+  request.bringsUnnamed = null
+  if (unnamed !== null) {
+    writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
+    connection.unnamed = unnamed.serial
+    script.pushUnnamed()
+  }
+  if (writer.length > 0) connection.send(writer.take())
+}
+
+/** The session's statements as they are in front of what the request has not sent. */
+function namesInFront(
+  statements: StatementNames,
+  { parses, sentKinds, steps }: Request,
+): [string, PreparedStatement][] {
+  const unsent = (steps ?? []).filter(({ part }) => part >= sentKinds)
+  const isMade = (statement: PreparedStatement): boolean =>
+    parses.some((range) => range.statement === statement && range.unit >= sentKinds) ||
+    unsent.some((step) => step.kind === 'prepare' && step.statement === statement)
+  const found = [...statements].filter(([, statement]) => !isMade(statement))
+  for (const { kind, name, statement } of unsent) {
+    if (kind === 'drop' && statement !== null && !isMade(statement)) found.push([name, statement])
+  }
+  return found
+}
+
+/** The request has failed: names that it was to give or drop may be there or not. */
+export function doubtOwnNames({ statements }: ClientSession, request: Request): void {
+  const { hasBroughtNames, kind, parses, steps } = request
+  if (hasBroughtNames || (kind === 'extended' && (steps !== null || parses.length > 0))) {
+    statements.ownConnection = null
   }
 }
 

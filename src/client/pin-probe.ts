@@ -159,7 +159,14 @@ class PinProbe implements ReplyReceiver {
     if (cause !== 'prepared') return names
     const { prepared } = this.#connection
     const there = new Set(names)
-    for (const name of this.#prepared) if (!there.has(name)) prepared.delete(name)
+    const { statements } = this.#session
+    for (const name of this.#prepared) {
+      if (there.has(name)) continue
+      prepared.delete(name)
+      // Dropped by SQL that no text shows: it must not come back.
+      const own = statements.isOwn ? statements.get(name) : undefined
+      if (own !== undefined) statements.forget(name, own)
+    }
     return names.filter((name) => !prepared.has(name) && !name.startsWith('pgsplit_'))
   }
 

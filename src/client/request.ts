@@ -134,6 +134,11 @@ export class Request implements ReplyReceiver {
   #ownUnit = -1
 
   // Extended protocol only.
+  /** The session's own names are to be brought in front of what is sent next, and have been. */
+  bringsNames = false
+  hasBroughtNames = false
+  /** The unnamed statement that they change, if that is sent already. */
+  bringsUnnamed: UnnamedStatement | null = null
   /** Message types in `bytes` and Close messages that only the session answers, in order. */
   kinds: number[] = []
   /** Named statements of earlier requests that the segment uses, in the order of first use. */
@@ -578,6 +583,8 @@ export class Request implements ReplyReceiver {
     this.sentKinds = 0
     this.sentParses = 0
     this.sentExecutes = 0
+    this.bringsNames = false
+    this.hasBroughtNames = false
     this.script = null
     this.isShapeChecked = false
     this.hasEarlierUnnamed = false

@@ -30,6 +30,8 @@ export interface UnnamedStatement {
  *
  * `limit`: most named statements on one server connection; the least recently used are closed.
  *
+ * `bring`: adds what has to come in front of it.
+ *
  * False: nothing was sent; what a statement gives may not be what the client was told of it.
  */
 export function sendSegment(
@@ -37,14 +39,15 @@ export function sendSegment(
   connection: ServerConnection,
   limit: number,
   catalogVersion: number,
+  bring: ((script: AnswerScript) => void) | null,
 ): boolean {
   const from = request.sentBytes
   const isFirst = request.sentKinds === 0 && from === 0
   const unnamed = request.earlierUnnamed
+  if (bring !== null) bring(startScript(request))
   const missing = missingStatements(request, connection)
-  if (missing !== null && !request.isShapeChecked && mayBeStale(missing, catalogVersion)) {
-    return false
-  }
+  const isKnown = bring !== null || request.isShapeChecked
+  if (missing !== null && !isKnown && mayBeStale(missing, catalogVersion)) return false
   if (isFirst) connection.expect(request)
   const mustInject =
     unnamed !== null && !request.hasEarlierUnnamed && connection.unnamed !== unnamed.serial
@@ -102,12 +105,13 @@ function mayBeStale(missing: readonly NeededStatement[], version: number): boole
 }
 
 function missingStatements(
-  { needs }: Request,
+  { needs, sentKinds }: Request,
   { prepared }: ServerConnection,
 ): NeededStatement[] | null {
   let missing: NeededStatement[] | null = null
   for (const need of needs) {
-    if (prepared.has(need.statement.serverName)) continue
+    // What an earlier part of the segment used has been there, and may be dropped since.
+    if (need.unit < sentKinds || prepared.has(need.statement.serverName)) continue
     missing ??= []
     missing.push(need)
   }

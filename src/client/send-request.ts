@@ -1,10 +1,11 @@
 import type { ServerConnection } from '../server/server-connection.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
+import type { AnswerScript } from './answer-script.ts'
 import { checkShapes } from './check-shapes.ts'
 import { bringChannels, noteChannelUse } from './hear-first.ts'
 import { onlyAsks } from './own-command.ts'
-import { bringOwnNames, statementLimit } from './own-names.ts'
+import { bringInSegment, bringOwnNames, statementLimit } from './own-names.ts'
 import { prepareInFront } from './prepare-in-front.ts'
 import type { Request } from './request.ts'
 import { sendSegment } from './segment.ts'
@@ -19,7 +20,7 @@ export function sendOn(
   const isFirst = request.connection === null
   let isPrepared = false
   // Not in the middle of a segment, which a failure may have the server skip.
-  if (isFirst && session.statements.isOwn) bringOwnNames(session, connection)
+  if (isFirst && session.statements.isOwn) bringOwnNames(session, connection, request)
   session.transaction?.noteSent(request, session.portals.size > 0)
   if (isFirst) {
     session.holdUntilMs = null
@@ -74,7 +75,10 @@ export function sendOn(
   }
   if (request.kind === 'extended') {
     const { catalogVersion } = session.scope.classifier
-    if (!sendSegment(request, connection, statementLimit(session), catalogVersion)) {
+    const bring = request.bringsNames
+      ? (script: AnswerScript) => bringInSegment(session, connection, request, script)
+      : null
+    if (!sendSegment(request, connection, statementLimit(session), catalogVersion, bring)) {
       checkShapes(session, request, connection)
     } else if (request.isFlushed && session.inFlight.first === request) request.inventPending()
     return

@@ -34,9 +34,8 @@ export function sendScripted(
     const kind = request.kinds[unit]
     const range = request.parses[parse]
     const isSettled = unit < request.settledKinds
-    for (let need = missing[lacking]; need !== undefined && need.unit <= unit; ) {
-      // What an earlier part of the segment used has no place in this one.
-      if (need.unit === unit) sendUpTo(need.start)
+    for (let need = missing[lacking]; need?.unit === unit; ) {
+      sendUpTo(need.start)
       prepareMissing(connection, need.statement, script)
       need = missing[++lacking]
     }
@@ -50,7 +49,9 @@ export function sendScripted(
     }
     if (range !== undefined && range.unit === unit) {
       parse++
-      if (connection.prepared.has(range.statement.serverName)) {
+      // Under the client's own name it is another one each time.
+      const isShared = range.statement.shared === null
+      if (isShared && connection.prepared.has(range.statement.serverName)) {
         sendUpTo(range.start)
         at = range.end
         script.pushUnit(isSettled ? scriptOp.settled : scriptOp.inventParse, null)

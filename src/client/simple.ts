@@ -15,7 +15,7 @@ import {
 import { isKnown, need } from './needs.ts'
 import { type OwnAnswers, ownAnswersTo } from './own-answers.ts'
 import { hasOwnCommand } from './own-command.ts'
-import { takeOwnNames } from './own-names.ts'
+import { takeOwnNames, takeOwnNamesIn } from './own-names.ts'
 import { type OwnText, ownText } from './own-text.ts'
 import { Request } from './request.ts'
 import { appendToSegment, mergeClass } from './segment-parts.ts'
@@ -139,6 +139,9 @@ function endSegment(
     isQuery && hasOwnCommand(outer) ? ownTextIn(session, segment, outer, buffer, start, end) : null
   if (own === 'later') return false
   const isNamed = isQuery && namesStatements(outer)
+  if (isNamed && needsOwnNames(session, outer) && !takeOwnNamesIn(session, segment)) {
+    return session.isSkipping
+  }
   const names =
     isNamed && own === null ? namesInSegment(session, segment, outer, buffer, start, end) : null
   const cls = names?.cls ?? outer
@@ -188,7 +191,6 @@ function namesInSegment(
   start: number,
   end: number,
 ): NamedText {
-  if (needsOwnNames(session, outer)) takeOwnNames(session)
   const names = resolveNames(session, outer, Buffer.from(buffer.subarray(start + 5, end - 1)))
   segment.names = names
   segment.takenName ??= names.takenName

@@ -3,7 +3,7 @@ import type { Writer } from '../wire/writer.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 
 /** Runs our own PREPARE beside whatever unnamed statement and portal the client has. */
-const ownPortal = 'pgsplit_prepare'
+export const ownPortal = 'pgsplit_prepare'
 
 /**
  * Writes the messages that prepare `statement` under its server name; returns how many of them the

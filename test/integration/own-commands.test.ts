@@ -15,6 +15,7 @@ import {
   sqlstate,
   sync,
 } from '../support/raw-client.ts'
+import { holdFrames, type Said } from '../support/said-frames.ts'
 import { oneOf, type Random, seededNumbers } from '../support/seeded-numbers.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -70,14 +71,6 @@ const simple: readonly Text[] = [
   same('DISCARD ALL'),
   same('EXECUTE s1'),
 ]
-
-interface Said {
-  readonly shown: string
-  readonly direct: Buffer
-  readonly proxied: Buffer
-  /** Waits for the answers to all of it. */
-  readonly waits: boolean
-}
 
 /** One conversation: messages in any order, with Flush and Sync between them anywhere. */
 function conversation(random: Random): Said[] {
@@ -156,47 +149,6 @@ function shape({ type, body }: RawMessage): string {
   return `${type} ${body.toString('latin1')}`
 }
 
-/** Holds it, in chunks of any size; the whole answer. */
-async function hold(
-  client: RawClient,
-  frames: readonly [Buffer, boolean][],
-  random: Random,
-): Promise<string[]> {
-  const heard: string[] = []
-  let pending = Buffer.alloc(0)
-  let syncs = 0
-  /** Messages behind the last Sync. */
-  let asked = 0
-  const send = async (): Promise<void> => {
-    for (let at = 0; at < pending.length; ) {
-      const size = random(3) === 0 ? 1 + random(12) : pending.length
-      client.send(pending.subarray(at, at + size))
-      at += size
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    pending = Buffer.alloc(0)
-  }
-  for (const [frame, waits] of frames) {
-    pending = Buffer.concat([pending, frame])
-    const type = frame[0]
-    const isSync = type === 0x53 || type === 0x51
-    if (isSync) {
-      syncs++
-      asked = 0
-    } else if (type !== 0x48) asked++
-    if (!waits) continue
-    await send()
-    if (isSync) for (; syncs > 0; syncs--) heard.push(...(await client.until('Z')).map(shape))
-    else if (syncs === 0) {
-      const isAnswered = (): boolean =>
-        client.types.includes('E') || client.types.replace(/[^123TnCIs]/g, '').length >= asked
-      await waitFor('what was flushed', isAnswered, 5_000)
-    }
-  }
-  const isAsked = (line: string): boolean => !line.startsWith('S ')
-  return heard.filter(isAsked)
-}
-
 group('a command of pgsplit is what a SHOW or SET of PostgreSQL is to its client', () => {
   it('whatever its messages are split into, and among whatever others', {
     timeout: 120_000,
@@ -210,7 +162,7 @@ group('a command of pgsplit is what a SHOW or SET of PostgreSQL is to its client
         const client = await RawClient.logIn({ ...login, port })
         const frames = said.map((one): [Buffer, boolean] => [one[side], one.waits])
         try {
-          return await hold(client, frames, seededNumbers(round))
+          return await holdFrames(client, frames, seededNumbers(round), shape)
         } catch (error) {
           return [`! ${error}`]
         } finally {

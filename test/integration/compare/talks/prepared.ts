@@ -15,6 +15,7 @@ import {
 } from '../../../support/conversation-frames.ts'
 
 const long = 'n'.repeat(70)
+const seen = 'SELECT name FROM pg_prepared_statements ORDER BY name'
 
 /** Simple queries, as one conversation. */
 const says = (name: string, ...texts: readonly string[]): Conversation =>
@@ -627,5 +628,28 @@ export const preparedTalks: readonly Conversation[] = [
     x(bind('', 'n'), execute()),
     x(...quick('DEALLOCATE n'), parse('n', 'SELECT 4'), bind('', 'n'), execute()),
     q('EXECUTE n'),
+  ]),
+  talk('prepared: EXECUTE by a statement with a name, behind a Flush', [
+    hear('T', 1, parse('foobar', 'select 1'), describe('S', 'foobar'), flush),
+    hear('T', 1, parse('x', 'EXECUTE foobar'), describe('S', 'x'), flush),
+    x(bind('', 'x'), execute()),
+    x(bind('', 'foobar'), execute()),
+    q(seen),
+  ]),
+  talk('prepared: a look at the names, in a transaction with an unnamed statement', [
+    q('BEGIN'),
+    x(parse('', 'SELECT count(*) FROM item')),
+    x(parse('q', seen), bind('', 'q'), execute()),
+    x(parse('', 'SELECT 1'), bind('', ''), parse('r', 'SELECT 2')),
+    x(execute()),
+    q('COMMIT'),
+  ]),
+  talk('prepared: a look at the names in the middle of a pipeline', [
+    x(...run('BEGIN'), parse('a', 'SELECT 1'), bind('', 'a'), execute()),
+    hear('D', 2, parse('b', 'SELECT 2'), bind('', 'b'), execute(), ...run(seen), flush),
+    hear('1', 1, parse('c', 'SELECT 3'), flush),
+    x(close('S', 'a'), ...run(seen), parse('d', 'SELECT 4'), ...run(seen)),
+    q('ROLLBACK'),
+    q(seen),
   ]),
 ]
