@@ -18,8 +18,6 @@ const names = 'Servers know prepared statements by names of pgsplit (pg_prepared
 
 export const expectedDifferences: Readonly<Record<DriverName, readonly ExpectedDifference[]>> = {
   psycopg2: [
-    { test: 'tests.test_async.AsyncTests.test_notify', reason: notifier },
-    { test: 'tests.test_notify.NotifiesTests.test_', reason: notifier },
     {
       test: 'tests.test_connection.TestConnectionInfo.test_backend_pid',
       reason: 'The id that the client got at log-in is not that of a server process.',
@@ -28,7 +26,6 @@ export const expectedDifferences: Readonly<Record<DriverName, readonly ExpectedD
       test: 'tests.test_connection.ConnectionTests.test_cleanup_on_badconn_close',
       reason: terminated,
     },
-    { test: 'tests.test_cursor.CursorTests.test_external_close_', reason: terminated },
   ],
   asyncpg: [
     {
@@ -49,9 +46,6 @@ export const expectedDifferences: Readonly<Record<DriverName, readonly ExpectedD
     { test: 'test.native.test_connection.test_notify', reason: ownId },
     { test: 'test.dbapi.test_connection.test_notify', reason: ownId },
     { test: 'test.legacy.test_connection.test_notify', reason: ownId },
-    { test: 'test.native.test_connection.test_broken_pipe_', reason: terminated },
-    { test: 'test.dbapi.test_connection.test_broken_pipe_', reason: terminated },
-    { test: 'test.legacy.test_connection.test_broken_pipe_', reason: terminated },
     {
       test: 'test.native.test_query.test_close_prepared_statement',
       reason: names,
