@@ -111,7 +111,7 @@ export const preparedTalks: readonly Conversation[] = [
     'EXECUTE nothing(1, 2)',
     'DEALLOCATE nothing',
     'EXPLAIN EXECUTE nothing',
-    'CREATE TABLE prep_none AS EXECUTE nothing',
+    'CREATE TABLE prep_nothing AS EXECUTE nothing',
     'BEGIN',
     'EXECUTE nothing',
     'EXECUTE nothing',
