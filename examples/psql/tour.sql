@@ -37,7 +37,7 @@ COMMIT;
 SHOW pgsplit.last_route;
 
 \echo 'What belongs to one server pins the session to it, until it is gone:'
-LISTEN news;
+SELECT pg_advisory_lock(1);
 SHOW pgsplit.pin;
-UNLISTEN *;
+SELECT pg_advisory_unlock_all();
 SHOW pgsplit.pin;

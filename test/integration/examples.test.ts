@@ -17,7 +17,7 @@ interface Example {
 const examples: Readonly<Record<string, Example>> = {
   psql: {
     needs: { what: 'psql', isThere: works('psql', '--version') },
-    says: [/primary: UPDATE writes/, /r[12]: proved read-only/, /listens on news/],
+    says: [/primary: UPDATE writes/, /r[12]: proved read-only/, /session advisory lock/],
     rowsWritten: 2,
   },
   drizzle: {
