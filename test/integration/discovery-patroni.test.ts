@@ -121,9 +121,11 @@ describe('nodes that Patroni lists', () => {
       const before = reads.reads
       await waitFor('further reads', () => reads.reads > before + 200)
     }
+    await waitFor('reads at pg1', async () => {
+      const pg1 = (await showNodes(from)).find(({ node }) => node === 'pg1')
+      return Number(pg1?.requests) > 0
+    })
     expect(reads.errors).toEqual([])
-    const pg1 = (await showNodes(from)).find(({ node }) => node === 'pg1')
-    expect(Number(pg1?.requests)).toBeGreaterThan(0)
     expect(logged(from, 'node-joined')).toHaveLength(6)
     expect(logged(from, 'node-leaving')).toHaveLength(3)
     expect(logged(from, 'node-left')).toHaveLength(3)
