@@ -1,4 +1,4 @@
-import { type LookupAddress, lookup as systemLookup } from 'node:dns'
+import { type LookupAddress, type LookupOptions, lookup as systemLookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 
 /** Looks all addresses of a name up, as `dns.lookup` with `all`. */
@@ -33,12 +33,7 @@ export class Addresses {
   /** For `net.connect`. */
   readonly forDial: LookupFunction = (host, options, callback) => {
     this.find(host, (error, addresses) => {
-      const family =
-        options.family === 4 || options.family === 'IPv4'
-          ? 4
-          : options.family === 6 || options.family === 'IPv6'
-            ? 6
-            : 0
+      const family = familyOf(options.family)
       const fit = family === 0 ? addresses : addresses.filter((one) => one.family === family)
       const first = fit[0]
       if (error !== null || first === undefined) {
@@ -97,6 +92,12 @@ export class Addresses {
     this.#known.set(host, known)
     return known
   }
+}
+
+/** 4 or 6; 0: either. */
+function familyOf(wanted: LookupOptions['family']): number {
+  if (wanted === 'IPv4') return 4
+  return wanted === 'IPv6' ? 6 : (wanted ?? 0)
 }
 
 function ofSystem(host: string, done: Parameters<Lookup>[1]): void {
