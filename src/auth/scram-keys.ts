@@ -1,5 +1,4 @@
 import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
 import { saslprep } from './saslprep.ts'
 
 /** All digests are SHA-256 (RFC 7677). */
@@ -38,7 +37,8 @@ export function xor(a: Buffer, b: Buffer): Buffer {
 }
 
 /** 4096 iterations are 1–3 ms of one core: a pool that opens 20 connections pays it once. */
-const derived = new LRUCache<string, Promise<ScramKeys>>({ max: 512 })
+const derived = new Map<string, Promise<ScramKeys>>()
+const maxDerived = 512
 const cacheSecret = randomBytes(32)
 
 /**
@@ -56,7 +56,10 @@ export function deriveScramKeys(
     .update(prepared)
     .digest('base64')
   const known = derived.get(id)
-  if (known !== undefined) return known
+  if (known !== undefined) {
+    remember(id, known)
+    return known
+  }
   const keys = saltedPassword(prepared, salt, iterations).then((salted): ScramKeys => {
     const clientKey = hmac(salted, 'Client Key')
     return {
@@ -67,9 +70,19 @@ export function deriveScramKeys(
       serverKey: hmac(salted, 'Server Key'),
     }
   })
-  derived.set(id, keys)
+  remember(id, keys)
   keys.catch(() => derived.delete(id))
   return keys
+}
+
+/** A Map keeps its order: the first is the one unused for longest. */
+function remember(id: string, keys: Promise<ScramKeys>): void {
+  derived.delete(id)
+  derived.set(id, keys)
+  for (const oldest of derived.keys()) {
+    if (derived.size <= maxDerived) break
+    derived.delete(oldest)
+  }
 }
 
 function saltedPassword(password: Buffer, salt: Buffer, iterations: number): Promise<Buffer> {

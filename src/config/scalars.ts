@@ -2,7 +2,7 @@
  * The kinds of option values. Each accepts what YAML, a flag or an interpolated environment
  * variable may give (a number may come as text) and says in its error what it wants.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { maxDurationMs, parseDuration } from '../duration.ts'
 import { parseListenAddress } from './listen-address.ts'
 import { Secret } from './secret.ts'

@@ -1,5 +1,5 @@
 /** What a cluster's section may contain, and what each option means. */
-import { z } from 'zod'
+import * as z from 'zod'
 import {
   choice,
   duration,

@@ -1,5 +1,5 @@
 /** What a cluster's `discovery` section may contain: nodes that come and go at run time. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { choice, duration, expected, integer, secretText, section, text } from './scalars.ts'
 
 const file = 'a PEM file'

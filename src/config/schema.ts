@@ -2,7 +2,7 @@
  * What a configuration may contain. The parser, the JSON Schema and the README's reference table
  * are made of this one description.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import {
   choice,
   duration,

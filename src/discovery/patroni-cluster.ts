@@ -2,7 +2,7 @@
  * What Patroni's REST API answers to GET /cluster (Patroni documentation, "Cluster status
  * endpoints"; `cluster_as_json` of Patroni 3.0 to 4.0).
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { isHost, type Member, type MemberList } from './member.ts'
 
 /** Longest name that is taken over. */

@@ -1,3 +1,6 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -30,6 +33,17 @@ describe('saslprep', () => {
 
   it('never throws', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => saslprep(text).length >= 0))
+  })
+})
+
+const hasPython = spawnSync('python3', ['--version']).status === 0
+
+describe.skipIf(!hasPython)('the tables of SASLprep (needs python3)', () => {
+  it('are what RFC 3454 says', () => {
+    const script = fileURLToPath(new URL('../../corpus/record-stringprep.py', import.meta.url))
+    const { stdout } = spawnSync('python3', [script], { encoding: 'utf8' })
+    const file = new URL('../../../src/auth/stringprep-tables.ts', import.meta.url)
+    expect(readFileSync(file, 'utf8').replace(/\s+/g, ' ')).toBe(stdout.replace(/\s+/g, ' '))
   })
 })
 
