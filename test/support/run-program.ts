@@ -6,12 +6,13 @@ export interface ProgramResult {
   readonly err: string
 }
 
-/** Runs a program to its end; `kill` ends it by force after `timeoutMs`. */
+/** Runs a program to its end, with `input`; `kill` ends it by force after `timeoutMs`. */
 export function runProgram(
   file: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   timeoutMs = 60_000,
+  input: string | Uint8Array = '',
 ): Promise<ProgramResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: 'pipe' })
@@ -23,7 +24,7 @@ export function runProgram(
     child.stderr.on('data', (chunk) => {
       err += chunk
     })
-    child.stdin.end()
+    child.stdin.end(input)
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
     child.on('error', reject)
     child.on('close', (code) => {
