@@ -86,7 +86,7 @@ function answerLost(
 function endByOwnFault(session: ClientSession, connection: ServerConnection): boolean {
   const { fatal, lastWord } = connection
   if (session.isGone || fatal === null || lastWord === null) return false
-  if (!session.copyIn.isRefused && !/^(25P0[34]|57P05)$/.test(fatal.sqlstate)) return false
+  if (!/^(25P0[34]|57P05)$/.test(fatal.sqlstate)) return false
   session.leaveWith(lastWord)
   return true
 }

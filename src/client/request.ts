@@ -66,6 +66,10 @@ export interface RequestOwner {
   onAnswered(request: Request): void
   /** COPY … FROM STDIN has begun. */
   onCopyIn(request: Request): void
+  /** An error has come; what it is to a COPY … FROM STDIN that has begun (see `CopyIn.end`). */
+  endCopyIn(request: Request, error: ErrorFields): 'refused' | 'skips' | null
+  /** The client goes: this error tells of what has no place in a COPY. */
+  leaveCopyIn(frame: Buffer, error: ErrorFields): void
   /** An error in front of the segment's Query: server and client now wait for Sync. */
   onSkipped(request: Request): void
   onDone(request: Request, status: number): void
@@ -412,6 +416,12 @@ export class Request implements ReplyReceiver {
 
   #onError(frame: Buffer): void {
     this.error = decodeErrorFields(frame, 5, frame.length)
+    const copyEnd = this.owner.endCopyIn(this, this.error)
+    if (copyEnd === 'refused') {
+      this.passHeld()
+      this.owner.leaveCopyIn(frame, this.error)
+      return
+    }
     if (isStaleness(this.error)) this.staleness = Buffer.from(frame)
     if (!this.isForwarded && this.owner.heal(this, this.error)) {
       this.isHealing = true
@@ -426,7 +436,8 @@ export class Request implements ReplyReceiver {
       this.names !== null || message.includes('"pgsplit_') || message.includes('"?pgsplit_')
     const own = this.own === null ? null : this.#ownError(this.own)
     this.#passInstead(this.override ?? own ?? this.#inClientsWords(frame, hasNames))
-    if (this.script !== null && this.script.at < this.script.queryAt) this.owner.onSkipped(this)
+    const isBeforeQuery = this.script !== null && this.script.at < this.script.queryAt
+    if (isBeforeQuery || copyEnd === 'skips') this.owner.onSkipped(this)
   }
 
   /** Has the server answered this entry of `kinds`? */

@@ -399,6 +399,14 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.copyIn.begin(request)
   }
 
+  endCopyIn(request: Request, error: ErrorFields): 'refused' | 'skips' | null {
+    return this.copyIn.end(request, error)
+  }
+
+  leaveCopyIn(frame: Buffer, error: ErrorFields): void {
+    this.copyIn.leave(frame, error)
+  }
+
   onSkipped(request: Request): void {
     this.isSkipping = true
     reopen(this, request)
@@ -413,7 +421,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   }
 
   onRequestLost(request: Request, error: Error): void {
-    this.copyIn.isActive = false
+    this.copyIn.reset()
     this.#flow.resumeServer()
     this.#flow.serverHasRoom()
     loseRequest(this, request, error)

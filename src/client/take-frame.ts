@@ -27,7 +27,7 @@ export function takeFrame(
   end: number,
 ): boolean {
   const { copyIn } = session
-  if ((copyIn.isActive || copyIn.isRefused) && !copyTypes.has(type)) return copyIn.refuse(type)
+  if (copyIn.isActive && !copyTypes.has(type)) return copyIn.refuse(type)
   switch (type) {
     case frontend.query:
       return session.isSkipping || (maySend(session) && handleQuery(session, buffer, start, end))
@@ -146,9 +146,7 @@ function handleSync(session: ClientSession, buffer: Buffer, start: number, end: 
     return true
   }
   if (session.copyIn.isActive && session.lease !== null) {
-    // The server ignores it while it copies (protocol-flow, "COPY Operations"); after an error
-    // that is still on its way it ends the segment.
-    if (session.inFlight.first?.endsWithSync === true) session.lease.send(buffer, start, end)
+    session.copyIn.takeSync(buffer, start, end)
     return true
   }
   if (!maySend(session)) return false

@@ -132,7 +132,8 @@ export class IdentityWatch {
 
   #failed(error: unknown): void {
     this.#mayReadAuthid = null
-    if (this.#isFailing) return
+    // A question that was asked when pgsplit was stopped loses its connection: that is no news.
+    if (this.#isStopped || this.#isFailing) return
     this.#isFailing = true
     this.#options.log.warn(
       { event: 'identity_failed', reason: 'question', error },

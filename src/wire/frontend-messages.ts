@@ -31,6 +31,11 @@ export function textQuery(text: string, values: readonly (string | null)[]): Buf
   return writer.begin(frontend.sync).end().take()
 }
 
+/** Gives up a COPY … FROM STDIN; `why` is in the server's error. */
+export function copyFail(why: string): Buffer {
+  return writer.begin(frontend.copyFail).string(why).end().take()
+}
+
 /** Close of a prepared statement (`S`) or portal (`P`). */
 export function close(kind: 'S' | 'P', name: string): Buffer {
   return writer.begin(frontend.close).byte(kind.charCodeAt(0)).string(name).end().take()

@@ -86,7 +86,21 @@ describe('COPY IN by a simple query', () => {
     const client = cluster.connect()
     await client.send(front.query(copyIn)).last('G')
     client.send(front.query('SELECT node()'))
-    expect(await client.closed()).toBe('E 08P01')
+    expect(await client.closed()).toBe('E 08P01 · E 08P01')
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('that has failed when such a message comes carries that out', async () => {
+    const client = cluster.connect()
+    await client.send(front.query(copyIn)).last('G')
+    client.send(front.copyData('bad\n'), front.query('SELECT node()'))
+    expect(await client.ready(2)).toBe('E 22P02 · Z I · T · D r1 · C SELECT 1 · Z I')
+    expect(cluster.inUse).toBe(0)
+    await client.query('BEGIN')
+    await client.send(front.query(copyIn)).last('G')
+    client.send(front.copyData('bad\n'), front.query('ROLLBACK'))
+    expect(await client.ready(2)).toBe('E 22P02 · Z E · C ROLLBACK · Z I')
+    expect(await client.query('SELECT node()')).toContain('D r1')
     expect(cluster.inUse).toBe(0)
   })
 
@@ -169,6 +183,27 @@ describe('COPY IN by an extended query', () => {
       expect(await client.ready()).toMatch(/^E (22P02|57014) · Z I$/)
       expect(await client.query('SELECT node()')).toContain('D r1')
     }
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('skips what comes behind its failure, whether that is known or not', async () => {
+    const client = cluster.connect()
+    for (const isAtOnce of [true, false]) {
+      await client.send(front.run(copyIn), front.flush).last('G')
+      client.send(front.copyData('bad\n'))
+      if (!isAtOnce) expect(await client.last('E 22P02')).toBe('E 22P02')
+      client.send(front.run(copyIn), front.copyDone, front.run('SELECT node()'), front.sync)
+      expect(await client.ready()).toBe(isAtOnce ? 'E 22P02 · Z I' : 'Z I')
+      expect(await client.query('SELECT node()')).toContain('D r1')
+    }
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('ends a client that sends something else between its data and a Sync that came too early', async () => {
+    const client = cluster.connect()
+    await client.send(front.run(copyIn), front.flush).last('G')
+    client.send(data, front.sync, front.run('SELECT node()'))
+    expect(await client.closed()).toBe('E 08P01 · E 08P01')
     expect(cluster.inUse).toBe(0)
   })
 

@@ -23,6 +23,9 @@ export interface ConversationOptions {
   readonly parameters?: Readonly<Record<string, string>>
 }
 
+/** The end of an error: which line of PostgreSQL's source raised it, if it says so. */
+export const sourceLine = /(?:\\00F\w+\.c\\00L\d+\\00R\w+)?\\00\\00/g
+
 /** What clients and server say, in order. */
 export interface Conversation extends ConversationOptions {
   readonly name: string

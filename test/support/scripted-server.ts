@@ -407,7 +407,8 @@ export class ScriptedServer {
       if (!copy.isExtended) this.#runParts(copy.rest)
     } else if (type === 'f') {
       this.#copy = null
-      this.#fail({ sqlstate: '57014', message: 'COPY from stdin failed' })
+      const why = body.toString('utf8', 0, body.length - 1)
+      this.#fail({ sqlstate: '57014', message: `COPY from stdin failed: ${why}` })
       if (copy.isExtended) this.#isSkipping = true
       else this.#ready()
     } else if (type !== 'S' && type !== 'H') {

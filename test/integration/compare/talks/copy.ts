@@ -1,4 +1,12 @@
-import { type Conversation, hear, q, talk, x } from '../../../support/conversation.ts'
+import {
+  type Conversation,
+  hear,
+  q,
+  say,
+  sourceLine,
+  talk,
+  x,
+} from '../../../support/conversation.ts'
 import {
   bind,
   bindWith,
@@ -123,6 +131,41 @@ export const copyTalks: readonly Conversation[] = [
         { fixture: table(`cib${i}`) },
       ),
     ),
+  talk(
+    'COPY in, simple: a Query in the middle',
+    [hear('G', 1, query('COPY cin_query FROM STDIN')), say(lines(0, 3), query('SELECT 1'))],
+    { fixture: table('cin_query'), endsItself: true, masks: [sourceLine] },
+  ),
+  talk(
+    'COPY in, extended: a Parse in the middle',
+    [hear('G', 1, ...copyIn('cin_parse'), flush), say(lines(0, 3), parse('', 'SELECT 1'))],
+    { fixture: table('cin_parse'), endsItself: true, masks: [sourceLine] },
+  ),
+  talk(
+    'COPY in, simple: a Query behind a bad line',
+    [
+      q('BEGIN'),
+      hear('G', 1, query('COPY cin_block FROM STDIN')),
+      hear('Z', 2, copyData('x\ty\n'), query('ROLLBACK')),
+      hear('G', 1, query('COPY cin_block FROM STDIN')),
+      hear('Z', 2, copyData('x\ty\n'), q1),
+      q('SELECT count(*) FROM cin_block'),
+    ],
+    { fixture: table('cin_block') },
+  ),
+  talk(
+    'COPY in, extended: more behind a bad line',
+    [
+      hear('G', 1, ...copyIn('cin_skip'), flush),
+      hear('Z', 1, copyData('x\ty\n'), ...run('SELECT 1'), lines(0, 3), copyDone, sync),
+      q('SELECT count(*) FROM cin_skip'),
+      hear('G', 1, ...copyIn('cin_skip'), flush),
+      hear('E', 1, copyData('x\ty\n')),
+      hear('Z', 1, ...run('SELECT 1'), lines(0, 3), copyDone, sync),
+      x(...quick('SELECT 5')),
+    ],
+    { fixture: table('cin_skip') },
+  ),
   talk(
     'COPY in csv with a header',
     [

@@ -1,5 +1,15 @@
 /** What goes on over transactions, segments and clients, and what comes at the wrong time. */
-import { by, type Conversation, hear, q, qs, say, talk, x } from '../../../support/conversation.ts'
+import {
+  by,
+  type Conversation,
+  hear,
+  q,
+  qs,
+  say,
+  sourceLine,
+  talk,
+  x,
+} from '../../../support/conversation.ts'
 import {
   bind,
   bindWith,
@@ -60,7 +70,7 @@ export const crossingTalks: readonly Conversation[] = [
     talk(
       `crossing: in COPY FROM STDIN comes ${name}`,
       [hear('G', 1, query(`COPY wrong${i} FROM STDIN`)), hear('E', 1, copyData('1\n'), ...frames)],
-      { fixture: `CREATE TABLE wrong${i} (n int)`, endsItself: true },
+      { fixture: `CREATE TABLE wrong${i} (n int)`, endsItself: true, masks: [sourceLine] },
     ),
   ),
   ...Object.entries(discards).map(([name, texts]) =>
