@@ -79,7 +79,7 @@ export async function startProxy(
     config,
     logger,
     clusters,
-    roles: new Map(clusters.map((cluster) => [cluster, new Roles(cluster)])),
+    roles: new Map(clusters.map((cluster) => [cluster, new Roles(cluster, logger)])),
     tls: new ClientTls(config.tls),
     rateLimit: new AuthRateLimit(),
     mockVerifiers: mockVerifiersOf(config),
@@ -107,6 +107,7 @@ export async function startProxy(
   }
   try {
     await Promise.all(clusters.map((cluster) => cluster.start()))
+    tryLookups(door)
     for (const address of config.listen)
       servers.push(await listen(address, door, config, descriptors))
   } catch (error) {
@@ -144,9 +145,10 @@ function reload(
     door.reconfigure({
       config,
       tls,
-      roles: new Map(clusters.map((cluster) => [cluster, new Roles(cluster)])),
+      roles: new Map(clusters.map((cluster) => [cluster, new Roles(cluster, logger)])),
       mockVerifiers: mockVerifiersOf(config, mockVerifiers),
     })
+    tryLookups(door)
     logger.level = config.log.level
     for (const cluster of clusters) cluster.logLevel = config.log.level
     logger.info(
@@ -159,6 +161,11 @@ function reload(
     logger.error({ event: 'reload_failed', reason, error }, text)
     throw error
   }
+}
+
+/** Whether roles can be looked up is told before somebody is turned away. */
+function tryLookups(door: FrontDoor): void {
+  for (const roles of door.options.roles.values()) void roles.tryLookup()
 }
 
 /** Told once at the start: what the configuration allows may be more than the process can open. */

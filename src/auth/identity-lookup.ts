@@ -1,10 +1,13 @@
 import { LRUCache } from 'lru-cache'
 import { PgSplitError } from '../errors.ts'
 import type { Identity, Wanted } from './identity.ts'
+import { type LookupPlace, LookupTimeout, lookupFailure } from './lookup-failure.ts'
 
 export interface IdentityLookupOptions {
   /** Asks the cluster, for all of them at once; answers in the same order. */
   readonly query: (wanted: readonly Wanted[]) => Promise<readonly Identity[]>
+  /** Whom it has asked last, for the log. */
+  readonly place: () => LookupPlace
   /** Shortest time between two questions, ms. Default 5. */
   readonly gapMs?: number
   /** How long an answer may serve when the cluster can't be asked. Default 300,000 ms. */
@@ -129,18 +132,7 @@ export class IdentityLookup {
       answer.resolve(entry.identity)
       return
     }
-    const reason = error instanceof Error ? error.message : String(error)
-    answer.reject(
-      new PgSplitError(
-        {
-          sqlstate: '57P03',
-          message: 'cannot look up roles: no node of the cluster answered',
-          hint: 'Try again; the log of pgsplit has the reason.',
-          severity: 'FATAL',
-        },
-        new Error(reason, { cause: error }),
-      ),
-    )
+    answer.reject(lookupFailure(error, this.#options.place()))
   }
 }
 
@@ -151,7 +143,7 @@ function keyOf({ role, database }: Wanted): string {
 function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      reject(new Error(`role look-up took longer than ${timeoutMs} ms`))
+      reject(new LookupTimeout(timeoutMs))
     }, timeoutMs)
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })

@@ -108,20 +108,13 @@ export function faults(
     found.push('belongs to another cluster than the primary (its system identifier differs)')
   }
   const isPrimary = hasRole ? node.role === 'primary' : !facts.isStandby
-  if (isPrimary && !facts.mayLookUp) found.push(lookupFault(cluster, node))
+  if (isPrimary && facts.lookupFault !== null) found.push(facts.lookupFault)
   if (cluster.pool.size > facts.maxConnections) {
     found.push(
       `pool.size ${cluster.pool.size} is more than its max_connections ${facts.maxConnections}; lower pool.size`,
     )
   }
   return found
-}
-
-function lookupFault({ auth }: ClusterConfig, { login }: NodeConfig): string {
-  if (auth.lookup.kind === 'function') {
-    return `role ${login.user} can't execute ${auth.lookup.name}(text) in database ${login.database}; create it with pgsplit config --lookup-sql`
-  }
-  return `role ${login.user} can't read pg_authid; see pgsplit config --lookup-sql, or set auth.lookup to off`
 }
 
 /** Where a replica is set up otherwise than the primary, as far as that shows in what it answers. */

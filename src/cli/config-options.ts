@@ -21,7 +21,7 @@ export function withConfigOptions(command: Command): Command {
     .option('--pool-size <number>', 'server connections per node, user and database, default 20')
     .option('--pool-mode <mode>', 'transaction (default) or session')
     .option('--auth <method>', 'scram-sha-256 (default), md5, trust or cert')
-    .option('--lookup <where>', 'verifiers of roles: pg_authid (default), a function, or off')
+    .option('--lookup <where>', 'verifiers of roles: auto (default), pg_authid, a function, or off')
     .option('--max-clients <number>', 'client connections at a time, default 2000')
     .option('--tls-cert <file>', 'certificate for clients (PEM)')
     .option('--tls-key <file>', 'its private key (PEM)')

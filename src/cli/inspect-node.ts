@@ -1,5 +1,9 @@
+import { arrayText, identitySql } from '../auth/identity-sql.ts'
+import { unreadableFailure } from '../auth/lookup-failure.ts'
+import { chooseSource, lookupSourceSql } from '../auth/lookup-source.ts'
 import { type NodeTraits, readTraits } from '../catalog/node-traits.ts'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
+import { PgSplitError } from '../errors.ts'
 import { connectNode } from '../node-client.ts'
 
 /** What one look at a node shows. */
@@ -11,8 +15,8 @@ export interface NodeFacts {
   readonly maxConnections: number
   /** Bytes of WAL inserted (primary) or replayed (standby). */
   readonly walPosition: bigint
-  /** Whether the monitor may read verifiers in the way that `auth.lookup` says. */
-  readonly mayLookUp: boolean
+  /** Why the monitor can't read verifiers in the way that `auth.lookup` says; null: it can. */
+  readonly lookupFault: string | null
   /** What the server has of its own beside its data; undefined: not looked at. */
   readonly traits?: NodeTraits
 }
@@ -25,12 +29,6 @@ const factsSql = `SELECT pg_is_in_recovery() AS is_standby,
   pg_wal_lsn_diff(
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
       ELSE pg_current_wal_insert_lsn() END, '0/0')::text AS wal_position`
-
-const authidSql = `SELECT has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT')
-  AND has_column_privilege('pg_catalog.pg_authid', 'rolname', 'SELECT') AS allowed`
-
-const functionSql = `SELECT coalesce(
-  has_function_privilege(to_regprocedure($1 || '(text)')::oid, 'EXECUTE'), false) AS allowed`
 
 /** Connects as the monitor and looks. Rejects with the system's or the server's error. */
 export async function inspectNode(node: NodeConfig, cluster: ClusterConfig): Promise<NodeFacts> {
@@ -47,7 +45,7 @@ export async function inspectNode(node: NodeConfig, cluster: ClusterConfig): Pro
       systemIdentifier: row.system_identifier ?? '',
       maxConnections: Number(row.max_connections),
       walPosition: BigInt(row.wal_position ?? '0'),
-      mayLookUp: await mayLookUp(cluster, client),
+      lookupFault: await lookupFault(node, cluster, client),
       traits: await traitsOf(node, timeouts),
     }
   } finally {
@@ -68,13 +66,25 @@ async function traitsOf(
   }
 }
 
-async function mayLookUp(
+/** Tries what a log-in would ask. */
+async function lookupFault(
+  { login }: NodeConfig,
   { auth: { lookup, method } }: ClusterConfig,
   client: Awaited<ReturnType<typeof connectNode>>,
-): Promise<boolean> {
-  if (lookup.kind === 'off' || method === 'trust' || method === 'cert') return true
-  const { rows } = await (lookup.kind === 'function'
-    ? client.query(functionSql, [lookup.name])
-    : client.query(authidSql))
-  return rows[0]?.allowed === 't'
+): Promise<string | null> {
+  if (lookup.kind === 'off' || method === 'trust' || method === 'cert') return null
+  const { user, database } = login
+  const place = { node: null, user, database }
+  const source =
+    lookup.kind === 'auto'
+      ? chooseSource((await client.query(lookupSourceSql)).rows[0] ?? {})
+      : lookup
+  if (typeof source === 'string') return unreadableFailure({ lookup, why: source }, place).text
+  try {
+    await client.query(identitySql(source), [arrayText([user]), arrayText([database])])
+    return null
+  } catch (error) {
+    if (!(error instanceof PgSplitError)) throw error
+    return unreadableFailure({ lookup: source, why: error }, place).text
+  }
 }

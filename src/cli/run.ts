@@ -6,7 +6,9 @@ import { configCommand } from './config.ts'
 import { type Demo, demoCommand } from './demo.ts'
 import { errorLine } from './error-line.ts'
 import { explainCommand, type OpenJudge } from './explain.ts'
+import { initCommand } from './init.ts'
 import { type Start, serveCommand } from './serve.ts'
+import { setupCommand } from './setup.ts'
 
 /** The parts of pgsplit that commands set going. */
 export interface Parts {
@@ -33,6 +35,8 @@ export async function run(argv: readonly string[], io: CommandIo, parts: Parts):
   const commands = [
     serveCommand(io, parts.start),
     demoCommand(io, parts.demo),
+    setupCommand(io),
+    initCommand(io),
     checkCommand(io),
     explainCommand(io, parts.openJudge),
     configCommand(io),

@@ -1,3 +1,4 @@
+import { type LookupPlace, NoNodeUp } from '../auth/lookup-failure.ts'
 import type { NodeConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
 import { connectNode } from '../node-client.ts'
@@ -36,6 +37,18 @@ export class QuestionLine {
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster
+  }
+
+  /** Whom the last question was put to. */
+  get place(): LookupPlace {
+    const node = this.#node
+    const { nodes, discovery } = this.#cluster.config
+    const login = node?.login ?? nodes[0]?.login ?? discovery?.login
+    return {
+      node: node === null ? null : `node ${node.name} (${node.host}:${node.port})`,
+      user: login?.user ?? '',
+      database: login?.database ?? '',
+    }
   }
 
   /** Rejects when no node answers, or with the server's error. */
@@ -90,7 +103,10 @@ export class QuestionLine {
       former.then((session) => session.end()).catch(() => {})
     }
     if (this.#session !== null) return this.#session
-    if (chosen === undefined || node === null) return Promise.reject(new Error('no node is up'))
+    if (chosen === undefined || node === null) {
+      this.#node = null
+      return Promise.reject(new NoNodeUp())
+    }
     this.#node = node
     const dialled: Promise<SqlSession> = connectNode(node, {
       connectTimeoutMs: this.#cluster.config.pool.connectTimeoutMs,

@@ -1,11 +1,14 @@
 import { type Identity, identityOf, type Wanted } from '../auth/identity.ts'
 import { IdentityLookup } from '../auth/identity-lookup.ts'
 import { arrayText, identitySql, type PasswordSource } from '../auth/identity-sql.ts'
+import { type Unreadable, unreadableFailure } from '../auth/lookup-failure.ts'
+import { chooseSource, lookupSourceSql, type NoSource } from '../auth/lookup-source.ts'
 import { roleSecret } from '../auth/role-secret.ts'
 import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
 import { type Applicant, type Authenticator, type LoginAttempt, refusal } from '../client/login.ts'
 import type { AuthConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
+import type { Logger } from '../log.ts'
 import { ClientAccess } from './client-access.ts'
 import type { Cluster } from './cluster.ts'
 
@@ -28,9 +31,17 @@ export class Roles implements Authenticator {
   /** Why passwords could not be read at the last question; null: they could. */
   #unreadable: PgSplitError | null = null
   #unreadableUntilMs = 0
+  /** What `auto` has come to, and until when that counts. */
+  #chosen: { readonly source: PasswordSource | NoSource; readonly untilMs: number } | null = null
+  /** Where passwords were read last. */
+  #source: PasswordSource = off
+  readonly #logger: Logger
+  /** What the log was told last of passwords that can't be read. */
+  #told = ''
 
-  constructor(cluster: Cluster) {
+  constructor(cluster: Cluster, logger: Logger) {
     this.#cluster = cluster
+    this.#logger = logger
     this.#auth = cluster.config.auth
     this.access = new ClientAccess(this.#auth, cluster.questions)
     for (const user of this.#auth.users) {
@@ -44,6 +55,7 @@ export class Roles implements Authenticator {
     }
     this.#lookup = new IdentityLookup({
       query: (wanted) => this.#ask(wanted),
+      place: () => cluster.questions.place,
       version: () => cluster.identityVersion,
     })
   }
@@ -61,7 +73,7 @@ export class Roles implements Authenticator {
     const hba = await this.access.hbaRefusal({ ...attempt, user: serverUser }, identity)
     if (hba !== null) throw hba
     if (listed !== undefined) return { secret: listed, why: null, identity }
-    return { ...roleSecret(user, own), identity }
+    return { ...roleSecret(user, own, this.#source.kind !== 'function'), identity }
   }
 
   /**
@@ -93,33 +105,71 @@ export class Roles implements Authenticator {
       arrayText(wanted.map(({ database }) => database)),
     ]
     const { questions } = this.#cluster
-    const { lookup } = this.#auth
     const atMs = performance.now()
     const ask = async (source: PasswordSource): Promise<readonly Identity[]> => {
       const rows = await questions.askAgain(identitySql(source), types, names)
+      this.#source = source
       return rows.map((row) => identityOf(row, atMs))
     }
     if (this.#unreadable !== null && atMs < this.#unreadableUntilMs) return ask(off)
+    const source = await this.#chooseSource(atMs)
+    if (typeof source === 'string') {
+      const identities = await ask(off)
+      this.#noteUnreadable(source, atMs)
+      return identities
+    }
     try {
-      const identities = await ask(lookup)
+      const identities = await ask(source)
       this.#unreadable = null
+      this.#told = ''
       return identities
     } catch (error) {
       const isUnreadable = error instanceof PgSplitError && /^(42|3F)/.test(error.sqlstate)
-      if (!isUnreadable || lookup.kind === 'off') throw error
+      if (!isUnreadable || source.kind === 'off') throw error
       const identities = await ask(off)
-      this.#unreadableUntilMs = atMs + retryMs
-      this.#unreadable = new PgSplitError(
-        {
-          sqlstate: '57P03',
-          message: 'cannot look up roles: the monitor may not read their passwords',
-          hint: 'See auth.lookup in the documentation of pgsplit; its log has the reason.',
-          severity: 'FATAL',
-        },
-        error,
-      )
+      this.#noteUnreadable(error, atMs)
       return identities
     }
+  }
+
+  /** Looked at again now and then: the function may come and go, and who made it may change. */
+  async #chooseSource(atMs: number): Promise<PasswordSource | NoSource> {
+    const { lookup } = this.#auth
+    if (lookup.kind !== 'auto') return lookup
+    if (this.#chosen === null || atMs >= this.#chosen.untilMs) {
+      const [row] = await this.#cluster.questions.askAgain(lookupSourceSql)
+      this.#chosen = { source: chooseSource(row ?? {}), untilMs: atMs + retryMs }
+    }
+    return this.#chosen.source
+  }
+
+  #noteUnreadable(why: Unreadable['why'], atMs: number): void {
+    const { lookup, users } = this.#auth
+    const cluster = this.#cluster.name
+    const { error, text } = unreadableFailure({ lookup, why }, this.#cluster.questions.place)
+    this.#unreadable = error
+    this.#unreadableUntilMs = atMs + retryMs
+    // Once, not for every client; where passwords are not asked for, it keeps nobody out.
+    if (!this.#asksPasswords || this.#told === text) return
+    this.#told = text
+    const whom = users.length === 0 ? 'nobody can log in' : 'only users of auth.users can log in'
+    this.#logger.warn(
+      { event: 'lookup_unusable', cluster, reason: 'configuration' },
+      `${whom}: ${text}`,
+    )
+  }
+
+  get #asksPasswords(): boolean {
+    const { method } = this.#auth
+    return method === 'scram-sha-256' || method === 'md5'
+  }
+
+  /** Finds out at the start, not with the first client, whether passwords can be read. */
+  async tryLookup(): Promise<void> {
+    if (this.#auth.lookup.kind === 'off' || !this.#asksPasswords) return
+    const { user, database } = this.#cluster.questions.place
+    // Where nobody answers, that is in the log already.
+    await this.#lookup.find({ role: user, database }).catch(() => {})
   }
 }
 

@@ -124,6 +124,7 @@ interface PoolConfig {
 type AuthMethod = 'scram-sha-256' | 'md5' | 'trust' | 'cert'
 
 export type VerifierLookup =
+  | { readonly kind: 'auto' }
   | { readonly kind: 'pg_authid' }
   | { readonly kind: 'function'; readonly name: string }
   | { readonly kind: 'off' }

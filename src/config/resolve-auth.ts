@@ -24,7 +24,7 @@ export function resolveAuth(input: AuthInput, path: string): AuthConfig {
   const lookup = resolveLookup(input.lookup, `${path}.lookup`)
   const asks = input.method === 'scram-sha-256' || input.method === 'md5'
   if (asks && lookup.kind === 'off' && users.length === 0) {
-    throw new ConfigError(path, 'nobody could log in: list users or set lookup to pg_authid')
+    throw new ConfigError(path, 'nobody could log in: list users or set lookup to auto')
   }
   const bare = users.findIndex((user) => user.password === undefined && user.verifier === undefined)
   if (asks && lookup.kind === 'off' && bare >= 0) {
@@ -89,12 +89,12 @@ export function assertVerifier(verifier: Secret | undefined, path: string): void
 }
 
 function resolveLookup(text: string, path: string): VerifierLookup {
-  if (text === 'pg_authid' || text === 'off') return { kind: text }
+  if (text === 'auto' || text === 'pg_authid' || text === 'off') return { kind: text }
   const name = text.replace(/\(\)$/, '')
   if (/^[A-Za-z_][\w$]{0,62}(\.[A-Za-z_][\w$]{0,62})?$/.test(name))
     return { kind: 'function', name }
   throw new ConfigError(
     path,
-    `${show(text)} is no function name; write schema.function, pg_authid or off`,
+    `${show(text)} is no function name; write auto, schema.function, pg_authid or off`,
   )
 }

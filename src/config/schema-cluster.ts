@@ -299,10 +299,10 @@ const auth = section(
       description:
         'How clients prove who they are. `trust` asks nothing; `cert` takes the common name of the client certificate and needs `tls.mode: verify-ca` or `verify-full`.',
     }).prefault('scram-sha-256'),
-    lookup: text('pg_authid, off or the name of a function', {
+    lookup: text('auto, pg_authid, off or the name of a function', {
       description:
-        'Where the verifier of a role that is not listed under `users` is read: `pg_authid` (the monitor must be a superuser), the name of a SECURITY DEFINER function, or `off`.',
-    }).prefault('pg_authid'),
+        "Where the verifier of a role that is not listed under `users` is read: `pg_authid` (the monitor must be a superuser), the name of a SECURITY DEFINER function in its database, or `off`. `auto`: `pg_authid` if the monitor may read it, else `pgsplit.role_secret` as `pgsplit setup` makes it, if it is a superuser's.",
+    }).prefault('auto'),
     users: z
       .array(user, expected('a list of users', true))
       .meta({ description: 'Users with a credential of their own. Others are looked up.' })

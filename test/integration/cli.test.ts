@@ -132,11 +132,14 @@ describe('pgsplit check', () => {
       url.password = 'm'
       const refused = await pgsplit(['check', '--primary', url.href])
       expect(refused.code).toBe(1)
-      expect(refused.out).toContain("role pgsplit_monitor can't read pg_authid")
+      expect(refused.out).toContain(
+        "role pgsplit_monitor can't read pg_authid, and there is no function",
+      )
       const named = ['check', '--primary', url.href, '--lookup', 'pgsplit.role_secret']
-      expect((await pgsplit(named)).out).toContain("can't execute pgsplit.role_secret(text)")
+      expect((await pgsplit(named)).out).toContain('there is no function pgsplit.role_secret(text)')
       await admin.query(sql)
       expect(await pgsplit(named)).toMatchObject({ code: 0 })
+      expect(await pgsplit(['check', '--primary', url.href])).toMatchObject({ code: 0 })
     } finally {
       await admin.end()
     }

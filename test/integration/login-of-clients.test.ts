@@ -37,6 +37,7 @@ const files = { ca: '', certFile: '', keyFile: '', clientCert: '', clientKey: ''
 /** Roles as the proxy would look them up: over a superuser's connection. */
 function lookup(): Authenticator {
   const identities = new IdentityLookup({
+    place: () => ({ node: null, user: 'postgres', database: 'postgres' }),
     query: async (wanted) => {
       const roles = arrayText(wanted.map(({ role }) => role))
       const databases = arrayText(wanted.map(({ database }) => database))

@@ -14,9 +14,14 @@ export class TcpRelay {
     server.on('connection', (socket) => this.#join(socket, targetPort))
   }
 
-  static async start(targetPort: number): Promise<TcpRelay> {
+  /** Listens on a free port of 127.0.0.1, if not told where. */
+  static async start(
+    targetPort: number,
+    at: { readonly host?: string; readonly port?: number } = {},
+  ): Promise<TcpRelay> {
     const server = net.createServer()
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { host = '127.0.0.1', port = 0 } = at
+    await new Promise<void>((resolve) => server.listen(port, host, resolve))
     return new TcpRelay(server, targetPort)
   }
 

@@ -13,6 +13,7 @@ GRANT pg_monitor TO pgsplit_monitor;
 
 -- What `pgsplit config --lookup-sql` prints: how pgsplit looks up who may log in.
 CREATE SCHEMA IF NOT EXISTS pgsplit;
+ALTER SCHEMA pgsplit OWNER TO CURRENT_USER;
 CREATE OR REPLACE FUNCTION pgsplit.role_secret(role_name text)
   RETURNS TABLE (password text, can_login boolean, is_expired boolean)
   LANGUAGE sql STABLE STRICT SECURITY DEFINER
@@ -22,6 +23,7 @@ AS $$
   FROM pg_catalog.pg_authid
   WHERE rolname = role_name AND NOT rolsuper
 $$;
+ALTER FUNCTION pgsplit.role_secret(text) OWNER TO CURRENT_USER;
 REVOKE ALL ON FUNCTION pgsplit.role_secret(text) FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgsplit TO pgsplit_monitor;
 GRANT EXECUTE ON FUNCTION pgsplit.role_secret(text) TO pgsplit_monitor;

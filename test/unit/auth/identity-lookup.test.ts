@@ -24,6 +24,8 @@ function identity(role: Partial<Identity['role']> = {}): Identity {
   }
 }
 
+const place = () => ({ node: 'node a (10.0.0.1:5432)', user: 'm', database: 'postgres' })
+
 function lookupOf(
   answer: (wanted: readonly Wanted[]) => Promise<readonly Identity[]>,
   maxWaiting = 2_000,
@@ -31,6 +33,7 @@ function lookupOf(
   const clock = { ms: 0, version: 0 }
   const asked: string[][] = []
   const lookup = new IdentityLookup({
+    place,
     query: (wanted) => {
       asked.push(wanted.map(({ role }) => role))
       return answer(wanted)
@@ -74,6 +77,7 @@ describe('IdentityLookup', () => {
     try {
       let questions = 0
       const lookup = new IdentityLookup({
+        place,
         query: async (wanted) => {
           questions++
           return wanted.map(() => identity())
@@ -137,7 +141,11 @@ describe('IdentityLookup', () => {
   it('refuses more look-ups at a time than it may have, and gives up on a silent cluster', async () => {
     vi.useFakeTimers()
     try {
-      const lookup = new IdentityLookup({ query: () => new Promise(() => {}), maxWaiting: 1 })
+      const lookup = new IdentityLookup({
+        query: () => new Promise(() => {}),
+        maxWaiting: 1,
+        place,
+      })
       const find = (role: string) => lookup.find({ role, database: 'shop' })
       const first = expect(find('a')).rejects.toMatchObject({ sqlstate: '57P03' })
       await vi.advanceTimersByTimeAsync(1)

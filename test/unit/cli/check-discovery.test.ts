@@ -13,7 +13,7 @@ const facts = (isStandby: boolean) => ({
   systemIdentifier: '7',
   maxConnections: 100,
   walPosition: 100n,
-  mayLookUp: true,
+  lookupFault: null,
 })
 
 /** Runs check with a file that names no node; gives what it printed. */

@@ -46,7 +46,7 @@ describe('a configuration', () => {
             consistency: 'session',
           },
           pool: { mode: 'transaction', size: 20, checkoutTimeoutMs: 5000 },
-          auth: { method: 'scram-sha-256', lookup: { kind: 'pg_authid' }, users: [] },
+          auth: { method: 'scram-sha-256', lookup: { kind: 'auto' }, users: [] },
         },
       ],
       tls: { mode: 'disable' },
@@ -258,11 +258,11 @@ describe('a mistake in the configuration', () => {
     ],
     [
       main({ auth: { lookup: 'off' } }),
-      'clusters.main.auth: nobody could log in: list users or set lookup to pg_authid',
+      'clusters.main.auth: nobody could log in: list users or set lookup to auto',
     ],
     [
       main({ auth: { lookup: 'drop table' } }),
-      'clusters.main.auth.lookup: "drop table" is no function name; write schema.function, pg_authid or off',
+      'clusters.main.auth.lookup: "drop table" is no function name; write auto, schema.function, pg_authid or off',
     ],
     [
       main({ auth: { method: 'cert' } }),

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { lookupFunctionDdl } from '../../../src/auth/role-sql.ts'
+import { monitorSql } from '../../../src/auth/role-sql.ts'
 import { configJsonSchema } from '../../../src/config/json-schema.ts'
 import { loadConfigFile } from '../../../src/config/load-config-file.ts'
 import { referenceRows, withReference } from '../../../src/config/reference.ts'
@@ -28,8 +28,10 @@ describe('the reference', () => {
     await expect(wanted).toMatchFileSnapshot(new URL('README.md', root).pathname)
   })
 
-  it("repeats the look-up function's SQL in README.md word for word", () => {
-    expect(readme).toContain(lookupFunctionDdl.trimEnd())
+  it("repeats the monitor's SQL in README.md word for word, and once", () => {
+    const sql = monitorSql({ password: 'secret' }).trimEnd()
+    expect(readme.split(`\`\`\`sql\n${sql}\n\`\`\``)).toHaveLength(2)
+    expect(readme.match(/CREATE ROLE/g)).toHaveLength(1)
   })
 })
 
