@@ -10,6 +10,16 @@ export default defineConfig({
     reporters: ['default'],
     projects: [
       { test: { name: 'fast', include: fast, testTimeout: 30_000, expect: patient } },
+      // The same conversations with turns that are as short as can be.
+      {
+        test: {
+          name: 'turns',
+          include: ['test/protocol/**/*.test.ts'],
+          setupFiles: ['test/support/one-message-turns.ts'],
+          testTimeout: 60_000,
+          expect: patient,
+        },
+      },
       {
         test: {
           name: 'integration',

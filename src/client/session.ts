@@ -1,5 +1,6 @@
 import { type ErrorFacts, PgSplitError, ProtocolError } from '../errors.ts'
 import type { Link } from '../net/link.ts'
+import type { TurnShare } from '../net/turn-share.ts'
 import type { NodePool } from '../pool/node-pool.ts'
 import type { Patience } from '../routing/patience.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
@@ -40,6 +41,9 @@ import type { SessionsByProcess } from './signal-backend.ts'
 import { StatementNames } from './statement-names.ts'
 import { takeFrame } from './take-frame.ts'
 import type { DeferredBegin, Transaction } from './transaction.ts'
+
+/** What a client's message takes of its share of a turn: judging it costs more than passing on a row. */
+const stepsPerFrame = 4
 
 /** A CopyData frame up to this size is handled whole. */
 const maxCopyFrameBytes = 64 * 1024
@@ -183,6 +187,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
 
   #framer: Framer
   readonly #flow: Flow
+  /** Of the turn in which a chunk is gone through. */
+  #share: TurnShare | null = null
   #input: HeldInput[] = []
   #isPumping = false
   #long: LongMessage | null = null
@@ -207,7 +213,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.state = setup.startup
     this.connectedAtMs = setup.cluster.nowMs()
     this.#onClose = setup.onClose
-    this.#framer = new Framer(this, setup.cluster.limits.maxFrameBytes)
+    this.#framer = new Framer(this, setup.cluster.limits.maxFrameBytes, stepsPerFrame)
   }
 
   /** Starts to read; `leftover` is what came in behind the log-in. */
@@ -216,7 +222,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.link.onDrain = this.#onDrain
     this.link.onClose = () => this.close()
     this.link.onEnd = () => this.#endInput()
-    if (leftover !== null && leftover.length > 0) this.#onChunk(leftover)
+    if (leftover !== null) this.link.offer(leftover)
   }
 
   /** Made when first asked for: most sessions never pin. */
@@ -273,14 +279,19 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     }
   }
 
-  #onChunk = (chunk: Buffer): void => {
-    if (this.isGone) return
-    this.cluster.counters.received += chunk.length
+  #onChunk = (chunk: Buffer, share: TurnShare): number => {
+    if (this.isGone) return chunk.length
+    let taken = chunk.length
+    this.#share = share
     try {
-      this.#framer.push(chunk)
+      taken = this.#framer.push(chunk, share)
     } catch (error) {
       this.fail(error)
+    } finally {
+      this.#share = null
     }
+    this.cluster.counters.received += taken
+    return taken
   }
 
   /** The session can't go on: says why and closes. */
@@ -303,6 +314,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   ): void {
     this.#input.push({ type, bytes: Buffer.from(buffer.subarray(start, end)), part })
     this.#flow.addInput(end - start)
+    // What comes behind it is left where it is.
+    this.#share?.stop()
   }
 
   /** Goes on with held input; call it whenever something was answered or a connection was given. */
@@ -333,6 +346,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
       this.#isPumping = false
     }
     this.#flow.resumeClient()
+    if (this.#input.length === 0) this.link.goOn()
   }
 
   /**
@@ -342,7 +356,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   #endInput(): void {
     if (this.isGone) return
     this.#halfClosed = new HalfClosed(this)
-    this.onFrame(frontend.terminate, terminate, 0, terminate.length)
+    this.link.whenTaken(() => this.onFrame(frontend.terminate, terminate, 0, terminate.length))
   }
 
   /** The server doesn't read: nothing more is taken from the client until it does. */

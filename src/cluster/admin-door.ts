@@ -91,13 +91,14 @@ export function openAdmin(
     },
     maxFrameBytes,
   )
-  link.onChunk = (chunk) => {
+  link.onChunk = (chunk, share) => {
     try {
-      framer.push(chunk)
+      return framer.push(chunk, share)
     } catch (error) {
       const facts = error instanceof ProtocolError ? error.facts('FATAL') : null
       if (facts !== null) link.write(errorResponse(facts))
       link.end()
+      return chunk.length
     }
   }
   link.onClose = () => {
@@ -108,6 +109,6 @@ export function openAdmin(
   for (const [name, value] of reported) link.write(parameterStatus(name, value))
   link.write(backendKeyData(processId, key))
   link.write(readyForQuery(txStatus.idle))
-  if (login.leftover.length > 0) link.onChunk(login.leftover)
+  link.offer(login.leftover)
   link.resume()
 }

@@ -153,7 +153,7 @@ export class Hubs {
       deaf,
       cluster.nowMs(),
     )
-    if (opened.leftover.length > 0) opened.link.onChunk(opened.leftover)
+    opened.link.offer(opened.leftover)
     opened.link.resume()
     return connection
   }

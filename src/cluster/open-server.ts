@@ -48,7 +48,7 @@ export async function openServer(
       events,
       startedAtMs,
     )
-    if (login.leftover.length > 0) login.link.onChunk(login.leftover)
+    login.link.offer(login.leftover)
     login.link.resume()
     await confirm(cluster, connection, identity)
     return connection

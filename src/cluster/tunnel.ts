@@ -59,6 +59,7 @@ function join(from: Link, to: Link, onClose?: () => void): void {
   from.onChunk = (chunk) => {
     to.write(chunk)
     if (to.hasBacklog(highWaterBytes)) from.pause()
+    return chunk.length
   }
   to.onDrain = () => from.resume()
   from.onClose = () => {

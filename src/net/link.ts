@@ -2,7 +2,9 @@ import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { addresses } from './addresses.ts'
+import { Intake, type IntakeOwner } from './intake.ts'
 import { inTurn, Outlet } from './outlet.ts'
+import { TurnShare } from './turn-share.ts'
 
 /** Every plain socket of the process reads into this one buffer: an idle socket holds none. */
 const sharedReadBuffer = Buffer.allocUnsafeSlow(64 * 1024)
@@ -22,8 +24,15 @@ function chunkOf(size: number): Buffer {
   return chunk
 }
 
-const ignoreChunk = (): void => {}
+const ignoreChunk = (chunk: Buffer): number => chunk.length
 const ignoreClose = (): void => {}
+
+/** A share that isn't used up. */
+function wholeShare(): TurnShare {
+  const share = new TurnShare()
+  share.left = Number.POSITIVE_INFINITY
+  return share
+}
 
 /**
  * One byte stream with a peer: a TCP socket, a TLS socket, or any Duplex (tests use
@@ -32,8 +41,12 @@ const ignoreClose = (): void => {}
  * A chunk is valid only during `onChunk`: plain sockets share one read buffer, so whoever keeps
  * bytes copies them. The handlers are plain fields that a later stage (log-in, session) replaces.
  */
-export class Link {
-  onChunk: (chunk: Buffer) => void = ignoreChunk
+export class Link implements IntakeOwner {
+  /**
+   * Returns how many bytes of the chunk it has taken: all, or fewer when `share` is used up or was
+   * stopped. The rest is offered again: in a later turn, or when `goOn` is called.
+   */
+  onChunk: (chunk: Buffer, share: TurnShare) => number = ignoreChunk
   /** Called once. `null`: the peer closed in order. */
   onClose: (error: Error | null) => void = ignoreClose
   /** The peer says nothing more and may still read; null: then the link closes. */
@@ -43,10 +56,13 @@ export class Link {
   remoteAddress: string
   remotePort: number
 
+  /** The peer has gone, or says nothing more; of what it said before something may be left. */
+  hasEnded = false
+
   #duplex: Duplex
   #outlet: Outlet
+  readonly #intake = new Intake(this)
   #closed = false
-  #paused = false
   #detached = false
 
   private constructor(duplex: Duplex, reader: 'events' | 'callback') {
@@ -89,7 +105,7 @@ export class Link {
       onread: {
         buffer: sharedReadBuffer,
         callback: (size: number): boolean => {
-          if (link !== null) inTurn(link.onChunk, chunkOf(size))
+          if (link !== null) inTurn(link.#intake.take, chunkOf(size))
           return true
         },
       },
@@ -125,7 +141,7 @@ export class Link {
         onread: {
           buffer: sharedReadBuffer,
           callback: (size: number, buffer: Uint8Array): boolean => {
-            if (link !== null) inTurn(link.onChunk, (buffer as Buffer).subarray(0, size))
+            if (link !== null) inTurn(link.#intake.take, (buffer as Buffer).subarray(0, size))
             return true
           },
         },
@@ -192,16 +208,34 @@ export class Link {
     return this.#closed
   }
 
+  /** Nothing more is read until `resume`; what was read is gone through to its end. */
   pause(): void {
-    if (this.#paused || this.#closed) return
-    this.#paused = true
-    this.#duplex.pause()
+    if (!this.#closed) this.#intake.pause()
   }
 
   resume(): void {
-    if (!this.#paused || this.#closed) return
-    this.#paused = false
-    this.#duplex.resume()
+    if (!this.#closed) this.#intake.resume()
+  }
+
+  /** What was not taken is offered again. */
+  goOn(): void {
+    if (!this.#closed) this.#intake.goOn()
+  }
+
+  /** Bytes that came first and were read by somebody else. */
+  offer(bytes: Buffer): void {
+    if (bytes.length > 0) this.#intake.take(bytes)
+  }
+
+  /** Calls back when all that was read has been taken: now, or later. */
+  whenTaken(then: () => void): void {
+    this.#intake.whenTaken(then)
+  }
+
+  flow(isFlowing: boolean): void {
+    if (this.#closed) return
+    if (isFlowing) this.#duplex.resume()
+    else this.#duplex.pause()
   }
 
   /** Flushes, then sends FIN; the peer that never closes in turn is cut off after five seconds. */
@@ -230,9 +264,7 @@ export class Link {
     return this.#duplex
   }
 
-  #onData = (chunk: Buffer): void => {
-    this.onChunk(chunk)
-  }
+  #onData = (chunk: Buffer): void => this.#intake.take(chunk)
 
   #onError = (error: Error): void => {
     this.#close(error)
@@ -254,6 +286,10 @@ export class Link {
 
   #close(error: Error | null): void {
     if (this.#closed || this.#detached) return
+    this.hasEnded = true
+    const last = this.#intake.end()
+    // A chunk or two: what came before the end is heard before it.
+    if (last.length > 0) this.onChunk(last, wholeShare())
     this.#closed = true
     this.#outlet.flush()
     this.#outlet.close()

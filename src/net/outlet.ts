@@ -56,7 +56,8 @@ function recycle(block: Block): void {
 const dirty: Outlet[] = []
 let isFlushScheduled = false
 
-function flushDirty(): void {
+/** Sends all that was written; `setImmediate` does it at the end of a turn. */
+export function flushDirty(): void {
   isFlushScheduled = false
   for (let i = 0; i < dirty.length; i++) dirty[i]?.flush()
   dirty.length = 0

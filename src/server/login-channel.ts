@@ -7,6 +7,8 @@ const maxHeldBytes = 128 * 1024
 
 const nothing = Buffer.alloc(0)
 
+const dropChunk = (chunk: Buffer): number => chunk.length
+
 export interface LoginMessage {
   readonly type: number
   readonly body: Buffer
@@ -50,7 +52,10 @@ export class LoginChannel {
   /** Goes on with another link (TLS over the former one). Nothing may be held. */
   attach(link: Link): void {
     this.#link = link
-    link.onChunk = (chunk) => this.#onChunk(chunk)
+    link.onChunk = (chunk) => {
+      this.#onChunk(chunk)
+      return chunk.length
+    }
     link.onClose = (error) => {
       const message = 'the connection was closed during the log-in'
       this.#closed = new PgSplitError({ sqlstate: '08006', message, severity: 'FATAL' }, error)
@@ -139,7 +144,7 @@ export class LoginChannel {
   release(): Buffer {
     const ended = this.#failure ?? this.#closed
     if (ended !== null) throw ended
-    this.#link.onChunk = () => {}
+    this.#link.onChunk = dropChunk
     this.#link.onClose = () => {}
     if (!this.#isPaused) this.#link.pause()
     return this.take(this.heldBytes)
@@ -147,7 +152,7 @@ export class LoginChannel {
 
   /** Drops what is held and what still comes. */
   discard(): void {
-    this.#link.onChunk = () => {}
+    this.#link.onChunk = dropChunk
     this.#link.onClose = () => {}
     this.take(this.heldBytes)
     if (this.#isPaused) this.#link.resume()

@@ -1,5 +1,6 @@
 import { ProtocolError } from '../errors.ts'
 import type { Link } from '../net/link.ts'
+import type { TurnShare } from '../net/turn-share.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
@@ -235,7 +236,7 @@ export class ServerConnection implements FrameSink {
     if (this.#isClosed) return
     this.#isClosed = true
     this.link.onClose = () => {}
-    this.link.onChunk = () => {}
+    this.link.onChunk = (chunk) => chunk.length
     this.queue.abandon()
     this.link.write(terminate)
     this.link.end()
@@ -305,19 +306,23 @@ export class ServerConnection implements FrameSink {
     receiver.onPart(type, buffer, start, end, isFirst, isLast)
   }
 
-  #onChunk = (chunk: Buffer): void => {
-    if (this.#isClosed) return
+  #onChunk = (chunk: Buffer, share: TurnShare): number => {
+    if (this.#isClosed) return chunk.length
+    let taken: number
+    // Its last words: whoever is answered by them leaves it, and nobody comes.
+    if (this.link.hasEnded) this.dirty ??= 'connection lost'
     try {
-      this.#framer.push(chunk)
+      taken = this.#framer.push(chunk, share)
     } catch (error) {
       this.#lose(error instanceof Error ? error : new Error(String(error)))
-      return
+      return chunk.length
     }
     const touched = this.#touched
     if (touched !== null) {
       this.#touched = null
       touched.onChunkEnd()
     }
+    return taken
   }
 
   #noteParameter(buffer: Buffer, start: number, end: number): void {

@@ -38,7 +38,7 @@ export class SqlSession {
       { onQuiet: () => {}, onLost: lost, onStrayNotice: () => {} },
       performance.now(),
     )
-    if (login.leftover.length > 0) login.link.onChunk(login.leftover)
+    login.link.offer(login.leftover)
     login.link.resume()
   }
 

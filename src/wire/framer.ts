@@ -20,6 +20,12 @@ export interface FrameSink {
   ): void
 }
 
+/** What may be worked through now: `isUsedUp` is asked when no steps are left, and may give more. */
+export interface Share {
+  left: number
+  isUsedUp(): boolean
+}
+
 const headerBytes = 5
 
 /**
@@ -32,6 +38,7 @@ const headerBytes = 5
 export class Framer {
   #sink: FrameSink
   #maxFrameBytes: number
+  #stepsPerFrame: number
   /** Bytes of an incomplete frame that is being collected, header included. */
   #carry: Buffer | null = null
   #carried = 0
@@ -41,8 +48,10 @@ export class Framer {
   #partLeft = 0
   #partType = 0
 
-  constructor(sink: FrameSink, maxFrameBytes: number) {
+  /** `stepsPerFrame`: what a frame takes of a share, besides one step for each KiB. */
+  constructor(sink: FrameSink, maxFrameBytes: number, stepsPerFrame = 1) {
     this.#sink = sink
+    this.#stepsPerFrame = stepsPerFrame
     this.#maxFrameBytes = maxFrameBytes
   }
 
@@ -51,32 +60,46 @@ export class Framer {
     return this.#carried === 0 && this.#partLeft === 0
   }
 
-  /** Consumes all of `chunk`. Throws ProtocolError on a bad length, and what the sink throws. */
-  push(chunk: Buffer): void {
+  /**
+   * Works through `chunk` as far as `share` allows, to the end of a frame (or of the part of one),
+   * and returns how far. Throws ProtocolError on a bad length, and what the sink throws.
+   */
+  push(chunk: Buffer, share: Share): number {
     let at = 0
     const end = chunk.length
-    if (this.#partLeft > 0) at = this.#deliverPart(chunk, 0)
-    if (this.#carried > 0) at = this.#fillCarry(chunk, at)
+    if (this.#partLeft > 0) {
+      at = this.#deliverPart(chunk, 0)
+      share.left -= this.#stepsPerFrame
+      if (share.left <= 0 && at < end && share.isUsedUp()) return at
+    }
+    if (this.#carried > 0) {
+      at = this.#fillCarry(chunk, at)
+      share.left -= this.#stepsPerFrame
+      if (share.left <= 0 && at < end && share.isUsedUp()) return at
+    }
     while (at < end) {
       if (end - at < headerBytes) {
         this.#startCarry(chunk, at, 0)
-        return
+        return end
       }
       const type = chunk[at] as number
       const size = this.#frameSize(chunk, at)
       if (end - at >= size) {
         this.#sink.onFrame(type, chunk, at, at + size)
         at += size
+        share.left -= this.#stepsPerFrame + (size >> 10)
+        if (share.left <= 0 && at < end && share.isUsedUp()) return at
       } else if (this.#sink.isWhole(type, size)) {
         this.#startCarry(chunk, at, size)
-        return
+        return end
       } else {
         this.#partType = type
         this.#partLeft = size - (end - at)
         this.#sink.onPart(type, chunk, at, end, true, false)
-        return
+        return end
       }
     }
+    return end
   }
 
   /** Frame bytes (header included) from the length word behind the type byte at `at`. */

@@ -183,7 +183,10 @@ describe.each(Object.entries(binDirs).filter(([, dir]) => dir !== null))(
         const tls = loadServerTls({ sslmode })
         const login = await connect('trusted', noCredential, { tls })
         const chunks: Buffer[] = []
-        login.link.onChunk = (chunk) => chunks.push(Buffer.from(chunk))
+        login.link.onChunk = (chunk) => {
+          chunks.push(Buffer.from(chunk))
+          return chunk.length
+        }
         login.link.resume()
         login.link.write(query('SELECT pg_sleep(60)'))
         await waitFor('the query to run', async () => {

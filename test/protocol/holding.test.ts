@@ -3,6 +3,7 @@ import type { SessionLimits } from '../../src/client/cluster-access.ts'
 import type { Snapshot } from '../../src/topology/snapshot.ts'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
 import { back, front } from '../support/scripted-messages.ts'
+import { isCutShort } from '../support/turns.ts'
 
 let cluster: ScriptedCluster
 let whole: Snapshot
@@ -274,17 +275,20 @@ describe('a connection that goes', () => {
     expect(cluster.load.inFlight[0]).toBe(0)
   })
 
-  it('leaves a session that is only pinned for what it may ask later', async () => {
-    const user = cluster.connect()
-    await user.query("SELECT nextval('s')")
-    await user.query("SELECT currval('s')")
-    const writer = cluster.connect()
-    await writer.query("SELECT nextval('s')")
-    expect(writer.session.pinReason).toBe('nextval(), and this application uses currval()')
-    for (const server of cluster.servers) server.duplex.destroy()
-    await user.closed()
-    expect(await writer.query(insert)).toBe('C INSERT 0 1 · Z I')
-  })
+  it.skipIf(isCutShort)(
+    'leaves a session that is only pinned for what it may ask later',
+    async () => {
+      const user = cluster.connect()
+      await user.query("SELECT nextval('s')")
+      await user.query("SELECT currval('s')")
+      const writer = cluster.connect()
+      await writer.query("SELECT nextval('s')")
+      expect(writer.session.pinReason).toBe('nextval(), and this application uses currval()')
+      for (const server of cluster.servers) server.duplex.destroy()
+      await user.closed()
+      expect(await writer.query(insert)).toBe('C INSERT 0 1 · Z I')
+    },
+  )
 
   it('ends a client of pool mode session with its own server process, and not with a replica’s', async () => {
     const client = cluster.connect({ settings: { 'pgsplit.pool_mode': 'session' } })

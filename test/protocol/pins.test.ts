@@ -4,6 +4,7 @@ import { Classifier } from '../../src/sql/classifier.ts'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
 import { front } from '../support/scripted-messages.ts'
 import type { Outcome } from '../support/scripted-server.ts'
+import { isCutShort } from '../support/turns.ts'
 
 /** What asks for what there is on the server, and for values of settings. */
 const counts = /^SELECT \(SELECT pg_catalog\.count/
@@ -109,19 +110,22 @@ describe('a pinned session', () => {
 })
 
 describe('search_path with the temporary schema', () => {
-  it('set in a READ ONLY transaction on a replica takes the session to the primary behind it', async () => {
-    cluster.on(counts, () => row('0'))
-    const client = cluster.connect()
-    await client.query('BEGIN READ ONLY')
-    expect(await client.query('SELECT node()')).toContain('D r1')
-    await client.query('SET search_path = pg_temp')
-    await client.query('COMMIT')
-    expect(await client.query('SELECT node()')).toContain('D primary')
-    expect(client.session.pinReason).toBe('search_path names the temporary schema')
-    await client.query('RESET search_path')
-    await expect.poll(() => cluster.inUse).toBe(0)
-    expect(await client.query('SELECT node()')).toContain('D r1')
-  })
+  it.skipIf(isCutShort)(
+    'set in a READ ONLY transaction on a replica takes the session to the primary behind it',
+    async () => {
+      cluster.on(counts, () => row('0'))
+      const client = cluster.connect()
+      await client.query('BEGIN READ ONLY')
+      expect(await client.query('SELECT node()')).toContain('D r1')
+      await client.query('SET search_path = pg_temp')
+      await client.query('COMMIT')
+      expect(await client.query('SELECT node()')).toContain('D primary')
+      expect(client.session.pinReason).toBe('search_path names the temporary schema')
+      await client.query('RESET search_path')
+      await expect.poll(() => cluster.inUse).toBe(0)
+      expect(await client.query('SELECT node()')).toContain('D r1')
+    },
+  )
 
   it('of the startup packet does so from the first statement on', async () => {
     const client = cluster.connect({ settings: { search_path: 'pg_temp' } })

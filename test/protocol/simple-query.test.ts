@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { noticeResponse } from '../../src/wire/backend-messages.ts'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
 import { front, message } from '../support/scripted-messages.ts'
+import { isCutShort } from '../support/turns.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 let cluster: ScriptedCluster
@@ -11,14 +12,17 @@ beforeEach(() => {
 afterEach(() => cluster.close())
 
 describe('a simple query', () => {
-  it('goes to a replica when it is a proved read, to the primary otherwise', async () => {
-    const client = cluster.connect()
-    expect(await client.query('SELECT node()')).toBe('T · D r1 · C SELECT 1 · Z I')
-    expect(await client.query('INSERT INTO items VALUES (1)')).toBe('C INSERT 0 1 · Z I')
-    expect(await client.query('SELECT unheard_of()')).toBe('T · D primary · C SELECT 1 · Z I')
-    expect(cluster.server('r1').texts).toEqual(['SELECT node()'])
-    expect(cluster.inUse).toBe(0)
-  })
+  it.skipIf(isCutShort)(
+    'goes to a replica when it is a proved read, to the primary otherwise',
+    async () => {
+      const client = cluster.connect()
+      expect(await client.query('SELECT node()')).toBe('T · D r1 · C SELECT 1 · Z I')
+      expect(await client.query('INSERT INTO items VALUES (1)')).toBe('C INSERT 0 1 · Z I')
+      expect(await client.query('SELECT unheard_of()')).toBe('T · D primary · C SELECT 1 · Z I')
+      expect(cluster.server('r1').texts).toEqual(['SELECT node()'])
+      expect(cluster.inUse).toBe(0)
+    },
+  )
 
   it('of several statements goes to the primary as a whole when one of them may write', async () => {
     const client = cluster.connect()

@@ -7,6 +7,7 @@ import { recordedCatalog } from '../corpus/recorded-catalog.ts'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
 import { front } from '../support/scripted-messages.ts'
 import type { Outcome } from '../support/scripted-server.ts'
+import { isCutShort } from '../support/turns.ts'
 
 /** What asks for settings, and for what there is on the server. */
 const values = /^WITH p AS MATERIALIZED/
@@ -107,23 +108,26 @@ describe('a statement whose effects on the session are not proved', () => {
     expect(asked()).toHaveLength(0)
   })
 
-  it('is none with parameters of built-in types, whether there is a catalog or not', async () => {
-    const client = cluster.connect()
-    cluster.classifier.setCatalog(null)
-    const text = 'INSERT INTO items VALUES ($1)'
-    client.send(
-      front.parse('s', text, [23]),
-      front.bind('s', '', ['1']),
-      front.execute(),
-      front.sync,
-    )
-    await client.ready()
-    expect(client.session.pinReason).toBeNull()
-    client.send(front.parse('t', text, [16_500]), front.bind('t', '', ['1']))
-    client.send(front.execute(), front.sync)
-    await client.ready()
-    expect(client.session.pinReason).toBe('may have set a parameter that no text names')
-  })
+  it.skipIf(isCutShort)(
+    'is none with parameters of built-in types, whether there is a catalog or not',
+    async () => {
+      const client = cluster.connect()
+      cluster.classifier.setCatalog(null)
+      const text = 'INSERT INTO items VALUES ($1)'
+      client.send(
+        front.parse('s', text, [23]),
+        front.bind('s', '', ['1']),
+        front.execute(),
+        front.sync,
+      )
+      await client.ready()
+      expect(client.session.pinReason).toBeNull()
+      client.send(front.parse('t', text, [16_500]), front.bind('t', '', ['1']))
+      client.send(front.execute(), front.sync)
+      await client.ready()
+      expect(client.session.pinReason).toBe('may have set a parameter that no text names')
+    },
+  )
 
   it('is asked about behind its transaction, however that ends', async () => {
     const client = cluster.connect()

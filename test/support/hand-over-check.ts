@@ -5,6 +5,7 @@ import { ServerConnection } from '../../src/server/server-connection.ts'
 import { isCustomName, unshownName } from '../../src/server/session-state.ts'
 import { Framer } from '../../src/wire/framer.ts'
 import { query } from '../../src/wire/frontend-messages.ts'
+import { endlessShare } from './endless-share.ts'
 import { rows } from './raw-client.ts'
 
 /** One row of text: what a server's session holds, whoever made it. */
@@ -162,11 +163,11 @@ class Answer implements ReplyReceiver {
   }
 
   onFrame(_type: number, buffer: Buffer, start: number, end: number): void {
-    this.#framer.push(buffer.subarray(start, end))
+    this.#framer.push(buffer.subarray(start, end), endlessShare)
   }
 
   onPart(_type: number, buffer: Buffer, start: number, end: number): void {
-    this.#framer.push(buffer.subarray(start, end))
+    this.#framer.push(buffer.subarray(start, end), endlessShare)
   }
 
   onChunkEnd(): void {}

@@ -89,7 +89,10 @@ export class LoginRelay {
 }
 
 function join(from: Link, to: Link, first: Buffer): void {
-  from.onChunk = (chunk) => to.write(chunk)
+  from.onChunk = (chunk) => {
+    to.write(chunk)
+    return chunk.length
+  }
   from.onClose = () => to.end()
   to.write(first)
   from.resume()

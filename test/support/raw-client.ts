@@ -3,6 +3,7 @@ import type { Link } from '../../src/net/link.ts'
 import { connectServer, type ServerLogin } from '../../src/server/connect.ts'
 import { Framer } from '../../src/wire/framer.ts'
 import { Writer } from '../../src/wire/writer.ts'
+import { endlessShare } from './endless-share.ts'
 
 /** One message of a server: its type as a letter, and its body. */
 export interface RawMessage {
@@ -43,14 +44,15 @@ export class RawClient {
     const isWhole = (type: number): boolean => !this.#drops || (type !== 0x44 && type !== 0x64)
     const framer = new Framer({ isWhole, onFrame: hear, onPart: hear }, 0x7fffffff)
     this.#link.onChunk = (chunk) => {
-      framer.push(chunk)
+      framer.push(chunk, endlessShare)
       this.#waiter?.()
+      return chunk.length
     }
     this.#link.onClose = () => {
       this.isClosed = true
       this.#waiter?.()
     }
-    if (login.leftover.length > 0) framer.push(login.leftover)
+    if (login.leftover.length > 0) framer.push(login.leftover, endlessShare)
     this.#link.resume()
   }
 

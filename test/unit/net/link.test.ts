@@ -101,7 +101,10 @@ describe('a link', () => {
     const [near, far] = duplexPair()
     const link = Link.of(near)
     const chunks: string[] = []
-    link.onChunk = (chunk) => chunks.push(chunk.toString())
+    link.onChunk = (chunk) => {
+      chunks.push(chunk.toString())
+      return chunk.length
+    }
     link.pause()
     far.write('a')
     await turn()
@@ -141,7 +144,10 @@ describe('a link', () => {
     const [near, far] = duplexPair()
     const link = Link.of(near)
     const heard: unknown[] = []
-    link.onChunk = (chunk) => heard.push(chunk)
+    link.onChunk = (chunk) => {
+      heard.push(chunk)
+      return chunk.length
+    }
     link.onClose = (error) => heard.push(error)
     link.write(Buffer.from('last'))
     const duplex = link.takeDuplex()

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { AnswerReceiver, type TextAnswer } from '../../../src/server/answer-receiver.ts'
 import { dataRow, errorResponse, rowDescription } from '../../../src/wire/backend-messages.ts'
 import { Framer } from '../../../src/wire/framer.ts'
+import { endlessShare } from '../../support/endless-share.ts'
 
 /** What comes of `bytes` when they come in these pieces, large frames in parts. */
 function receive(bytes: Buffer, cuts: readonly number[]): Promise<TextAnswer> {
@@ -19,7 +20,7 @@ function receive(bytes: Buffer, cuts: readonly number[]): Promise<TextAnswer> {
     const ends = [...new Set([...cuts, bytes.length])].filter((at) => at <= bytes.length)
     let from = 0
     for (const end of ends.sort((a, b) => a - b)) {
-      framer.push(Buffer.from(bytes.subarray(from, end)))
+      framer.push(Buffer.from(bytes.subarray(from, end)), endlessShare)
       from = end
     }
     receiver.onReady()

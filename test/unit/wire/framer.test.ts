@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ProtocolError } from '../../../src/errors.ts'
 import { Framer, type FrameSink } from '../../../src/wire/framer.ts'
+import { endlessShare } from '../../support/endless-share.ts'
 
 /** Puts frames and parts together again, and checks what the framer promises of parts. */
 class Collector implements FrameSink {
@@ -70,7 +71,7 @@ describe('the framer', () => {
           const sink = new Collector(limit)
           const framer = new Framer(sink, 1000)
           for (const part of [bytes.subarray(0, a), bytes.subarray(a, b), bytes.subarray(b)]) {
-            framer.push(part)
+            framer.push(part, endlessShare)
           }
           expect(sink.frames).toEqual(all)
           expect(framer.isIdle).toBe(true)
@@ -93,7 +94,7 @@ describe('the framer', () => {
           for (const size of [...sizes, bytes.length]) {
             // A chunk is valid only while it is pushed: socket buffers are used again.
             const chunk = Buffer.from(bytes.subarray(at, at + size))
-            framer.push(chunk)
+            framer.push(chunk, endlessShare)
             chunk.fill(0xff)
             at += size
           }
@@ -109,10 +110,12 @@ describe('the framer', () => {
     for (const length of [0, 3, -1, -2147483648, 2147483647, 1000]) {
       const header = Buffer.alloc(5)
       header.writeInt32BE(length, 1)
-      expect(() => new Framer(new Collector(), 1000).push(header)).toThrow(ProtocolError)
+      expect(() => new Framer(new Collector(), 1000).push(header, endlessShare)).toThrow(
+        ProtocolError,
+      )
       const late = new Framer(new Collector(), 1000)
-      late.push(header.subarray(0, 3))
-      expect(() => late.push(header.subarray(3))).toThrow(ProtocolError)
+      late.push(header.subarray(0, 3), endlessShare)
+      expect(() => late.push(header.subarray(3), endlessShare)).toThrow(ProtocolError)
     }
   })
 
@@ -122,7 +125,7 @@ describe('the framer', () => {
     const before = process.memoryUsage().arrayBuffers
     const framers = Array.from({ length: 50 }, () => {
       const framer = new Framer(new Collector(), 0x7fffffff)
-      framer.push(header)
+      framer.push(header, endlessShare)
       return framer
     })
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1 << 20)
@@ -134,7 +137,7 @@ describe('the framer', () => {
       fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), (chunks) => {
         const framer = new Framer(new Collector(20), 100)
         try {
-          for (const chunk of chunks) framer.push(Buffer.from(chunk))
+          for (const chunk of chunks) framer.push(Buffer.from(chunk), endlessShare)
         } catch (error) {
           expect(error).toBeInstanceOf(ProtocolError)
         }
