@@ -4,6 +4,7 @@
  * Ids are `client`, `server`, `node`, `cluster`; `reason` is one word.
  */
 import pino from 'pino'
+import { assertKnown } from './known-options.ts'
 import { type LogTarget, standardError } from './log-target.ts'
 import { redactValue } from './redact.ts'
 
@@ -22,6 +23,7 @@ export interface LogOptions {
  * last words of a process are not lost. Every field of every line is redacted, in either format.
  */
 export function createLogger(options: LogOptions, target?: LogTarget): Logger {
+  assertKnown<LogOptions>(options, { level: true, format: true })
   const textOf = options.format === 'pretty' ? pretty : JSON.stringify
   const lineOf = (record: Record<string, unknown>): string => `${textOf(record)}\n`
   const to = target ?? standardError((lines, reason) => lineOf(lossRecord(lines, reason)))

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isMap, isNode, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml'
 import { ConfigError } from '../errors.ts'
+import { assertKnown } from '../known-options.ts'
 import type { Config } from './config.ts'
 import type { Environment } from './interpolate.ts'
 import { parseConfig } from './parse-config.ts'
@@ -22,6 +23,7 @@ export interface LoadOptions {
  * with the option's path and its place in the file: `… (pgsplit.yaml:12:7)`.
  */
 export function loadConfigFile(path: string, options: LoadOptions = {}): Config {
+  assertKnown<LoadOptions>(options, { env: true, readFile: true, override: true })
   const readFile = options.readFile ?? ((name: string) => readFileSync(name, 'utf8'))
   const text = readText(path, readFile)
   const lines = new LineCounter()

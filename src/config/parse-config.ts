@@ -1,4 +1,5 @@
 import { ConfigError } from '../errors.ts'
+import { assertKnown } from '../known-options.ts'
 import type { AdminConfig, AdminUser, ClusterConfig, Config } from './config.ts'
 import { type Environment, interpolate } from './interpolate.ts'
 import { configErrorOf } from './issue-text.ts'
@@ -20,6 +21,7 @@ export interface ParseOptions {
  * Throws ConfigError for the first mistake, with its path; texts never contain secrets.
  */
 export function parseConfig(value: unknown, options: ParseOptions = {}): Config {
+  assertKnown<ParseOptions>(options, { env: true, directory: true })
   if (value === null || value === undefined) {
     throw new ConfigError('', 'the configuration is empty; it needs clusters with a primary')
   }

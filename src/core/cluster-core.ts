@@ -77,6 +77,8 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   protected drainTimeoutMs: number
   /** By node: whether the last probe got through with TLS. */
   readonly #isEncrypted = new WeakMap<NodeConfig, boolean>()
+  /** By node: why the last probe could not be opened. */
+  readonly #refusals = new WeakMap<NodeConfig, unknown>()
   readonly #catalogs = new Map<string, DatabaseCatalog>()
   #isToldOfCatalogs = false
   readonly #membership: Membership | null
@@ -102,7 +104,11 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
       isOpen: config.discovery !== null,
       openProbe: probeOpener(nodeOf, {
         ...probeTimeouts,
-        onOpen: (node, isEncrypted) => this.#isEncrypted.set(node, isEncrypted),
+        onOpen: (node, isEncrypted) => {
+          this.#isEncrypted.set(node, isEncrypted)
+          this.#refusals.delete(node)
+        },
+        onFailure: (node, error) => this.#refusals.set(node, error),
       }),
       ...monitorTuningOf(config),
       onEvent: (event) => {
@@ -253,6 +259,11 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     const { node, tls } = this.members.of(index)
     const isEncrypted = this.#isEncrypted.get(node) ?? !['disable', 'allow'].includes(tls.sslmode)
     return isEncrypted ? tls.connectOptions(node.host) : false
+  }
+
+  /** Why the node can't be probed; undefined: it can, or was reached last time. */
+  probeError(index: number): unknown {
+    return this.#refusals.get(this.node(index))
   }
 
   get snapshot(): Snapshot {

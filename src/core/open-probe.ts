@@ -10,12 +10,14 @@ export interface ProbeOptions {
   readonly statementTimeoutMs: number
   /** Told of every connection that was opened, and whether it is TLS. */
   readonly onOpen?: (node: NodeConfig, isEncrypted: boolean) => void
+  /** Told why one could not be opened. */
+  readonly onFailure?: (node: NodeConfig, error: unknown) => void
 }
 
 /** Connections as the monitor's role, for probes and for questions about positions. */
 export function probeOpener(
   nodeOf: (index: number) => { readonly node: NodeConfig; readonly tls: ServerTls } | undefined,
-  { onOpen, ...timeouts }: ProbeOptions,
+  { onOpen, onFailure, ...timeouts }: ProbeOptions,
 ): OpenProbe {
   return async (spec, { signal, onLost }) => {
     const found = nodeOf(spec.index)
@@ -29,6 +31,9 @@ export function probeOpener(
       applicationName: 'pgsplit-monitor',
       // Role defaults must not break probes: a standby refuses serializable for every statement.
       settings: '-c default_transaction_isolation=read\\ committed -c jit=off',
+    }).catch((error: unknown) => {
+      onFailure?.(node, error)
+      throw error
     })
     onOpen?.(node, isEncrypted)
     return {

@@ -53,6 +53,22 @@ export function noNode(reason: string, cause: unknown): DoorError {
   return new DoorError(facts, cause ?? undefined)
 }
 
+/** The node's own words, as a direct connection would hear them. */
+export function loginRefused(
+  node: string,
+  sqlstate: string,
+  words: string,
+  cause: unknown,
+): DoorError {
+  const facts = {
+    sqlstate,
+    message: words,
+    detail: `So says node ${node}; no other one can take its place.`,
+    hint: "User, password and database are those of the nodes' URLs, of login, or of monitor.",
+  }
+  return new DoorError(facts, cause)
+}
+
 /** All connections of a pool were in use for too long. Nothing was sent. */
 export function noFree(
   where: string,

@@ -84,10 +84,13 @@ export interface ResolvedOptions {
 
 /** Throws ConfigError, with the path of the first mistake. */
 export function resolveOptions(options: NodeOptions): ResolvedOptions {
-  const { login, monitor, ...rest } = options
+  const { login = {}, monitor = {}, ...rest } = options
   // The application's own login stands where the file has the monitor's.
-  const app = clusterOf(rest, login ?? {})
-  const config = clusterOf(rest, { ...login, ...monitor })
+  const app = named(() => clusterOf(rest, login), [['monitor', 'login']])
+  const joined = { ...defined(login), ...defined(monitor) }
+  const ofLogin = Object.keys(joined).filter((name) => !Object.hasOwn(defined(monitor), name))
+  const names = ofLogin.map((name) => [`monitor.${name}`, `login.${name}`] as const)
+  const config = named(() => clusterOf(rest, joined), names)
   const logins = app.nodes.map((node) => node.login)
   const discovered = app.discovery?.login ?? logins[0]
   if (discovered === undefined) throw new Error('unreachable: a cluster has a node or a discovery')
@@ -102,7 +105,33 @@ export function resolveProxyOptions(options: ProxyOptions): ClusterConfig {
     if (given[name] === undefined) continue
     throw new ConfigError(name, 'makes no sense with proxy; it belongs to the configuration there')
   }
-  return clusterOf({ primary: proxy, pool, tls }, {})
+  return named(() => clusterOf({ primary: proxy, pool, tls }, {}), [['primary', 'proxy']])
+}
+
+/**
+ * Runs what reads the options as those of a configuration file, and gives its errors the paths that
+ * the application has written. `names`: options that it has under another name.
+ */
+export function named<T>(work: () => T, names: readonly (readonly [string, string])[] = []): T {
+  try {
+    return work()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const text = error.path === '' ? error.message : error.message.slice(error.path.length + 2)
+    throw new ConfigError(ownPath(error.path, names), text.replaceAll(inFile, ''), error.cause)
+  }
+}
+
+/** Where the one cluster stands in the file. */
+const inFile = 'clusters.main.'
+
+function ownPath(path: string, names: readonly (readonly [string, string])[]): string {
+  const own = `${path}.`.startsWith(inFile) ? path.slice(inFile.length) : path
+  for (const [name, written] of names) {
+    const rest = own.slice(name.length)
+    if (own.startsWith(name) && /^([.[]|$)/.test(rest)) return written + rest
+  }
+  return own
 }
 
 function clusterOf(options: object, monitor: object): ClusterConfig {

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { assertKnown, type OptionNames } from '../known-options.ts'
 import type { ContextCarrier } from './context-carrier.ts'
 import type { ContextOptions, Door, DoorSnapshot } from './door.ts'
 import { type Middleware, middleware } from './web/middleware.ts'
@@ -8,6 +9,13 @@ import type { MiddlewareOptions } from './web/middleware-options.ts'
 export type MakeDatabase<Context, ReadDb, WriteDb> = {
   (mode: 'read', context: () => Context): ReadDb
   (mode: 'write', context: () => Context): WriteDb
+}
+
+const contextNames: OptionNames<Omit<ContextOptions, 'isShared'>> = {
+  token: true,
+  consistency: true,
+  affinity: true,
+  isForeignIgnored: true,
 }
 
 /**
@@ -62,6 +70,7 @@ export class Sessions<ReadDb, WriteDb, Context = unknown> implements ContextCarr
    * for a token that is malformed or of another cluster.
    */
   run<T>(fn: () => T, options: Omit<ContextOptions, 'isShared'> = {}): T {
+    assertKnown<Omit<ContextOptions, 'isShared'>>(options, contextNames)
     return this.#contexts.run(this.#door.newContext(options), () => {
       const result = fn()
       // A query of Drizzle runs when it is awaited, and that would be outside.

@@ -8,7 +8,7 @@ import { classifyTokens, makeClass } from './classify-text.ts'
 import { Fingerprint } from './fingerprint.ts'
 import { parseHint } from './hints.ts'
 import { type LexMode, tokenize } from './lexer.ts'
-import { type JudgeContext, pinPart, plainPart } from './part.ts'
+import { type JudgeContext, pinPart, refusedPart } from './part.ts'
 import type { StatementClass } from './statement-class.ts'
 
 export interface ClassifierOptions {
@@ -315,5 +315,5 @@ function unreadable(): StatementClass {
 }
 
 function unterminated(): StatementClass {
-  return makeClass([plainPart('primary', 'an unterminated quote or comment')], '', null)
+  return makeClass([refusedPart('an unterminated quote or comment')], '', null)
 }

@@ -12,7 +12,7 @@ import {
 import { judgeExplain } from './explain-statement.ts'
 import { judgeQuery, judgeWrite } from './judge-query.ts'
 import { judgeListen } from './listen-statement.ts'
-import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
+import { effectPart, type JudgeContext, pinPart, plainPart, refusedPart } from './part.ts'
 import { judgeDeallocate, judgeExecute, judgePrepare } from './prepared-statement.ts'
 import { judgeDiscard, judgeLoad, judgeReset, judgeSet, judgeShow } from './set-statement.ts'
 import { splitTokens } from './split.ts'
@@ -57,7 +57,7 @@ export function classifyTokens(
   return makeClass(parts, first === undefined ? '' : tokens.keyword(first[0]), hint)
 }
 
-const UNBALANCED = plainPart('primary', 'unbalanced parentheses')
+const UNBALANCED = refusedPart('unbalanced parentheses')
 const UNCLEAR = pinPart('a text whose statements cannot be told apart')
 
 /** A class of its parts. */
@@ -175,7 +175,7 @@ function judgeStatement(
     case 'call':
       return judgeWrite(tokens, from, to, context, 'CALL may write')
     case '':
-      return plainPart('primary', 'not a SQL statement')
+      return refusedPart('not a SQL statement')
     case 'analyze':
     case 'analyse':
     case 'vacuum':

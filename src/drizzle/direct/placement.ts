@@ -10,6 +10,7 @@ import type { DirectContext } from './direct-context.ts'
 import type { Held, NodePools } from './node-pools.ts'
 import { noteSent } from './note-done.ts'
 import { sqlstateOf, whyOf } from './server-error.ts'
+import { firstTrouble, refusedByAll } from './unreachable.ts'
 import { waitForNews } from './wait-for-news.ts'
 
 /** What a statement wants of the node that it runs on. */
@@ -167,7 +168,11 @@ export class Placement<Connection> {
   async #holdBack(reason: string, untilMs: number, cause: unknown): Promise<void> {
     const core = this.#core
     const leftMs = untilMs - core.nowMs()
-    if (!(leftMs > 0) || this.#held >= core.config.failover.maxHeld) throw noNode(reason, cause)
+    const refused = refusedByAll(core)
+    if (refused !== null) throw refused
+    if (!(leftMs > 0) || this.#held >= core.config.failover.maxHeld) {
+      throw noNode(reason, cause ?? firstTrouble(core))
+    }
     this.#held++
     try {
       await waitForNews((callback) => core.onNews(callback), leftMs)

@@ -17,6 +17,8 @@ export interface Statement<Connection, R> {
   readonly cls: StatementClass
   /** On the best node, and again elsewhere as long as nothing of it was shown; else on the primary. */
   readonly isRead: boolean
+  /** What it is routed by, where that is not its class. */
+  readonly head?: StatementClass
   readonly run: Run<Connection, R>
 }
 
@@ -92,8 +94,8 @@ async function runAgain<Connection, R>(
   }
 }
 
-function routedAs({ cls, isRead }: Statement<never, unknown>): StatementClass {
-  return isRead ? cls : WRITE_SESSION
+function routedAs({ cls, isRead, head }: Statement<never, unknown>): StatementClass {
+  return head ?? (isRead ? cls : WRITE_SESSION)
 }
 
 function noteDone<Connection>(

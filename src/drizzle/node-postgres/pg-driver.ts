@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { Connector } from '../connection-pool.ts'
 import { noFree } from '../door-error.ts'
 import type { Driver, DriverPool, DriverPoolOptions, NodeTarget } from '../driver-pool.ts'
+import { assertClientOptions } from '../option-names.ts'
 import type { ProxyDriver } from '../proxy/lines.ts'
 
 /** What an application may set of its connections; where they go and their bounds are pgsplit's. */
@@ -22,10 +23,30 @@ export type PgClientOptions = Omit<
   | 'stream'
 >
 
+const byUrl = 'the URLs say where and as whom'
+
+/** What `PgClientOptions` leaves out, and where it is said. */
+const taken = {
+  host: byUrl,
+  port: byUrl,
+  user: byUrl,
+  password: byUrl,
+  database: byUrl,
+  connectionString: byUrl,
+  stream: byUrl,
+  ssl: 'say it under tls',
+  max: 'say pool.size',
+  min: 'pgsplit keeps none open that nobody uses',
+  idleTimeoutMillis: 'say pool.idleTimeout',
+  maxLifetimeSeconds: 'say pool.maxLifetime',
+  connectionTimeoutMillis: 'say pool.checkoutTimeout',
+} satisfies Record<Exclude<keyof pg.PoolConfig, keyof PgClientOptions>, string>
+
 /** node-postgres: a `pg.Pool` for each node, or single clients for a proxy. */
 export function pgDriver(
   client: PgClientOptions,
 ): Driver<pg.PoolClient> & ProxyDriver<pg.ClientBase> {
+  assertClientOptions(client, taken)
   return {
     open: (target, options) => openPool(target, options, client),
     connector: (target) => pgConnector(target, client),

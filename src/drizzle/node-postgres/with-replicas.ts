@@ -1,4 +1,5 @@
 import { openDirectDoor } from '../direct/open-direct-door.ts'
+import { assertReplicaOptions } from '../option-names.ts'
 import {
   type AnyDatabase,
   nodesOf,
@@ -25,6 +26,7 @@ export function withReplicas<Db extends { readonly $client: unknown }>(
   getReplica?: ((replicas: Db[]) => Db) | ReplicaOptions,
   options: ReplicaOptions = typeof getReplica === 'object' ? getReplica : {},
 ): ReplicatedDatabase<Db> {
+  assertReplicaOptions(options)
   const pool = poolOf(primary.$client, 'primary')
   const nodes = nodesOf(primary, replicas, options, poolAddress, pool.options.max)
   const door = openDirectDoor(nodes, pgDriver(clientOptions(pool)))

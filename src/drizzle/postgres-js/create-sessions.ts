@@ -5,6 +5,7 @@ import { databaseCompleter } from '../complete-database.ts'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import type { Door, SessionMode } from '../door.ts'
 import { type DrizzleParts, drizzleParts } from '../drizzle-parts.ts'
+import { assertSessionOptions } from '../option-names.ts'
 import { openProxyDoor } from '../proxy/open-proxy-door.ts'
 import type { ReadDatabase } from '../read-database.ts'
 import type { NodeOptions, ProxyOptions, SessionBehaviour } from '../session-options.ts'
@@ -45,6 +46,7 @@ export function createSessions<
 >(
   options: SessionsOptions<TSchema> & { readonly onWriteInReadSession?: Write },
 ): Sessions<ReadSession<TSchema, Write>, PostgresJsDatabase<TSchema>> {
+  assertSessionOptions(options)
   const { schema, casing, logger, cache, client = {}, ...rest } = options
   const parts = drizzleParts<TSchema>({ schema, casing, logger, cache })
   const settings = jsSettings(client)

@@ -1,8 +1,21 @@
 import postgres from 'postgres'
+import { assertKnown, type OptionNames } from '../../known-options.ts'
 import { ConnectionPool, type Connector } from '../connection-pool.ts'
 import type { Driver, NodeTarget } from '../driver-pool.ts'
 import type { ProxyDriver } from '../proxy/lines.ts'
 import { JsConnection, type JsSettings, type PostgresJsOptions } from './js-connection.ts'
+
+const clientNames: OptionNames<PostgresJsOptions> = {
+  connection: true,
+  debug: true,
+  fetch_types: true,
+  keep_alive: true,
+  onnotice: true,
+  onparameter: true,
+  prepare: true,
+  transform: true,
+  types: true,
+}
 
 /** Dates and times, and arrays of them, which Drizzle reads and writes itself. */
 const drizzleTimes = [1184, 1082, 1083, 1114, 1182, 1185, 1115, 1231]
@@ -16,6 +29,7 @@ const drizzleJson = [114, 3802]
 export function jsSettings(client: PostgresJsOptions): JsSettings & {
   readonly options: postgres.ParsedOptions
 } {
+  assertKnown<PostgresJsOptions>(client, clientNames, 'client')
   // It never connects.
   const { options } = postgres({ ...client, max: 1, fetch_types: false })
   const { parsers, serializers } = options

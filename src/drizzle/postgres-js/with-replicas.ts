@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
+import { assertReplicaOptions } from '../option-names.ts'
 import {
   type AnyDatabase,
   nodesOf,
@@ -23,6 +24,7 @@ export function withReplicas<Db extends { readonly $client: unknown }>(
   getReplica?: ((replicas: Db[]) => Db) | ReplicaOptions,
   options: ReplicaOptions = typeof getReplica === 'object' ? getReplica : {},
 ): ReplicatedDatabase<Db> {
+  assertReplicaOptions(options)
   const own = optionsOf(primary.$client, 'primary')
   const nodes = nodesOf(primary, replicas, options, clientAddress, own.max)
   // `drizzle()` has set how it reads and writes values.

@@ -1,4 +1,5 @@
 import { ConfigError } from '../../errors.ts'
+import { assertKnown, type OptionNames } from '../../known-options.ts'
 import { CookieChannel, type CookieOptions } from './cookie-channel.ts'
 import { HeaderChannel, type HeaderOptions } from './header-channel.ts'
 import type { IgnoredReason, TokenChannel } from './token-channel.ts'
@@ -32,21 +33,45 @@ export interface Settings {
   readonly onIgnored: (reason: IgnoredReason) => void
 }
 
+const names: OptionNames<MiddlewareOptions> = {
+  cookie: true,
+  header: true,
+  affinity: true,
+  maxWaitMs: true,
+  primaryOnlyMs: true,
+  onIgnored: true,
+}
+const headerNames: OptionNames<HeaderOptions> = { name: true, secret: true, maxAgeMs: true }
+const cookieNames: OptionNames<CookieOptions> = {
+  secret: true,
+  name: true,
+  maxAgeMs: true,
+  path: true,
+  domain: true,
+  sameSite: true,
+  secure: true,
+  httpOnly: true,
+  partitioned: true,
+}
+
 const HOUR_MS = 3_600_000
 /** Browsers keep no cookie for longer. */
 const MAX_AGE_MS = 400 * 24 * HOUR_MS
 
 /** Throws ConfigError, with the path of the option, for what can't be. */
 export function resolveOptions(options: MiddlewareOptions): Settings {
+  assertKnown<MiddlewareOptions>(options, names)
   const { cookie, onIgnored } = options
   const header = typeof options.header === 'string' ? { name: options.header } : options.header
   const primaryOnlyMs = positive('primaryOnlyMs', options.primaryOnlyMs ?? 60_000, MAX_AGE_MS)
   const channels: TokenChannel[] = []
   if (header !== undefined) {
+    assertKnown<HeaderOptions>(header, headerNames, 'header')
     const ageMs = positive('header.maxAgeMs', header.maxAgeMs ?? HOUR_MS, MAX_AGE_MS)
     channels.push(new HeaderChannel(header, ageMs, primaryOnlyMs))
   }
   if (cookie !== undefined) {
+    assertKnown<CookieOptions>(cookie, cookieNames, 'cookie')
     const ageMs = positive('cookie.maxAgeMs', cookie.maxAgeMs ?? HOUR_MS, MAX_AGE_MS)
     channels.push(new CookieChannel(cookie, ageMs, primaryOnlyMs))
   }
