@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts'
 import { assertKnown, type OptionNames } from '../known-options.ts'
+import { hasRelations } from './database-mold.ts'
 import type { ReplicaOptions } from './replicated.ts'
 import type { NodeOptions, ProxyOptions, SessionBehaviour } from './session-options.ts'
 
@@ -12,6 +13,7 @@ interface DatabaseOptions extends SessionBehaviour {
   readonly cache?: unknown
   readonly jit?: unknown
   readonly codecs?: unknown
+  readonly paramsInErrors?: unknown
   readonly client?: unknown
 }
 
@@ -40,6 +42,7 @@ const all: OptionNames<NodeOptions & ProxyOptions & DatabaseOptions> = {
   cache: true,
   jit: true,
   codecs: true,
+  paramsInErrors: true,
   client: true,
   ...behaviour,
 }
@@ -82,5 +85,50 @@ export function assertClientOptions(client: object, taken: Readonly<Record<strin
     const way = Object.hasOwn(taken, name) ? taken[name] : undefined
     if (way !== undefined)
       throw new ConfigError(`client.${name}`, `is not the driver's here; ${way}`)
+  }
+}
+
+/** What `drizzle()` gets; `onlyIn` the lines of Drizzle that know it. */
+const drizzleOptions = [
+  { name: 'logger', onlyIn: null },
+  { name: 'cache', onlyIn: null },
+  {
+    name: 'schema',
+    onlyIn: '0.x',
+    way: 'Drizzle 1.0 takes relations, as defineRelations() makes them',
+  },
+  { name: 'casing', onlyIn: '0.x', way: 'Drizzle 1.0 has it with the tables' },
+  { name: 'relations', onlyIn: '1.0', way: 'Drizzle before 1.0 takes schema' },
+  { name: 'jit', onlyIn: '1.0', way: 'it needs Drizzle 1.0' },
+  { name: 'codecs', onlyIn: '1.0', way: 'it needs Drizzle 1.0' },
+  { name: 'paramsInErrors', onlyIn: '1.0', way: 'it needs Drizzle 1.0' },
+] as const
+
+/** Options of `createSessions`, by whose they are. */
+export interface Apart<Client> {
+  readonly client?: Client
+  /** Drizzle's. */
+  readonly config: Readonly<Record<string, unknown>>
+  readonly nodes: (NodeOptions | ProxyOptions) & SessionBehaviour
+}
+
+export function takeApart<Client>(options: object): Apart<Client> {
+  const rest: Record<string, unknown> = { ...options }
+  const config: Record<string, unknown> = {}
+  for (const { name } of drizzleOptions) {
+    if (rest[name] !== undefined) config[name] = rest[name]
+    delete rest[name]
+  }
+  const { client, ...nodes } = rest
+  const mine = nodes as unknown as Apart<Client>['nodes']
+  return { ...(client === undefined ? {} : { client: client as Client }), config, nodes: mine }
+}
+
+/** Throws ConfigError for an option that another line of Drizzle has: this one would ignore it. */
+export function assertModelOptions(config: Apart<unknown>['config'], mold: object): void {
+  const other = hasRelations(mold) ? '0.x' : '1.0'
+  for (const option of drizzleOptions) {
+    if (option.onlyIn !== other || config[option.name] === undefined) continue
+    throw new ConfigError(option.name, `is unknown to the Drizzle that is installed; ${option.way}`)
   }
 }

@@ -1,6 +1,6 @@
-import type { PgDatabase, PgQueryResultHKT, PgWithReplicas } from 'drizzle-orm/pg-core'
 import { ConfigError } from '../errors.ts'
-import type { DrizzleParts } from './drizzle-parts.ts'
+import { hasRelations } from './database-mold.ts'
+import type { WithReplica } from './installed-drizzle.ts'
 import type { NodeOptions, SessionBehaviour } from './session-options.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -12,22 +12,31 @@ export type ReplicaOptions = Omit<
   Pick<SessionBehaviour, 'onEvent'>
 
 /** Drizzle's database with replicas, and the sessions that do its work. */
-export type ReplicatedDatabase<Db> = PgWithReplicas<Db> & {
+export type ReplicatedDatabase<Db> = Db & {
+  readonly $primary: Db
+  readonly $replicas: Db[]
   readonly $sessions: Sessions<Db, Db>
   /** Ends the connections of pgsplit; the pools that were given are the application's own. */
   close(): Promise<void>
-}
+} & WithReplica<Db>
 
-/** A database with whatever schema. */
-export type AnyDatabase = PgDatabase<PgQueryResultHKT, Record<string, unknown>>
-type AnyParts = DrizzleParts<Record<string, unknown>>
-
-/** What `drizzle()` gives, as much of it as is needed here; `dialect` and `session` are internal there. */
-interface Internals {
-  readonly _: { readonly schema: unknown }
-  readonly dialect: AnyParts['dialect']
-  readonly session: { readonly options: AnyParts['options'] }
+/** A database with whatever tables. */
+export type AnyDatabase = Readonly<
+  Record<(typeof reads)[number] | (typeof writes)[number], Method>
+> & {
+  readonly query: object
 }
+type Method = (...args: never[]) => unknown
+
+const reads = ['select', 'selectDistinct', 'selectDistinctOn', '$count', '$with', 'with'] as const
+const writes = [
+  'insert',
+  'update',
+  'delete',
+  'execute',
+  'transaction',
+  'refreshMaterializedView',
+] as const
 
 /**
  * The nodes behind the databases' clients, and the bounds of pgsplit's pools. `addressOf` gives a
@@ -50,13 +59,6 @@ export function nodesOf<Db extends { readonly $client: unknown }>(
   } as const
 }
 
-/** Schema, casing, logger and cache of a database. */
-export function partsOf(database: unknown): AnyParts {
-  const { _: config, dialect, session } = database as Internals
-  const schema = config.schema === undefined ? undefined : config
-  return { dialect, schema, options: session.options } as AnyParts
-}
-
 /** The database that takes the place of `primary` and `replicas`, whose work `sessions` does. */
 export function replicated<Db>(
   primary: Db,
@@ -65,27 +67,22 @@ export function replicated<Db>(
 ): ReplicatedDatabase<Db> {
   const read = sessions.getSession()
   const write = sessions.getSession(true)
-  const database = {
-    ...primary,
-    select: read.select.bind(read),
-    selectDistinct: read.selectDistinct.bind(read),
-    selectDistinctOn: read.selectDistinctOn.bind(read),
-    $count: read.$count.bind(read),
-    $with: read.$with.bind(read),
-    with: read.with.bind(read),
-    query: read.query,
-    insert: write.insert.bind(write),
-    update: write.update.bind(write),
-    delete: write.delete.bind(write),
-    execute: write.execute.bind(write),
-    transaction: write.transaction.bind(write),
-    refreshMaterializedView: write.refreshMaterializedView.bind(write),
+  const common = {
     $primary: primary,
     $replicas: replicas,
     $sessions: sessions,
     close: () => sessions.close(),
   }
-  return database as unknown as ReplicatedDatabase<Db>
+  // Drizzle 1.0 reads from a replica where the application says so.
+  const database = hasRelations(primary as object)
+    ? { ...common, ...bound(write, [...reads, ...writes]), query: write.query, $replica: read }
+    : { ...common, ...bound(read, reads), query: read.query, ...bound(write, writes) }
+  return { ...primary, ...database } as unknown as ReplicatedDatabase<Db>
+}
+
+function bound(database: AnyDatabase, names: readonly (keyof AnyDatabase)[]): object {
+  const method = (name: keyof AnyDatabase): unknown => (database[name] as Method).bind(database)
+  return Object.fromEntries(names.map((name) => [name, method(name)]))
 }
 
 /** libpq's form of a connection string; what has no value is left out. */

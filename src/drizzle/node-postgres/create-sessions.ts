@@ -1,11 +1,10 @@
-import type { DrizzleConfig } from 'drizzle-orm'
-import { NodePgDatabase, NodePgSession } from 'drizzle-orm/node-postgres'
-import type pg from 'pg'
-import { databaseCompleter } from '../complete-database.ts'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import pg from 'pg'
+import { databasesLike } from '../database-mold.ts'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import type { Door, SessionMode } from '../door.ts'
-import { type DrizzleParts, drizzleParts } from '../drizzle-parts.ts'
-import { assertSessionOptions } from '../option-names.ts'
+import type { AnyModel, ModelConfig, NoModel } from '../installed-drizzle.ts'
+import { assertModelOptions, assertSessionOptions, takeApart } from '../option-names.ts'
 import { openProxyDoor } from '../proxy/open-proxy-door.ts'
 import type { ReadDatabase } from '../read-database.ts'
 import type { NodeOptions, ProxyOptions, SessionBehaviour } from '../session-options.ts'
@@ -13,27 +12,21 @@ import { Sessions } from '../sessions.ts'
 import { type PgClientOptions, pgDriver } from './pg-driver.ts'
 import { SessionPool } from './session-pool.ts'
 
-type AnySchema = Record<string, unknown>
-
 /** Drizzle's own options, and node-postgres' under `client`. */
-interface DatabaseOptions<TSchema extends AnySchema>
-  extends SessionBehaviour,
-    DrizzleConfig<TSchema> {
-  /** Options for every connection: `application_name`, `statement_timeout`, `types` … */
-  readonly client?: PgClientOptions
-}
+type DatabaseOptions<TModel extends AnyModel> = SessionBehaviour &
+  ModelConfig<TModel> & {
+    /** Options for every connection: `application_name`, `statement_timeout`, `types` … */
+    readonly client?: PgClientOptions
+  }
 
 /** Options of `createSessions`: the nodes, or one proxy in front of them. */
-export type SessionsOptions<TSchema extends AnySchema = Record<string, never>> = (
-  | NodeOptions
-  | ProxyOptions
-) &
-  DatabaseOptions<TSchema>
+export type SessionsOptions<TModel extends AnyModel = NoModel> = (NodeOptions | ProxyOptions) &
+  DatabaseOptions<TModel>
 
 /** What `getSession()` gives: where writes may go to the primary, they are there for the compiler, too. */
-export type ReadSession<TSchema extends AnySchema, Write = 'error'> = Write extends 'primary'
-  ? NodePgDatabase<TSchema>
-  : ReadDatabase<NodePgDatabase<TSchema>>
+export type ReadSession<TModel extends AnyModel, Write = 'error'> = Write extends 'primary'
+  ? NodePgDatabase<TModel>
+  : ReadDatabase<NodePgDatabase<TModel>>
 
 /**
  * Read and write sessions of Drizzle on node-postgres: reads on the best replica, writes on the
@@ -41,33 +34,31 @@ export type ReadSession<TSchema extends AnySchema, Write = 'error'> = Write exte
  * wait until the nodes were looked at. Throws ConfigError with the path of the first mistake.
  */
 export function createSessions<
-  TSchema extends AnySchema = Record<string, never>,
+  TModel extends AnyModel = NoModel,
   const Write extends 'error' | 'primary' = 'error',
 >(
-  options: SessionsOptions<TSchema> & { readonly onWriteInReadSession?: Write },
-): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {
+  options: SessionsOptions<TModel> & { readonly onWriteInReadSession?: Write },
+): Sessions<ReadSession<TModel, Write>, NodePgDatabase<TModel>> {
   assertSessionOptions(options)
-  const { schema, casing, logger, cache, client = {}, ...rest } = options
-  const parts = drizzleParts<TSchema>({ schema, casing, logger, cache })
+  const { client = {}, config, nodes } = takeApart<PgClientOptions>(options)
+  // It never connects.
+  const mold = drizzle({ ...config, client: new pg.Pool() } as never)
+  assertModelOptions(config, mold)
   const driver = pgDriver(client)
-  return rest.proxy === undefined
-    ? sessionsOver(openDirectDoor(rest, driver), parts)
-    : sessionsOver(openProxyDoor(rest, driver), parts)
+  return nodes.proxy === undefined
+    ? sessionsOver(openDirectDoor(nodes, driver), mold)
+    : sessionsOver(openProxyDoor(nodes, driver), mold)
 }
 
-/** Sessions over whatever door. */
-export function sessionsOver<Context, TSchema extends AnySchema, Write>(
+/** Sessions over whatever door, of databases like `mold`. */
+export function sessionsOver<Context, TModel extends AnyModel, Write>(
   door: Door<pg.ClientBase, Context>,
-  parts: DrizzleParts<TSchema>,
-): Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>> {
-  const { dialect, schema, options } = parts
-  const complete = databaseCompleter(parts)
-  const make = (mode: SessionMode, context: () => Context): NodePgDatabase<TSchema> => {
-    const pool = new SessionPool(door, mode, context) as unknown as pg.Pool
-    const session = new NodePgSession(pool, dialect, schema, options)
-    return complete(new NodePgDatabase<TSchema>(dialect, session, undefined), pool, session)
-  }
+  mold: object,
+): Sessions<ReadSession<TModel, Write>, NodePgDatabase<TModel>> {
+  const databaseOver = databasesLike<NodePgDatabase<TModel>>(mold)
+  const make = (mode: SessionMode, context: () => Context): NodePgDatabase<TModel> =>
+    databaseOver(new SessionPool(door, mode, context))
   // A read session is the same object, of which the compiler shows less.
-  type Made = Sessions<ReadSession<TSchema, Write>, NodePgDatabase<TSchema>, Context>
+  type Made = Sessions<ReadSession<TModel, Write>, NodePgDatabase<TModel>, Context>
   return new Sessions(door as Door<never, Context>, make as never) as Made as never
 }

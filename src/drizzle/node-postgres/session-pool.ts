@@ -25,12 +25,17 @@ export class SessionPool<Context> {
   async connect(): Promise<{
     query(config: string | pg.QueryConfig, values?: unknown[]): Promise<pg.QueryResult>
     release(): void
+    on(): void
+    off(): void
   }> {
     const transaction = this.#door.begin(this.#mode, this.#context())
     return {
       query: async (config, values) =>
         (await transaction.query(textOf(config), queryOf(config, values))) ?? nothing(),
       release: () => transaction.release(),
+      // What goes wrong with a connection is told by what runs on it.
+      on: () => {},
+      off: () => {},
     }
   }
 }

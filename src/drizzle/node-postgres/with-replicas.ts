@@ -3,7 +3,6 @@ import { assertReplicaOptions } from '../option-names.ts'
 import {
   type AnyDatabase,
   nodesOf,
-  partsOf,
   type ReplicaOptions,
   type ReplicatedDatabase,
   replicated,
@@ -30,6 +29,6 @@ export function withReplicas<Db extends { readonly $client: unknown }>(
   const pool = poolOf(primary.$client, 'primary')
   const nodes = nodesOf(primary, replicas, options, poolAddress, pool.options.max)
   const door = openDirectDoor(nodes, pgDriver(clientOptions(pool)))
-  const sessions: unknown = sessionsOver(door, partsOf(primary))
+  const sessions: unknown = sessionsOver(door, primary)
   return replicated(primary, replicas, sessions as Sessions<AnyDatabase, AnyDatabase>)
 }

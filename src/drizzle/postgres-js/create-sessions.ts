@@ -1,11 +1,10 @@
-import type { DrizzleConfig } from 'drizzle-orm'
-import { PostgresJsDatabase, PostgresJsSession } from 'drizzle-orm/postgres-js'
+import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import type postgres from 'postgres'
-import { databaseCompleter } from '../complete-database.ts'
+import { databasesLike } from '../database-mold.ts'
 import { openDirectDoor } from '../direct/open-direct-door.ts'
 import type { Door, SessionMode } from '../door.ts'
-import { type DrizzleParts, drizzleParts } from '../drizzle-parts.ts'
-import { assertSessionOptions } from '../option-names.ts'
+import type { AnyModel, ModelConfig, NoModel } from '../installed-drizzle.ts'
+import { assertModelOptions, assertSessionOptions, takeApart } from '../option-names.ts'
 import { openProxyDoor } from '../proxy/open-proxy-door.ts'
 import type { ReadDatabase } from '../read-database.ts'
 import type { NodeOptions, ProxyOptions, SessionBehaviour } from '../session-options.ts'
@@ -14,63 +13,54 @@ import type { JsConnection, PostgresJsOptions } from './js-connection.ts'
 import { jsDriver, jsSettings } from './js-driver.ts'
 import { SessionClient } from './session-client.ts'
 
-type AnySchema = Record<string, unknown>
-
 /** Drizzle's own options, and postgres.js' under `client`. */
-interface DatabaseOptions<TSchema extends AnySchema>
-  extends SessionBehaviour,
-    DrizzleConfig<TSchema> {
-  /** Options for every connection: `connection`, `types`, `transform`, `onnotice` … */
-  readonly client?: PostgresJsOptions
-}
+type DatabaseOptions<TModel extends AnyModel> = SessionBehaviour &
+  ModelConfig<TModel> & {
+    /** Options for every connection: `connection`, `types`, `transform`, `onnotice` … */
+    readonly client?: PostgresJsOptions
+  }
 
 /** Options of `createSessions`: the nodes, or one proxy in front of them. */
-export type SessionsOptions<TSchema extends AnySchema = Record<string, never>> = (
-  | NodeOptions
-  | ProxyOptions
-) &
-  DatabaseOptions<TSchema>
+export type SessionsOptions<TModel extends AnyModel = NoModel> = (NodeOptions | ProxyOptions) &
+  DatabaseOptions<TModel>
 
 /** What `getSession()` gives: where writes may go to the primary, they are there for the compiler, too. */
-export type ReadSession<TSchema extends AnySchema, Write = 'error'> = Write extends 'primary'
-  ? PostgresJsDatabase<TSchema>
-  : ReadDatabase<PostgresJsDatabase<TSchema>>
+export type ReadSession<TModel extends AnyModel, Write = 'error'> = Write extends 'primary'
+  ? PostgresJsDatabase<TModel>
+  : ReadDatabase<PostgresJsDatabase<TModel>>
 
 /**
  * Read and write sessions of Drizzle on postgres.js: as `createSessions` of `pgsplit/drizzle`, with
  * the same options. Throws ConfigError with the path of the first mistake.
  */
 export function createSessions<
-  TSchema extends AnySchema = Record<string, never>,
+  TModel extends AnyModel = NoModel,
   const Write extends 'error' | 'primary' = 'error',
 >(
-  options: SessionsOptions<TSchema> & { readonly onWriteInReadSession?: Write },
-): Sessions<ReadSession<TSchema, Write>, PostgresJsDatabase<TSchema>> {
+  options: SessionsOptions<TModel> & { readonly onWriteInReadSession?: Write },
+): Sessions<ReadSession<TModel, Write>, PostgresJsDatabase<TModel>> {
   assertSessionOptions(options)
-  const { schema, casing, logger, cache, client = {}, ...rest } = options
-  const parts = drizzleParts<TSchema>({ schema, casing, logger, cache })
+  const { client = {}, config, nodes } = takeApart<PostgresJsOptions>(options)
   const settings = jsSettings(client)
+  // It says in the client's options how it reads and writes values.
+  const mold = drizzle({ ...config, client: settings } as never)
+  assertModelOptions(config, mold)
   const driver = jsDriver(settings)
-  return rest.proxy === undefined
-    ? sessionsOver(openDirectDoor(rest, driver), parts, settings.options)
-    : sessionsOver(openProxyDoor(rest, driver), parts, settings.options)
+  return nodes.proxy === undefined
+    ? sessionsOver(openDirectDoor(nodes, driver), mold, settings.options)
+    : sessionsOver(openProxyDoor(nodes, driver), mold, settings.options)
 }
 
-/** Sessions over whatever door. */
-export function sessionsOver<Context, TSchema extends AnySchema, Write>(
+/** Sessions over whatever door, of databases like `mold`. */
+export function sessionsOver<Context, TModel extends AnyModel, Write>(
   door: Door<JsConnection, Context>,
-  parts: DrizzleParts<TSchema>,
+  mold: object,
   clientOptions: postgres.ParsedOptions,
-): Sessions<ReadSession<TSchema, Write>, PostgresJsDatabase<TSchema>> {
-  const { dialect, schema, options } = parts
-  const complete = databaseCompleter(parts)
-  const make = (mode: SessionMode, context: () => Context): PostgresJsDatabase<TSchema> => {
-    const client = new SessionClient(door, mode, context, clientOptions) as unknown as postgres.Sql
-    const session = new PostgresJsSession(client, dialect, schema, options)
-    const db = new PostgresJsDatabase<TSchema>(dialect, session as never, undefined)
-    return complete(db, client, session)
-  }
+): Sessions<ReadSession<TModel, Write>, PostgresJsDatabase<TModel>> {
+  const databaseOver = databasesLike<PostgresJsDatabase<TModel>>(mold)
+  const make = (mode: SessionMode, context: () => Context): PostgresJsDatabase<TModel> =>
+    databaseOver(new SessionClient(door, mode, context, clientOptions))
   // A read session is the same object, of which the compiler shows less.
-  type Made = Sessions<ReadSession<TSchema, Write>, PostgresJsDatabase<TSchema>, Context>
+  type Made = Sessions<ReadSession<TModel, Write>, PostgresJsDatabase<TModel>, Context>
   return new Sessions(door as Door<never, Context>, make as never) as Made as never
 }

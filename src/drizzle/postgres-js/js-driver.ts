@@ -17,14 +17,10 @@ const clientNames: OptionNames<PostgresJsOptions> = {
   types: true,
 }
 
-/** Dates and times, and arrays of them, which Drizzle reads and writes itself. */
-const drizzleTimes = [1184, 1082, 1083, 1114, 1182, 1185, 1115, 1231]
-/** json and jsonb: written by Drizzle. */
-const drizzleJson = [114, 3802]
-
 /**
  * The options that all connections share. Its `options` are what Drizzle and applications know as
- * `$client.options`: parsers and serializers set there count for every connection made later.
+ * `$client.options`: parsers and serializers set there, first of all by
+ * `drizzle()`, count for every connection made later.
  */
 export function jsSettings(client: PostgresJsOptions): JsSettings & {
   readonly options: postgres.ParsedOptions
@@ -33,12 +29,6 @@ export function jsSettings(client: PostgresJsOptions): JsSettings & {
   // It never connects.
   const { options } = postgres({ ...client, max: 1, fetch_types: false })
   const { parsers, serializers } = options
-  const asItIs = (value: unknown): unknown => value
-  for (const type of drizzleTimes) {
-    parsers[type] = asItIs
-    serializers[type] = asItIs
-  }
-  for (const type of drizzleJson) serializers[type] = asItIs
   return { client, parsers, serializers, options: options as postgres.ParsedOptions }
 }
 

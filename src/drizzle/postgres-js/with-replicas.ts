@@ -4,7 +4,6 @@ import { assertReplicaOptions } from '../option-names.ts'
 import {
   type AnyDatabase,
   nodesOf,
-  partsOf,
   type ReplicaOptions,
   type ReplicatedDatabase,
   replicated,
@@ -31,6 +30,6 @@ export function withReplicas<Db extends { readonly $client: unknown }>(
   const { parsers, serializers } = own
   const driver = jsDriver({ client: connectionOptions(own), parsers, serializers })
   const door = openDirectDoor(nodes, driver)
-  const sessions: unknown = sessionsOver(door, partsOf(primary), own as postgres.ParsedOptions)
+  const sessions: unknown = sessionsOver(door, primary, own as postgres.ParsedOptions)
   return replicated(primary, replicas, sessions as Sessions<AnyDatabase, AnyDatabase>)
 }
