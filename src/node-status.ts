@@ -3,8 +3,9 @@ export interface NodeStatus {
   readonly name: string
   readonly role: string
   /**
-   * `up`, `down`, `banned`, `draining` or `unknown`; of a replica that answers also `lagging` (beyond
-   * `maxLag`) and `fenced` (not on the primary's history).
+   * `up`, `down`, `banned`, `draining` or `unknown`; of a node that answers also `fenced` (its claim to
+   * be primary, or to this cluster, is not believed), of a replica `lagging` (beyond `maxLag`) and
+   * `strayed` (it follows another history than the primary's, such as a former primary's).
    */
   readonly state: string
   readonly lagMs: number | null

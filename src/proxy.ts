@@ -16,7 +16,7 @@ import { Descriptors } from './net/descriptors.ts'
 import { Link } from './net/link.ts'
 import { ClientTls } from './net/tls-options.ts'
 import type { NodeStatus } from './node-status.ts'
-import type { NodeView } from './topology/node.ts'
+import { nodeState } from './topology/node-state.ts'
 import type { Snapshot } from './topology/snapshot.ts'
 
 export interface RunningProxy {
@@ -42,7 +42,7 @@ function nodeStatus(cluster: Cluster): NodeStatus[] {
   return snapshot.nodes.map((node) => ({
     name: node.id,
     role: node.role,
-    state: stateOf(node),
+    state: nodeState(node),
     lagMs: node.lagMs,
     requests: counters.requests[node.index] ?? 0,
     reads: counters.readsByNode[node.index] ?? 0,
@@ -53,13 +53,6 @@ function mockVerifiersOf({ auth }: Config, former: MockVerifiers | null = null):
   const secret = auth.mockSecret?.reveal()
   if (secret !== undefined) return new MockVerifiers(Buffer.from(secret))
   return former ?? new MockVerifiers()
-}
-
-/** Of a node that answers, what keeps reads from it. */
-function stateOf({ role, health, readable, fresh }: NodeView): string {
-  if (role !== 'replica' || health !== 'up') return health
-  if (!readable) return 'fenced'
-  return fresh ? health : 'lagging'
 }
 
 /**

@@ -118,7 +118,7 @@ export class IdentityLookup {
       }
     } catch (error) {
       // Maybe a function for look-ups fails for one of them.
-      const isOfOne = error instanceof PgSplitError && !/^(08|57)/.test(error.sqlstate)
+      const isOfOne = error instanceof PgSplitError && !/^(08|53|57)/.test(error.sqlstate)
       if (asked.length > 1 && isOfOne) {
         for (const one of asked) await this.#ask([one])
       } else for (const one of asked) this.#fail(one, error)

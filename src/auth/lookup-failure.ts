@@ -30,11 +30,11 @@ export interface LookupPlace {
 
 /** What a client is told when its role can't be looked up at all, by what went wrong. */
 export function lookupFailure(error: unknown, place: LookupPlace): PgSplitError {
-  const { words, isPassing, way } = kindOf(error)
+  const { words, isPassing, way, sqlstate } = kindOf(error)
   const fact = error instanceof Error ? error.message : String(error)
   const code = error instanceof PgSplitError ? ` (${error.sqlstate})` : ''
   const text = `${placeText(place)}: ${fact}${code}${way === '' ? '' : `; ${way}`}`
-  return cannotLookUp(words, isPassing, new Error(text, { cause: error }))
+  return cannotLookUp(words, isPassing, new Error(text, { cause: error }), sqlstate)
 }
 
 interface Kind {
@@ -42,6 +42,8 @@ interface Kind {
   /** It may be over in a moment. */
   readonly isPassing: boolean
   readonly way: string
+  /** Default 57P03. */
+  readonly sqlstate?: string
 }
 
 function kindOf(error: unknown): Kind {
@@ -70,6 +72,8 @@ function kindOf(error: unknown): Kind {
       words: 'the server has no room for a connection of pgsplit',
       isPassing: true,
       way: "raise its max_connections, or the role's or database's CONNECTION LIMIT",
+      // What the client would have heard of it itself.
+      sqlstate: '53300',
     }
   }
   if (sqlstate === '3D000') {
@@ -172,10 +176,15 @@ function placeText({ node, user, database }: LookupPlace): string {
   return `asked ${node ?? 'nobody'} as ${user} at database ${database}`
 }
 
-function cannotLookUp(words: string, isPassing: boolean, cause: Error): PgSplitError {
+function cannotLookUp(
+  words: string,
+  isPassing: boolean,
+  cause: Error,
+  sqlstate = '57P03',
+): PgSplitError {
   const hint = isPassing
     ? 'Try again; the log of pgsplit has the reason.'
     : 'This needs an administrator; the log of pgsplit has the reason and the way out.'
   const message = `cannot look up roles: ${words}`
-  return new PgSplitError({ sqlstate: '57P03', message, hint, severity: 'FATAL' }, cause)
+  return new PgSplitError({ sqlstate, message, hint, severity: 'FATAL' }, cause)
 }

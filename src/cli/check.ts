@@ -53,7 +53,7 @@ async function look(
     }),
   )
   const answers = looks.flatMap(({ facts }) => (typeof facts === 'string' ? [] : [facts]))
-  const primary = answers.find((facts) => !facts.isStandby)
+  const primary = newestPrimary(answers)
   const nodes = looks.map(({ node, facts }) => {
     const wrong = typeof facts === 'string' ? [facts] : faults(facts, node, cluster, primary)
     const found = typeof facts === 'string' ? wrong : [describeNode(facts, primary), ...wrong]
@@ -88,6 +88,26 @@ function failureOf(error: unknown, { host, port }: NodeConfig): string {
   return line.startsWith(`${host}:${port}: `) ? line.slice(`${host}:${port}: `.length) : line
 }
 
+/** Of several that say they are primary, the one that was promoted last. */
+function newestPrimary(answers: readonly NodeFacts[]): NodeFacts | undefined {
+  let newest: NodeFacts | undefined
+  for (const facts of answers) {
+    if (facts.isStandby) continue
+    if (newest === undefined || facts.timeline > newest.timeline) newest = facts
+  }
+  return newest
+}
+
+/** On another history than the primary, as that of a primary that was replaced. */
+function strayed(facts: NodeFacts, primary: NodeFacts): string | null {
+  if (facts.systemIdentifier !== primary.systemIdentifier) return null
+  const own = facts.isStandby ? (facts.receivedTimeline ?? null) : facts.timeline
+  if (own === null || own >= primary.timeline) return null
+  return facts.isStandby
+    ? `strayed: it streams timeline ${own}, the primary is on ${primary.timeline}; let it follow the primary, or rebuild it`
+    : `fenced: a former primary on timeline ${own}, the cluster is on ${primary.timeline}; rebuild it`
+}
+
 /** What is wrong with a node that answered, each with its way out. */
 export function faults(
   facts: NodeFacts,
@@ -107,6 +127,8 @@ export function faults(
   if (primary !== undefined && primary.systemIdentifier !== facts.systemIdentifier) {
     found.push('belongs to another cluster than the primary (its system identifier differs)')
   }
+  const stray = primary === undefined ? null : strayed(facts, primary)
+  if (stray !== null) found.push(stray)
   const isPrimary = hasRole ? node.role === 'primary' : !facts.isStandby
   if (isPrimary && facts.lookupFault !== null) found.push(facts.lookupFault)
   if (cluster.pool.size > facts.maxConnections) {

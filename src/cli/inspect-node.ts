@@ -11,6 +11,8 @@ export interface NodeFacts {
   readonly isStandby: boolean
   readonly version: string
   readonly timeline: number
+  /** Timeline that a standby streams; null: it streams none, or the monitor may not see it. */
+  readonly receivedTimeline?: number | null
   readonly systemIdentifier: string
   readonly maxConnections: number
   /** Bytes of WAL inserted (primary) or replayed (standby). */
@@ -24,6 +26,7 @@ export interface NodeFacts {
 const factsSql = `SELECT pg_is_in_recovery() AS is_standby,
   split_part(current_setting('server_version'), ' ', 1) AS version,
   (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
+  (SELECT received_tli FROM pg_stat_wal_receiver) AS received_timeline,
   (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
   current_setting('max_connections')::int AS max_connections,
   pg_wal_lsn_diff(
@@ -42,6 +45,7 @@ export async function inspectNode(node: NodeConfig, cluster: ClusterConfig): Pro
       isStandby: row.is_standby === 't',
       version: row.version ?? '',
       timeline: Number(row.timeline),
+      receivedTimeline: row.received_timeline == null ? null : Number(row.received_timeline),
       systemIdentifier: row.system_identifier ?? '',
       maxConnections: Number(row.max_connections),
       walPosition: BigInt(row.wal_position ?? '0'),

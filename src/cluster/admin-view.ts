@@ -12,6 +12,7 @@ import type {
 import type { ClientSession } from '../client/session.ts'
 import { packageVersion } from '../config/version.ts'
 import { formatLsn } from '../topology/lsn.ts'
+import { nodeState } from '../topology/node-state.ts'
 import type { Cluster } from './cluster.ts'
 import { configRows } from './config-rows.ts'
 import type { FrontDoor } from './front-door.ts'
@@ -60,11 +61,10 @@ export function adminSource(door: FrontDoor): AdminSource {
 function nodeRows(cluster: Cluster): NodeRow[] {
   return cluster.snapshot.nodes.map((node) => {
     const counts = countsOf(cluster, node.index)
-    const isLagging = node.readable && node.role === 'replica' && !node.fresh
     return {
       node: node.id,
       role: node.role,
-      state: node.fenced !== null ? 'fenced' : isLagging ? 'lagging' : node.health,
+      state: nodeState(node),
       reason: node.fenced ?? node.healthReason,
       host: node.spec.host,
       port: node.spec.port,

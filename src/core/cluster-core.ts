@@ -113,7 +113,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
       ...monitorTuningOf(config),
       onEvent: (event) => {
         const { kind, ...facts } = event
-        const isBad = /down|fenced|banned|lagging|failed|degraded|lost/.test(
+        const isBad = /down|fenced|strayed|banned|lagging|failed|degraded|lost/.test(
           `${kind} ${facts.reason}`,
         )
         const text = 'node' in facts ? `${facts.node}: ${facts.detail}` : facts.detail

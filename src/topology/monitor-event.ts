@@ -18,6 +18,8 @@ export type MonitorEvent =
   | (NodeEvent<'node-fresh', 'caught-up'> & { readonly lagMs: number | null })
   | NodeEvent<'node-fenced', FenceReason | 'foreign-cluster'>
   | NodeEvent<'node-unfenced', 'resolved'>
+  | NodeEvent<'node-strayed', 'other-history'>
+  | NodeEvent<'node-returned', 'same-history'>
   | (NodeEvent<'role-changed', 'probed'> & { readonly from: NodeRole; readonly to: NodeRole })
   | NodeEvent<'probe-failed', DownReason>
   | NodeEvent<'probe-degraded', 'privilege'>

@@ -38,6 +38,8 @@ export class NodeTrack {
   /** What it had replayed when it was last seen as a replica. */
   lastReplayLsn: Lsn | null = null
   lagMs: number | null = null
+  /** Why its data may not be the primary's past; null = it is, or it is no replica that is up. */
+  strayed: string | null = null
   /** Where it was last seen with its exact timeline, while it has been up. */
   #exact: { readonly timeline: number; readonly lsn: Lsn } | null = null
   /** Kind of the last probe's failure; null = it was answered. */
@@ -118,11 +120,20 @@ export class NodeTrack {
     return this.gate.observe(this.lagMs)
   }
 
+  /** Judges its history anew; true when the verdict changed. A node that is down has none. */
+  judgeHistory(facts: ClusterFacts): boolean {
+    const seen = this.observation
+    const isJudged = seen?.role === 'replica' && this.health.phase === 'up' && this.fence === null
+    const before = this.strayed
+    this.strayed = isJudged ? strayedFrom(facts, seen) : null
+    return isJudged && (before === null) !== (this.strayed === null)
+  }
+
   view(facts: ClusterFacts, nowMs: number, options: HealthOptions): NodeView {
     const seen = this.observation
     const word = healthWord(this.health)
     const health = this.leaving !== null && word === 'up' ? 'draining' : word
-    const strayed = seen?.role === 'replica' ? strayedFrom(facts, seen) : null
+    const { strayed } = this
     const readable =
       seen?.role === 'replica' && health === 'up' && this.fence === null && strayed === null
     const factor = slowStartFactor(this.health, nowMs, options.slowStartMs)

@@ -63,3 +63,14 @@ export function lagEvent(track: NodeTrack, settings: MonitorSettings): MonitorEv
   const detail = `${Math.round(lagMs)} ms behind, at most ${settings.maxLagMs} are allowed${paused}`
   return { kind: 'node-lagging', node, reason: 'lag', detail, lagMs }
 }
+
+/** A replica turned out to follow another history than the primary's, or is on it again. */
+export function historyEvent({ spec, strayed }: NodeTrack): MonitorEvent {
+  const node = spec.id
+  if (strayed === null) {
+    const detail = "is on the primary's history"
+    return { kind: 'node-returned', node, reason: 'same-history', detail }
+  }
+  const detail = `${strayed}; let it follow the primary, or rebuild it`
+  return { kind: 'node-strayed', node, reason: 'other-history', detail }
+}

@@ -6,10 +6,10 @@ import type { Lsn } from './lsn.ts'
 import type { DownReason, MonitorEvent } from './monitor-event.ts'
 import type { MonitorSettings } from './monitor-options.ts'
 import type { NodeSpec } from './node.ts'
-import { NodeTrack } from './node-track.ts'
+import { type ClusterFacts, NodeTrack } from './node-track.ts'
 import type { ProbeOutcome } from './prober.ts'
 import { freezeSnapshot, type Snapshot } from './snapshot.ts'
-import { healthEvents, lagEvent } from './state-events.ts'
+import { healthEvents, historyEvent, lagEvent } from './state-events.ts'
 
 /** A server that says this is alive; who is connected to it can go on. */
 const TOO_MANY_CONNECTIONS = '53300'
@@ -196,6 +196,9 @@ export class Topology {
       const judged = track.observation?.role === 'replica' && track.health.phase === 'up'
       if (judged) this.emit(lagEvent(track, this.#settings))
     }
+    for (const track of this.#tracks) {
+      if (track.judgeHistory(this.#facts)) this.emit(historyEvent(track))
+    }
     this.#snapshot = this.#build(this.#snapshot.version + 1)
     this.#onPublish(this.#snapshot)
   }
@@ -283,13 +286,17 @@ export class Topology {
     this.emit({ kind: 'node-unfenced', node: track.spec.id, reason: 'resolved', detail })
   }
 
-  #build(version: number): Snapshot {
-    const nowMs = this.#settings.clock.nowMs()
-    const facts = {
+  get #facts(): ClusterFacts {
+    return {
       ring: this.#ring,
       timeline: this.#timeline === 0 ? null : this.#timeline,
       timelineStartLsn: this.#timelineStartLsn,
     }
+  }
+
+  #build(version: number): Snapshot {
+    const nowMs = this.#settings.clock.nowMs()
+    const facts = this.#facts
     const nodes = this.#tracks.map((track) => track.view(facts, nowMs, this.#settings))
     const sitting = nodes.find(({ index }) => index === this.#sitting)
     // A drained primary is still the primary, but gets nothing new.

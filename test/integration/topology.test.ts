@@ -6,6 +6,7 @@ import { Monitor } from '../../src/topology/monitor.ts'
 import type { MonitorEvent } from '../../src/topology/monitor-event.ts'
 import type { MonitorOptions } from '../../src/topology/monitor-options.ts'
 import type { NodeView } from '../../src/topology/node.ts'
+import { nodeState } from '../../src/topology/node-state.ts'
 import { type ServerCluster, sql, startServers, waitFor } from '../support/cluster.ts'
 
 let cluster: ServerCluster
@@ -216,6 +217,7 @@ describe('the monitor on a primary and two replicas', () => {
     await write('CREATE TABLE split_brain AS SELECT generate_series(1, 1000) AS i')
     await waitFor('r2 to be told apart', () => !view(R2).readable)
     expect(view(R2).healthReason).toBe('on timeline 1, the primary is on 2')
+    expect(nodeState(view(R2))).toBe('strayed')
     const fenced = events.find(({ kind }) => kind === 'node-fenced')
     expect(fenced).toMatchObject({ node: PRIMARY, reason: 'older-timeline' })
     const changes = events.filter((event) => event.kind === 'primary-changed')

@@ -1,5 +1,6 @@
 import type { ClusterCore } from '../../core/cluster-core.ts'
 import type { NodeView } from '../../topology/node.ts'
+import { nodeState } from '../../topology/node-state.ts'
 import type { DoorSnapshot } from '../door.ts'
 import type { NodePools } from './node-pools.ts'
 
@@ -31,5 +32,6 @@ export function doorSnapshot<C>(core: ClusterCore, pools: NodePools<C>): DoorSna
 function stateOf(node: NodeView): string {
   if (node.fenced !== null) return node.fenced
   if (node.health !== 'up') return `${node.health}: ${node.healthReason}`
-  return node.role === 'replica' && node.readable && !node.fresh ? 'lagging' : 'up'
+  const state = nodeState(node)
+  return state === 'strayed' ? `strayed: ${node.healthReason}` : state
 }

@@ -121,6 +121,19 @@ describe('IdentityLookup', () => {
     await expect(find('u')).rejects.toMatchObject({ sqlstate: '57P03' })
   })
 
+  it('tells of a server that takes nobody now as it would itself, and asks it once for all', async () => {
+    const full = new PgSplitError({ sqlstate: '53300', message: 'sorry, too many clients already' })
+    const { asked, find } = lookupOf(() => Promise.reject(full))
+    const said = {
+      sqlstate: '53300',
+      severity: 'FATAL',
+      message: expect.stringContaining('no room'),
+    }
+    const both = await Promise.allSettled([find('a'), find('b')])
+    for (const one of both) expect(one).toMatchObject({ status: 'rejected', reason: said })
+    expect(asked).toEqual([['a', 'b']])
+  })
+
   it('lets nobody suffer from a name for which the question fails', async () => {
     let isHeld = true
     const { find } = lookupOf(async (wanted) => {

@@ -56,6 +56,18 @@ describe('check finds fault with', () => {
     expect(fault).toContain('belongs to another cluster')
   })
 
+  it('a former primary, and a replica that follows it', () => {
+    const newer = { ...well, timeline: 2 }
+    expect(faults({ ...standby, receivedTimeline: 1 }, replica, cluster, newer)).toEqual([
+      'strayed: it streams timeline 1, the primary is on 2; let it follow the primary, or rebuild it',
+    ])
+    expect(faults(well, primary, cluster, newer)).toEqual([
+      'fenced: a former primary on timeline 1, the cluster is on 2; rebuild it',
+    ])
+    // Its control file may be behind; what it streams is not known without pg_monitor.
+    expect(faults({ ...standby, receivedTimeline: null }, replica, cluster, newer)).toEqual([])
+  })
+
   it('a monitor that may not read verifiers', () => {
     const lookupFault = "role m can't read pg_authid"
     expect(faults({ ...well, lookupFault }, primary, cluster, well)).toEqual([lookupFault])

@@ -3,6 +3,7 @@ import { Monitor } from '../../../src/topology/monitor.ts'
 import type { MonitorEvent } from '../../../src/topology/monitor-event.ts'
 import type { MonitorOptions } from '../../../src/topology/monitor-options.ts'
 import type { NodeView } from '../../../src/topology/node.ts'
+import { nodeState } from '../../../src/topology/node-state.ts'
 import { FakeClock, settle } from './fake-clock.ts'
 import { coded, FakeNode, openFake, spec } from './fake-node.ts'
 
@@ -214,7 +215,7 @@ describe('the monitor', () => {
 
   it('reads from a replica on the old timeline only up to the promotion', async () => {
     const setup = setUp()
-    const { monitor, view, primary, r1, r2, clock } = setup
+    const { monitor, view, primary, r1, r2, clock, events } = setup
     await monitor.start()
     primary.dial = coded('ECONNREFUSED')
     primary.cut()
@@ -225,7 +226,11 @@ describe('the monitor', () => {
     r2.replayLsn = 1001n
     await clock.advance(1000)
     expect(view(2)).toMatchObject({ readable: false })
+    expect(nodeState(view(2))).toBe('strayed')
     expect(view(2).healthReason).toBe('on timeline 1, the primary is on 2')
+    expect(events.filter(({ kind }) => kind === 'node-strayed')).toMatchObject([
+      { node: 'r2', reason: 'other-history' },
+    ])
     r2.timeline = 3
     await clock.advance(1000)
     expect(view(2).healthReason).toBe("on timeline 3, ahead of the known primary's 2")
