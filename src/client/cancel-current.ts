@@ -48,7 +48,7 @@ async function cancelNow(session: ClientSession, request: Request): Promise<bool
     if (!request.isShared || request.isForwarded) return false
     // It runs, and nobody hears of it: a signal would hit who is in front.
     connection.queue.replace(request, swallow)
-    session.cluster.load.finish(connection.nodeIndex, Number.NaN)
+    session.cluster.load.finish(connection.nodeIndex, Number.NaN, undefined, true)
     session.inFlight.remove(request)
     refuseCancelled(session, request)
     return true

@@ -1,3 +1,4 @@
+import type { PgSplitError } from '../errors.ts'
 import type { NodePool } from '../pool/node-pool.ts'
 import type { ClusterCounters } from '../routing/counters.ts'
 import type { LoadTable } from '../routing/load.ts'
@@ -37,6 +38,8 @@ export interface SessionScope {
   /** Requests share a server connection now: who waits behind a slow one is looked after. */
   watchShared(): void
   pool(nodeIndex: number): NodePool<ServerConnection>
+  /** 53300 for what has waited at these nodes in vain, with who holds their connections. */
+  noFree(nodeIndexes: readonly number[], waitedMs: number): PgSplitError
 }
 
 export interface SessionLimits {

@@ -19,7 +19,7 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   const elapsedMs = nowMs - request.startedAtMs
   // How long others would have waited for it, had they been behind it.
   const servedMs = nowMs - Math.max(request.startedAtMs, connection.headSinceMs)
-  cluster.load.finish(connection.nodeIndex, elapsedMs, nowMs)
+  cluster.load.finish(connection.nodeIndex, elapsedMs, nowMs, request.isShared)
   cluster.reportSuccess(connection.nodeIndex)
   connection.headSinceMs = nowMs
   session.inFlight.remove(request)

@@ -21,7 +21,11 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
     askServer(session, connection)
     // It was set in a READ ONLY transaction, and what is created next must go to the primary.
     const isMisplaced = session.cluster.isReplica(connection.nodeIndex)
-    if (!isMisplaced || !session.pins.needsNoConnection) return
+    if (!isMisplaced || !session.pins.needsNoConnection) {
+      // While the server is asked it may still turn out that nothing keeps it.
+      if (!session.isAsking) session.leasePool?.claimAs(connection, 'hold')
+      return
+    }
   }
   leave(session, connection, false)
 }

@@ -14,7 +14,9 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
   const connection = request.connection as ServerConnection
   session.inFlight.remove(request)
   // Who is gone has told so already, but for what it shared.
-  if (!session.isGone || request.isShared) cluster.load.finish(connection.nodeIndex, Number.NaN)
+  if (!session.isGone || request.isShared) {
+    cluster.load.finish(connection.nodeIndex, Number.NaN, undefined, request.isShared)
+  }
   const { pinReason } = session
   const isEnd = takesClientAlong(session, connection)
   if (session.lease === connection) detach(session, connection)

@@ -1,4 +1,5 @@
 import { PgSplitError } from '../errors.ts'
+import type { Claim } from '../pool/claim.ts'
 import type { NodePool } from '../pool/node-pool.ts'
 import type { UseMode, Waiter } from '../pool/pooled.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
@@ -6,6 +7,7 @@ import type { SessionState } from '../server/session-state.ts'
 import { noticeResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { askIsolation, isIsolationUnknown, isolationOf } from './ask-isolation.ts'
+import { claimOf } from './claim-of.ts'
 import { onlySets } from './effects.ts'
 import { clearWriter, mustClear } from './hear-first.ts'
 import { mayHold } from './hold-request.ts'
@@ -20,35 +22,46 @@ import { sendOn } from './send-request.ts'
 import { sequenceConnection } from './sequences.ts'
 import type { ClientSession } from './session.ts'
 import { customNames } from './setting-effects.ts'
+import { WaitAnywhere } from './wait-anywhere.ts'
 
-/** Gets a connection to the node: kept, at once from the pool, or after a wait that is timed out. */
+/**
+ * Gets a connection to the node: kept, at once from the pool, or after a wait that is timed out.
+ * `isReadOnly`: what a replica could serve as well.
+ */
 export function checkout(
   session: ClientSession,
   request: Request,
   nodeIndex: number,
   mode: UseMode,
+  isReadOnly = request.hasChoice,
 ): void {
-  const kept = session.kept.get(nodeIndex)
-  const pool = session.scope.pool(nodeIndex)
   request.nodeIndex = nodeIndex
-  if (kept !== undefined && !kept.isClosed) {
-    session.lease = kept
-    session.leasePool = pool
-    prepare(session, request, kept)
-    return
-  }
+  const claim = claimOf(session, request, isReadOnly, request.onReplica)
   const wanted = wantedState(session, request)
+  const taken = takeAt(session, request, nodeIndex, mode, wanted, claim)
+  if (taken !== null) {
+    begin(session, request, taken)
+    return
+  }
+  if (request.hasChoice) new WaitAnywhere(session, request, mode, wanted).start()
+  else wait(session, request, session.scope.pool(nodeIndex), { mode, stateKey: wanted, claim })
+}
+
+/** A connection to the node that is there at once, or null. */
+export function takeAt(
+  session: ClientSession,
+  request: Request,
+  nodeIndex: number,
+  mode: UseMode,
+  stateKey: SessionState,
+  claim: Claim,
+): ServerConnection | null {
+  const kept = session.kept.get(nodeIndex)
+  if (kept !== undefined && !kept.isClosed) return kept
+  const pool = session.scope.pool(nodeIndex)
   const own = sequenceConnection(session, request, nodeIndex)
-  if (own !== null && pool.takeThis(own, wanted)) {
-    begin(session, request, own)
-    return
-  }
-  const connection = pool.take(mode, wanted)
-  if (connection !== null) {
-    begin(session, request, connection)
-    return
-  }
-  wait(session, request, pool, mode, wanted)
+  if (own !== null && pool.takeThis(own, stateKey, claim)) return own
+  return pool.take(mode, stateKey, claim)
 }
 
 /** The state to look for: what a request only sets it may find known already. */
@@ -62,17 +75,15 @@ function wantedState({ state }: ClientSession, request: Request): SessionState {
   return isTemporary ? state.with('search_path', 'pg_temp') : state
 }
 
-/** Apart, so that a request that need not wait makes no closures. */
+/** Waits in the one pool that can serve it. Apart, so that who need not wait makes no closures. */
 function wait(
   session: ClientSession,
   request: Request,
   pool: NodePool<ServerConnection>,
-  mode: UseMode,
-  stateKey: SessionState,
+  wish: Pick<Waiter<ServerConnection>, 'mode' | 'stateKey' | 'claim'>,
 ): void {
   const waiter: Waiter<ServerConnection> = {
-    mode,
-    stateKey,
+    ...wish,
     onConnection: (given) => {
       session.forgetWaiter = null
       session.waiting = null
@@ -92,10 +103,17 @@ function wait(
   pool.wait(waiter)
 }
 
-/** A connection was given: leased, or a place on a shared one. */
-function begin(session: ClientSession, request: Request, connection: ServerConnection): void {
+/** A connection was given: leased, kept from before, or a place on a shared one. */
+export function begin(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+): void {
   const pool = session.scope.pool(connection.nodeIndex)
-  if (pool.isLeased(connection)) {
+  if (session.kept.get(connection.nodeIndex) === connection) {
+    session.lease = connection
+    session.leasePool = pool
+  } else if (pool.isLeased(connection)) {
     session.lease = connection
     session.leasePool = pool
     connection.holder = session
@@ -295,7 +313,7 @@ function forgetReserved(session: ClientSession, error: ErrorFields): boolean {
 }
 
 /** No connection could be had: another node for a read, a clear error otherwise. */
-function noConnection(session: ClientSession, request: Request, error: Error): void {
+export function noConnection(session: ClientSession, request: Request, error: Error): void {
   if (session.isGone) return
   const { nodeIndex } = request
   // Nothing was sent. What a replica refuses, a log-in too, may be there already on the primary.

@@ -114,6 +114,17 @@ export class Pins {
     return null
   }
 
+  /** The same for others' eyes: what it is, without its name. */
+  get kind(): string | null {
+    if (this.#channels.size > 0) return 'LISTEN'
+    if (this.#prepared.size > 0) return 'prepared statements'
+    if (this.#cursors.size > 0) return 'cursors WITH HOLD'
+    for (const cause of this.#causes.keys()) return isNamed(cause) ? cause : causeReasons[cause]
+    for (const other of this.#others) return other
+    if (this.#unproved !== null) return 'what a statement may have changed'
+    return this.#settings.size > 0 ? 'settings whose values are not known' : null
+  }
+
   /** Pins for good: until `drop` or DISCARD ALL. */
   add(reason: string): void {
     this.#others.add(reason)

@@ -222,6 +222,8 @@ export class Request implements ReplyReceiver {
   connection: ServerConnection | null = null
   isShared = false
   onReplica = false
+  /** Its route was a choice: another node may serve it as well, the primary in the end. */
+  hasChoice = false
   /** A proved read outside a transaction, its bytes kept: may run again elsewhere. */
   isRerunnable = false
   attempts = 0

@@ -138,7 +138,7 @@ export function rerun(session: ClientSession, request: Request): void {
 /** The request was taken off a slow connection. */
 export function moved(session: ClientSession, request: Request): void {
   const connection = request.connection as ServerConnection
-  session.cluster.load.finish(connection.nodeIndex, Number.NaN)
+  session.cluster.load.finish(connection.nodeIndex, Number.NaN, undefined, request.isShared)
   session.inFlight.remove(request)
   rerun(session, request)
 }

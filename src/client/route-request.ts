@@ -228,7 +228,10 @@ export function route(session: ClientSession, request: Request): void {
     (session.deferred === null || request.onReplica)
   const canShare =
     request.isRerunnable && session.deferred === null && !keeps(session) && mayShare(cls)
-  checkout(session, request, node.index, canShare ? 'shared' : 'lease')
+  request.hasChoice = chosen.target === 'replica'
+  // A transaction that may write is none, and one of reads only that is on the primary for good.
+  const isReadOnly = request.hasChoice || (isRead && session.deferred === null)
+  checkout(session, request, node.index, canShare ? 'shared' : 'lease', isReadOnly)
 }
 
 export function keeps(session: ClientSession): boolean {

@@ -27,7 +27,7 @@ export function sendOn(
     request.connection = connection
     request.nodeIndex = connection.nodeIndex
     session.inFlight.push(request)
-    session.cluster.load.start(connection.nodeIndex)
+    session.cluster.load.start(connection.nodeIndex, request.isShared)
     request.startedAtMs = session.cluster.nowMs()
     if (!onlyAsks(request)) session.lastNode = connection.nodeId
     if (connection.queue.size === 0) connection.headSinceMs = request.startedAtMs

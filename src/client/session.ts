@@ -235,6 +235,11 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     return this.#pins === null ? null : this.#pins.reason
   }
 
+  /** The same without the names of what it is. */
+  get pinKind(): string | null {
+    return this.#pins === null ? null : this.#pins.kind
+  }
+
   // ---- frames of the client
 
   isWhole(type: number, frameBytes: number): boolean {

@@ -28,6 +28,7 @@ export function sessionLimitsOf(config: ClusterConfig, limits: LimitsConfig): Se
 export function poolOptionsOf({ pool }: ClusterConfig): PoolOptions {
   return {
     size: pool.size,
+    keptShare: pool.keptShare,
     sharedDepth: 8,
     checkoutTimeoutMs: pool.checkoutTimeoutMs,
     idleTimeoutMs: pool.idleTimeoutMs,

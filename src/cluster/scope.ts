@@ -1,5 +1,6 @@
 import { type Credential, noCredential } from '../auth/credential.ts'
 import type { SessionScope } from '../client/cluster-access.ts'
+import { noFreeConnection } from '../client/no-free-connection.ts'
 import { NodeRefusals } from '../client/node-refusals.ts'
 import type { NotificationHub } from '../client/notification-hub.ts'
 import { StatementRegistry } from '../client/prepared-statement.ts'
@@ -13,7 +14,7 @@ import type { Logger } from '../log.ts'
 import { nowMs } from '../net/turn-clock.ts'
 import { NodePool } from '../pool/node-pool.ts'
 import type { NodeRoom } from '../pool/node-room.ts'
-import type { PoolCounts, PoolOptions } from '../pool/pooled.ts'
+import type { PoolOptions } from '../pool/pooled.ts'
 import { ConnectError } from '../server/connect-error.ts'
 import type { ServerConnection, ServerConnectionEvents } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
@@ -122,7 +123,8 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
         this.#poolOptions,
         {
           open: () => this.#open(nodeIndex),
-          timeoutError: (counts, waitedMs) => this.#noFree(nodeIndex, counts, waitedMs),
+          timeoutError: (_counts, waitedMs) => this.noFree([nodeIndex], waitedMs),
+          onLease: (change) => this.#options.cluster.load.lease(nodeIndex, change),
           isFull: (error) =>
             (error instanceof PgSplitError && error.sqlstate === '53300') ||
             (error instanceof ConnectError && error.failure === 'own'),
@@ -181,14 +183,15 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
     }
   }
 
-  #noFree(nodeIndex: number, counts: PoolCounts, waitedMs: number): PgSplitError {
-    const { name } = this.#options.cluster.node(nodeIndex)
-    const inUse = counts.leased + counts.shared
-    return new PgSplitError({
-      sqlstate: '53300',
-      message: `no free server connection to node ${name} within ${Math.round(waitedMs)} ms (${inUse} in use, ${counts.waiting} waiting)`,
-      hint: "Raise pool.size, the node's maxConnections, or pool.checkoutTimeout.",
-    })
+  noFree(nodeIndexes: readonly number[], waitedMs: number): PgSplitError {
+    const { cluster } = this.#options
+    const places = nodeIndexes.map((index) => ({
+      pool: this.pool(index),
+      node: cluster.node(index).name,
+      isReplica: cluster.isReplica(index),
+      others: this.#options.room?.(index)?.openBeside(this.pool(index)) ?? 0,
+    }))
+    return noFreeConnection(places, this.#poolOptions, waitedMs, nowMs())
   }
 
   get usesCurrval(): boolean {

@@ -7,7 +7,7 @@ import type { SessionsByProcess } from '../client/signal-backend.ts'
 import type { ClientLogin } from '../client/startup.ts'
 import { PgSplitError } from '../errors.ts'
 import { initialFacts } from '../routing/requirement.ts'
-import type { ServerConnection } from '../server/server-connection.ts'
+import type { ServerConnection, ServerConnectionEvents } from '../server/server-connection.ts'
 import { SessionState } from '../server/session-state.ts'
 import { isTrackableName } from '../server/state-sync.ts'
 import { hashText } from '../topology/node.ts'
@@ -152,11 +152,13 @@ function keepPrimary(cluster: Cluster, session: ClientSession): Promise<number |
       keep(session, connection)
       resolve(connection.processId)
     }
-    const taken = pool.take('lease', session.state)
+    // Where all clients keep theirs, none is kept for others.
+    const claim = cluster.limits.poolMode === 'session' ? 'work' : 'hold'
+    const taken = pool.take('lease', session.state, claim)
     if (taken !== null) take(taken)
     else {
       const onError = (): void => resolve(null)
-      pool.wait({ mode: 'lease', stateKey: session.state, onConnection: take, onError })
+      pool.wait({ mode: 'lease', stateKey: session.state, claim, onConnection: take, onError })
     }
   })
 }
@@ -201,7 +203,7 @@ function askParameters(
   // Not those of a later time, when the defaults have changed.
   const known = scope.reported
   return new Promise((resolve, reject) => {
-    const ask = (connection: ServerConnection): void => {
+    const askOn = (connection: ServerConnection, giveBack: () => void): void => {
       connection.sync(state, (error) => {
         if (error === null) {
           const reported = new Map(connection.parameters)
@@ -211,12 +213,35 @@ function askParameters(
           const { sqlstate, message } = error
           reject(new PgSplitError({ sqlstate, message, severity: 'FATAL' }))
         }
-        if (!connection.isClosed) pool.release(connection)
+        if (!connection.isClosed) giveBack()
       })
     }
+    const ask = (connection: ServerConnection): void =>
+      askOn(connection, () => pool.release(connection))
+    const wait = (): void =>
+      pool.wait({
+        mode: 'lease',
+        stateKey: anyState,
+        claim: 'work',
+        onConnection: ask,
+        onError: reject,
+      })
     // Whatever else a connection knows, it reports the same.
     const taken = pool.take('lease', anyState)
     if (taken !== null) ask(taken)
-    else pool.wait({ mode: 'lease', stateKey: anyState, onConnection: ask, onError: reject })
+    else if (pool.opensFor('work')) wait()
+    else {
+      // Who logs in is kept out by nobody who works: the question needs a moment only.
+      scope
+        .open(node.index, deaf)
+        .then((connection) => askOn(connection, () => connection.close()), wait)
+    }
   })
+}
+
+/** Of a connection that is asked one thing and closed. */
+const deaf: ServerConnectionEvents = {
+  onQuiet: () => {},
+  onLost: () => {},
+  onStrayNotice: () => {},
 }

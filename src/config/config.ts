@@ -112,6 +112,8 @@ interface PoolConfig {
   readonly mode: 'transaction' | 'session'
   /** Server connections per node, user and database. */
   readonly size: number
+  /** Part of them that is kept for others than reads and pinned clients, 0 to below 1. */
+  readonly keptShare: number
   readonly checkoutTimeoutMs: number
   /** 0 means never, as for `maxLifetimeMs`. */
   readonly idleTimeoutMs: number

@@ -69,6 +69,7 @@ export function resolveCluster(
     pool: {
       mode: pool.mode,
       size: pool.size,
+      keptShare: pool.reserve / 100,
       checkoutTimeoutMs: pool.checkoutTimeout,
       idleTimeoutMs: pool.idleTimeout,
       maxLifetimeMs: pool.maxLifetime,

@@ -215,6 +215,15 @@ const pool = section(
       },
       { min: 1, max: 10_000 },
     ).prefault(20),
+    reserve: integer(
+      {
+        description:
+          'Connections kept of each pool, in per cent: that many for clients that are not pinned and, on the primary, of what those have as many for writes and transactions, beside reads. From `size` 3 on at least one each; of 2 one is kept from pinned clients and one from reads; a single one is kept from nobody. 0 keeps none.',
+        limit:
+          'Reads run on another node; those that can not, and what would pin, wait up to `checkoutTimeout`.',
+      },
+      { min: 0, max: 90 },
+    ).prefault(25),
     checkoutTimeout: duration({
       description: 'How long a request may wait for a server connection.',
       limit: 'It fails with SQLSTATE 53300.',

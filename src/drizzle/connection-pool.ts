@@ -1,3 +1,4 @@
+import type { Claim } from '../pool/claim.ts'
 import { NodePool } from '../pool/node-pool.ts'
 import type { Pooled } from '../pool/pooled.ts'
 import { sqlstateOf } from './direct/server-error.ts'
@@ -34,8 +35,9 @@ export class ConnectionPool<Connection extends object> implements DriverPool<Con
   ) {
     this.#connector = connector
     const { checkoutTimeoutMs } = options
-    this.#pool = new NodePool(
-      { ...options, sharedDepth: 1 },
+    this.#pool = new NodePool<Kept<Connection>>(
+      // What is kept of the nodes' pools is the door's to keep.
+      { ...options, sharedDepth: 1, keptShare: 0 },
       {
         open: () => this.#open(checkoutTimeoutMs),
         timeoutError: ({ waiting }) => noFree(`${host}:${port}`, options, waiting),
@@ -87,6 +89,7 @@ export class ConnectionPool<Connection extends object> implements DriverPool<Con
     this.#pool.wait({
       mode: 'lease',
       stateKey: anyState,
+      claim: 'work',
       onConnection: ({ connection }) => done(null, connection),
       onError: (error) => done(error, null),
     })
@@ -134,6 +137,7 @@ class Kept<Connection> implements Pooled {
   isClosed = false
   isClean = true
   idleSinceMs = this.createdAtMs
+  claim: Claim | null = null
 
   constructor(connection: Connection, connector: Connector<Connection>) {
     this.connection = connection

@@ -1,13 +1,10 @@
+import { type Claim, mayTake, mostHolds, mostReads } from './claim.ts'
 import type { NodeRoom, RoomUser } from './node-room.ts'
 import type { PoolCounts, Pooled, PoolOptions, UseMode, Waiter } from './pooled.ts'
+import { WaitingLine } from './waiting-line.ts'
 
 /** Pause before a node that was full is asked for another connection, ms. */
 const retryOpenMs = 250
-
-interface Queued<C extends Pooled> {
-  readonly waiter: Waiter<C>
-  readonly sinceMs: number
-}
 
 export interface NodePoolHooks<C extends Pooled> {
   /** Opens one connection; the pool never opens more than `size` at a time. */
@@ -16,12 +13,15 @@ export interface NodePoolHooks<C extends Pooled> {
   timeoutError(counts: PoolCounts, waitedMs: number): Error
   /** The node is well but takes no further connection now: waiters may wait for those there are. */
   isFull(error: Error): boolean
+  /** One lease more or less. */
+  onLease?(change: 1 | -1): void
   nowMs(): number
 }
 
 /**
  * The connections to one node as one user to one database. A connection is leased (one user), shared
- * (pipelined requests of several) or idle. Waiters are served first come, first served.
+ * (pipelined requests of several) or idle. Waiters are served first come, first served, but for those
+ * whose claim has its part of the connections already.
  */
 export class NodePool<C extends Pooled> implements RoomUser {
   options: PoolOptions
@@ -35,7 +35,9 @@ export class NodePool<C extends Pooled> implements RoomUser {
   /** Shared once, slow now: no new users until it is quiet. */
   #stalled = new Set<C>()
   #connecting = 0
-  #queue: Queued<C>[] = []
+  readonly #line = new WaitingLine<C>()
+  reads = 0
+  holds = 0
   #timer: NodeJS.Timeout | null = null
   /** Runs while a full node is not asked for more connections. */
   #retryTimer: NodeJS.Timeout | null = null
@@ -56,16 +58,20 @@ export class NodePool<C extends Pooled> implements RoomUser {
   }
 
   get waiting(): number {
-    return this.#queue.length
+    return this.#line.size
   }
 
   /** Somebody waits for a connection, here or in another pool of the node that gets no room. */
   get isWanted(): boolean {
-    return this.#queue.length > 0 || this.#room?.isWanted === true
+    return this.#line.size > 0 || this.#room?.isWanted === true
+  }
+
+  get mayYield(): boolean {
+    return this.#line.size === 0 && this.#idle.length > 0
   }
 
   yieldIdle(): boolean {
-    const idle = this.#queue.length > 0 ? undefined : this.#idle.shift()
+    const idle = this.#line.size > 0 ? undefined : this.#idle.shift()
     if (idle === undefined) return false
     this.#connections.delete(idle)
     idle.close()
@@ -73,6 +79,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
   }
 
   retry(): void {
+    this.#serve()
     this.#openMore()
   }
 
@@ -88,22 +95,85 @@ export class NodePool<C extends Pooled> implements RoomUser {
    * A connection at once, or null: then call `wait`. A shared place is given on a connection that
    * has the caller's state already; an idle connection of another state is given as a lease only.
    */
-  take(mode: UseMode, stateKey: object): C | null {
+  take(mode: UseMode, stateKey: object, claim: Claim = 'work'): C | null {
     // Who waits longer comes first.
-    if (this.#queue.length > 0) return null
-    return this.#find(mode, stateKey)
+    if (this.#line.size > 0 && this.#line.at(0, this.#may) !== null) return null
+    return this.#find(mode, stateKey, claim)
   }
 
   /** Leases this very connection if it is idle and fits; false: it is in use, gone, or does not. */
-  takeThis(connection: C, stateKey: object): boolean {
+  takeThis(connection: C, stateKey: object, claim: Claim = 'work'): boolean {
     const index = this.#idle.indexOf(connection)
-    if (index < 0 || connection.nearness(stateKey) < 0) return false
+    if (index < 0 || connection.nearness(stateKey) < 0 || !this.#may(claim)) return false
     this.#idle.splice(index, 1)
-    this.#leased.add(connection)
+    this.#lease(connection, claim)
     return true
   }
 
-  #find(mode: UseMode, stateKey: object): C | null {
+  /** Would a waiter with this claim be served by a connection that is opened for it? */
+  opensFor(claim: Claim): boolean {
+    if (this.#isClosed || this.#retryTimer !== null || this.open >= this.options.size) return false
+    if (this.#connecting < this.#servable || this.#room?.hasRoom(this) === false) return false
+    const { reads, holds } = this
+    const before = this.#line.count(claim)
+    const taken = { reads: reads + before, holds: holds + (claim === 'hold' ? before : 0) }
+    return mayTake(claim, taken, this.options.size, this.options.keptShare) && this.#may(claim)
+  }
+
+  /** What the leased connection is kept for has changed. */
+  claimAs(connection: C, claim: Claim): void {
+    if (connection.claim === claim || !this.#leased.has(connection)) return
+    this.#unclaim(connection)
+    this.#claim(connection, claim)
+    this.#retryAll()
+  }
+
+  /** May one connection more be taken for this? */
+  readonly #may = (claim: Claim): boolean => {
+    if (claim === 'work') return true
+    const { size, keptShare } = this.options
+    return mayTake(claim, this, size, keptShare) && this.#room?.may(claim, keptShare) !== false
+  }
+
+  /** Waiters that could be served if there were connections. */
+  get #servable(): number {
+    const line = this.#line
+    const { size, keptShare } = this.options
+    const { reads, holds } = this
+    const forReads = this.#may('read') ? mostReads(size, holds, keptShare) - reads : 0
+    const forHolds = this.#may('hold') ? mostHolds(size, keptShare) - holds : 0
+    return (
+      line.count('work') +
+      Math.min(line.count('read'), Math.max(0, forReads)) +
+      Math.min(line.count('hold'), Math.max(0, forHolds))
+    )
+  }
+
+  #claim(connection: C, claim: Claim): void {
+    connection.claim = claim
+    if (claim === 'read') this.reads++
+    else if (claim === 'hold') this.holds++
+  }
+
+  #unclaim(connection: C): void {
+    if (connection.claim === 'read') this.reads--
+    else if (connection.claim === 'hold') this.holds--
+    connection.claim = null
+  }
+
+  #lease(connection: C, claim: Claim): void {
+    this.#leased.add(connection)
+    this.#claim(connection, claim)
+    this.#hooks.onLease?.(1)
+  }
+
+  #unlease(connection: C): boolean {
+    if (!this.#leased.delete(connection)) return false
+    this.#hooks.onLease?.(-1)
+    return true
+  }
+
+  #find(mode: UseMode, stateKey: object, claim: Claim): C | null {
     if (mode === 'shared') {
       const depth = this.options.sharedDepth
       for (let i = 0; i < this.#shared.length; i++) {
@@ -112,10 +182,13 @@ export class NodePool<C extends Pooled> implements RoomUser {
         if (connection.createdAtMs >= this.#recycledAtMs) return connection
       }
     }
+    if (claim !== 'work' && !this.#may(claim)) return null
     const idle = this.#takeIdle(stateKey)
     if (idle === null) return null
-    if (mode === 'shared' && idle.stateKey === stateKey) this.#shared.push(idle)
-    else this.#leased.add(idle)
+    if (mode === 'shared' && idle.stateKey === stateKey) {
+      this.#shared.push(idle)
+      this.#claim(idle, claim)
+    } else this.#lease(idle, claim)
     return idle
   }
 
@@ -145,15 +218,14 @@ export class NodePool<C extends Pooled> implements RoomUser {
       waiter.onError(new Error('the pool is closed'))
       return
     }
-    this.#queue.push({ waiter, sinceMs: this.#hooks.nowMs() })
+    this.#line.push(waiter, this.#hooks.nowMs())
     this.#openMore()
     this.#armTimer()
   }
 
-  /** Takes a waiter out again, for a client that went away. */
+  /** Takes a waiter out again: its client went away, or it was served elsewhere. */
   forget(waiter: Waiter<C>): void {
-    const index = this.#queue.findIndex((queued) => queued.waiter === waiter)
-    if (index >= 0) this.#queue.splice(index, 1)
+    this.#line.delete(waiter)
   }
 
   /**
@@ -161,7 +233,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
    * not leased: a second release would hand one connection to two clients.
    */
   release(connection: C): void {
-    if (!this.#leased.delete(connection)) throw new Error('connection released twice')
+    if (!this.#unlease(connection)) throw new Error('connection released twice')
     this.#settle(connection)
   }
 
@@ -175,11 +247,11 @@ export class NodePool<C extends Pooled> implements RoomUser {
 
   /** A shared connection had room again while others wait. */
   roomy(connection: C): void {
-    if (this.#queue.length === 0) return
-    const first = this.#queue[0] as Queued<C>
-    if (first.waiter.mode !== 'shared' || first.waiter.stateKey !== connection.stateKey) return
-    this.#queue.shift()
-    first.waiter.onConnection(connection)
+    if (this.#line.size === 0) return
+    const waiter = this.#line.at(0, this.#may)?.waiter
+    if (waiter?.mode !== 'shared' || waiter.stateKey !== connection.stateKey) return
+    this.#line.delete(waiter)
+    waiter.onConnection(connection)
   }
 
   /** Nobody else is put on a shared connection whose head is slow; it goes idle when it is quiet. */
@@ -194,17 +266,19 @@ export class NodePool<C extends Pooled> implements RoomUser {
   /** The connection is gone. */
   remove(connection: C): void {
     this.#connections.delete(connection)
-    this.#leased.delete(connection)
+    this.#unlease(connection)
+    this.#unclaim(connection)
     this.#stalled.delete(connection)
     const shared = this.#shared.indexOf(connection)
     if (shared >= 0) this.#shared.splice(shared, 1)
     const idle = this.#idle.indexOf(connection)
     if (idle >= 0) this.#idle.splice(idle, 1)
     this.#room?.settle()
-    this.#openMore()
+    this.#retryAll()
   }
 
   #settle(connection: C, isNew = false): void {
+    this.#unclaim(connection)
     if (!this.#connections.has(connection)) return
     const nowMs = this.#hooks.nowMs()
     const age = nowMs - connection.createdAtMs
@@ -217,21 +291,29 @@ export class NodePool<C extends Pooled> implements RoomUser {
       this.#connections.delete(connection)
       connection.close()
       this.#room?.settle()
-      this.#openMore()
+      this.#retryAll()
       return
     }
     connection.idleSinceMs = nowMs
     this.#idle.push(connection)
     this.#serve()
-    if (this.#queue.length > 0) this.#openMore()
+    if (this.#line.size > 0) this.#openMore()
+    this.#room?.gaveBack(this)
+  }
+
+  /** There may be room for some who wait, here or where the node's bound kept them. */
+  #retryAll(): void {
+    if (this.#line.size > 0) this.retry()
+    this.#room?.gaveBack(this)
   }
 
   #serve(): void {
-    while (this.#queue.length > 0) {
-      const { waiter } = this.#queue[0] as Queued<C>
-      const connection = this.#find(waiter.mode, waiter.stateKey)
+    while (this.#line.size > 0) {
+      const waiter = this.#line.at(0, this.#may)?.waiter
+      if (waiter === undefined) return
+      const connection = this.#find(waiter.mode, waiter.stateKey, waiter.claim)
       if (connection === null) return
-      this.#queue.shift()
+      this.#line.delete(waiter)
       waiter.onConnection(connection)
     }
   }
@@ -240,7 +322,8 @@ export class NodePool<C extends Pooled> implements RoomUser {
     while (
       !this.#isClosed &&
       this.#retryTimer === null &&
-      this.#connecting < this.#queue.length &&
+      this.#line.size > 0 &&
+      this.#connecting < this.#servable &&
       (this.#hasRoom() || this.#replaceUnfit())
     ) {
       this.#connecting++
@@ -265,7 +348,8 @@ export class NodePool<C extends Pooled> implements RoomUser {
 
   /** Closes an idle connection that can't serve the next waiter, to open another in its place. */
   #replaceUnfit(): boolean {
-    const next = this.#queue[this.#connecting] ?? (this.#queue[0] as Queued<C>)
+    const next = this.#line.at(this.#connecting, this.#may) ?? this.#line.at(0, this.#may)
+    if (next === null) return false
     const { stateKey } = next.waiter
     if (this.#idle.some((connection) => connection.nearness(stateKey) >= 0)) return false
     const unfit = this.#idle.shift()
@@ -281,7 +365,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
       this.failWaiters(error)
       return
     }
-    if (this.#queue.length > 0) this.#replaceUnfit()
+    if (this.#line.size > 0) this.#replaceUnfit()
     this.#retryTimer ??= setTimeout(() => {
       this.#retryTimer = null
       this.#openMore()
@@ -291,15 +375,13 @@ export class NodePool<C extends Pooled> implements RoomUser {
 
   /** A node that can't be reached fails everybody who waits for it: they may go elsewhere. */
   failWaiters(error: Error): void {
-    const queue = this.#queue
-    this.#queue = []
-    for (const { waiter } of queue) waiter.onError(error)
+    for (const { waiter } of this.#line.takeAll()) waiter.onError(error)
   }
 
   #armTimer(): void {
     if (this.#timer !== null) return
-    const first = this.#queue[0]
-    if (first === undefined) return
+    const first = this.#line.oldest
+    if (first === null) return
     const left = first.sinceMs + this.options.checkoutTimeoutMs - this.#hooks.nowMs()
     this.#timer = setTimeout(
       () => {
@@ -314,13 +396,20 @@ export class NodePool<C extends Pooled> implements RoomUser {
 
   #expire(): void {
     const now = this.#hooks.nowMs()
-    while (this.#queue.length > 0) {
-      const first = this.#queue[0] as Queued<C>
-      const waited = now - first.sinceMs
+    for (;;) {
+      const first = this.#line.oldest
+      if (first === null) return
+      const { waiter, sinceMs } = first
+      const waited = now - sinceMs
       if (waited < this.options.checkoutTimeoutMs) return
-      const error = this.#hooks.timeoutError(this.counts(), waited)
-      this.#queue.shift()
-      first.waiter.onError(error)
+      if (waiter.onTimeout !== undefined) {
+        this.#line.delete(waiter)
+        waiter.onTimeout(waited)
+      } else {
+        const error = this.#hooks.timeoutError(this.counts(), waited)
+        this.#line.delete(waiter)
+        waiter.onError(error)
+      }
     }
   }
 
@@ -341,7 +430,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
     for (const connection of [...this.#idle]) {
       if (this.#connections.size > options.size) this.#drop(connection)
     }
-    this.#openMore()
+    this.retry()
   }
 
   /** Closes every idle connection, and those in use when they come back, by making them old. */
@@ -356,14 +445,16 @@ export class NodePool<C extends Pooled> implements RoomUser {
   }
 
   counts(): PoolCounts {
-    const first = this.#queue[0]
+    const first = this.#line.oldest
     return {
+      reads: this.reads,
+      holds: this.holds,
       leased: this.#leased.size,
       shared: this.#shared.length,
       idle: this.#idle.length,
       connecting: this.#connecting,
-      waiting: this.#queue.length,
-      maxWaitMs: first === undefined ? 0 : this.#hooks.nowMs() - first.sinceMs,
+      waiting: this.#line.size,
+      maxWaitMs: first === null ? 0 : this.#hooks.nowMs() - first.sinceMs,
     }
   }
 

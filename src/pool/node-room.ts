@@ -1,10 +1,17 @@
+import { type Claim, mayTake } from './claim.ts'
+
 /** A pool as one of those that share a node's connections. */
 export interface RoomUser {
   /** Connections open or opening. */
   readonly open: number
   /** Waiters that are not served yet. */
   readonly waiting: number
-  /** Closes an idle connection that nobody waits for; false: it has none. */
+  /** Connections in use that are taken for reads beside writes, and for being kept. */
+  readonly reads: number
+  readonly holds: number
+  /** It has an idle connection that nobody waits for. */
+  readonly mayYield: boolean
+  /** Closes such a connection; false: it has none. */
   yieldIdle(): boolean
   /** There may be room now. */
   retry(): void
@@ -51,6 +58,39 @@ export class NodeRoom {
     if (this.#open === limit && others.some((other) => other.yieldIdle())) return true
     if (!this.#wanting.includes(user)) this.#wanting.push(user)
     return false
+  }
+
+  /** Would `take` find room, now or by an idle connection that makes way? */
+  hasRoom(user: RoomUser): boolean {
+    const limit = this.#limit()
+    if (limit === Number.POSITIVE_INFINITY || this.#open < limit) return true
+    if (this.#open > limit) return false
+    for (const other of this.#users) if (other !== user && other.mayYield) return true
+    return false
+  }
+
+  /** Connections of the node's bound that its other pools have; 0 where nothing is bounded. */
+  openBeside(user: RoomUser): number {
+    return this.#limit() === Number.POSITIVE_INFINITY ? 0 : this.#open - user.open
+  }
+
+  /** May one connection more to the node be taken for this, whichever pool takes it? */
+  may(claim: Claim, keptShare: number): boolean {
+    const limit = this.#limit()
+    if (limit === Number.POSITIVE_INFINITY) return true
+    let reads = 0
+    let holds = 0
+    for (const user of this.#users) {
+      reads += user.reads
+      holds += user.holds
+    }
+    return mayTake(claim, { reads, holds }, limit, keptShare)
+  }
+
+  /** One of the pools has a connection back: others may have waited for their part of all. */
+  gaveBack(user: RoomUser): void {
+    if (this.#users.size < 2 || this.#limit() === Number.POSITIVE_INFINITY) return
+    for (const other of this.#users) if (other !== user && other.waiting > 0) other.retry()
   }
 
   /**

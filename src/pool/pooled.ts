@@ -1,3 +1,5 @@
+import type { Claim } from './claim.ts'
+
 /** What the pool must know of a connection. It knows no PostgreSQL. */
 export interface Pooled {
   /** Requests in flight. */
@@ -11,6 +13,8 @@ export interface Pooled {
   nearness(stateKey: object): number
   readonly createdAtMs: number
   idleSinceMs: number
+  /** What it is taken for now, as the pool notes it; null: it is idle. */
+  claim: Claim | null
   /** Closes in order. */
   close(): void
 }
@@ -18,17 +22,22 @@ export interface Pooled {
 /** Exclusive use of one connection, or a place among several users' requests on it. */
 export type UseMode = 'lease' | 'shared'
 
-/** Somebody who waits for a connection. Exactly one of the two callbacks is called, once. */
+/** Somebody who waits for a connection. Exactly one of the callbacks is called, once. */
 export interface Waiter<C extends Pooled> {
   readonly mode: UseMode
   readonly stateKey: object
+  readonly claim: Claim
   onConnection(connection: C): void
   onError(error: Error): void
+  /** In place of `onError` when its time is up. */
+  onTimeout?(waitedMs: number): void
 }
 
 export interface PoolOptions {
   /** Most connections of this pool, connecting ones included. */
   readonly size: number
+  /** Part of them that is kept, 0 to below 1; see `claim.ts`. */
+  readonly keptShare: number
   /** Most requests in flight on a shared connection before another is opened. */
   readonly sharedDepth: number
   /** A waiter that got no connection in this time gets an error, ms. */
@@ -40,6 +49,9 @@ export interface PoolOptions {
 }
 
 export interface PoolCounts {
+  /** Connections in use that are taken for reads beside writes, and for being kept. */
+  readonly reads: number
+  readonly holds: number
   readonly leased: number
   readonly shared: number
   readonly idle: number

@@ -13,6 +13,10 @@ export interface LoadOptions {
 export class LoadTable {
   /** Requests sent whose answer is not complete. */
   readonly inFlight: Int32Array
+  /** Those of them that share their server connection with others. */
+  readonly #shared = new Int32Array(MAX_NODES)
+  /** Server connections that somebody has for himself, working or not. */
+  readonly leased = new Int32Array(MAX_NODES)
   /** Requests ever started, and ever ended in an error of the node. */
   readonly started = new Float64Array(MAX_NODES)
   readonly failed = new Float64Array(MAX_NODES)
@@ -27,7 +31,25 @@ export class LoadTable {
     this.#nowMs = options.nowMs ?? (() => performance.now())
   }
 
-  start(node: number): void {
+  /**
+   * What the node has to do, and what is taken of it: whoever has a connection for himself keeps it
+   * from others while he is idle, too. Never less than the requests in flight.
+   */
+  busy(node: number): number {
+    const taken = (this.#shared[node] ?? 0) + (this.leased[node] ?? 0)
+    const inFlight = this.inFlight[node] ?? 0
+    return Math.max(taken, inFlight)
+  }
+
+  /** A lease began or ended. */
+  lease(node: number, change: 1 | -1): void {
+    const leased = (this.leased[node] ?? 0) + change
+    this.leased[node] = Math.max(leased, 0)
+  }
+
+  /** `isShared`: on a connection that others use at the same time; `finish` must be told the same. */
+  start(node: number, isShared = false): void {
+    if (isShared) this.#shared[node] = (this.#shared[node] ?? 0) + 1
     this.inFlight[node] = (this.inFlight[node] ?? 0) + 1
     this.started[node] = (this.started[node] ?? 0) + 1
   }
@@ -36,15 +58,19 @@ export class LoadTable {
    * @param latencyMs time to the end of the answer; NaN = none came (the node failed)
    * @param nowMs the time, if the caller has just asked for it
    */
-  finish(node: number, latencyMs: number, nowMs?: number): void {
+  finish(node: number, latencyMs: number, nowMs?: number, isShared = false): void {
     const now = this.inFlight[node] ?? 0
     if (now > 0) this.inFlight[node] = now - 1
+    const shared = this.#shared[node] ?? 0
+    if (isShared && shared > 0) this.#shared[node] = shared - 1
     if (Number.isNaN(latencyMs)) this.failed[node] = (this.failed[node] ?? 0) + 1
     else this.#observe(node, latencyMs, nowMs ?? this.#nowMs())
   }
 
   /** Another node has this index from here on. */
   reset(node: number): void {
+    this.#shared[node] = 0
+    this.leased[node] = 0
     for (const table of [this.inFlight, this.started, this.failed, this.#ewmaMs, this.#stampMs]) {
       table[node] = 0
     }

@@ -82,6 +82,8 @@ export class ServerConnection implements FrameSink {
   /** When opening it began. */
   readonly createdAtMs: number
   idleSinceMs = 0
+  /** What its pool has given it for. */
+  claim: 'work' | 'read' | 'hold' | null = null
   /** The client that reads the current answer is slower than the server. */
   isReaderSlow = false
   /** A cancel meant for the current request may hit the next ones, which are run again then. */

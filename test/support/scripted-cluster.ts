@@ -208,6 +208,7 @@ export class ScriptedCluster implements ClusterAccess {
         catalog: { classifier: this.classifier } as never,
         poolOptions: {
           size: 5,
+          keptShare: 0,
           sharedDepth: 8,
           checkoutTimeoutMs: 5_000,
           idleTimeoutMs: 0,

@@ -6,7 +6,7 @@ import { type Balancer, firstOf, type Random } from './balancer.ts'
 const UNKNOWN_MS = 1000
 
 /**
- * The cheaper of two nodes drawn by chance, by peak EWMA × requests in flight. Two choices are
+ * The cheaper of two nodes drawn by chance, by peak EWMA × requests in flight or leases. Two choices are
  * enough to avoid the slow ones, and chance keeps many instances from all running to the fastest.
  */
 export function latency(random: Random): Balancer {
@@ -27,8 +27,8 @@ export function latency(random: Random): Balancer {
 }
 
 function cost(node: NodeView, load: LoadTable): number {
-  const inFlight = load.inFlight[node.index] ?? 0
+  const busy = load.busy(node.index)
   const seenMs = load.latencyMs(node.index)
-  const eachMs = seenMs > 0 ? seenMs : inFlight > 0 ? UNKNOWN_MS : 0
-  return (eachMs * (inFlight + 1)) / node.effectiveWeight
+  const eachMs = seenMs > 0 ? seenMs : busy > 0 ? UNKNOWN_MS : 0
+  return (eachMs * (busy + 1)) / node.effectiveWeight
 }

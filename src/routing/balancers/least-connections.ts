@@ -2,7 +2,7 @@ import { MAX_NODES, type NodeView } from '../../topology/node.ts'
 import { type Balancer, firstOf } from './balancer.ts'
 
 /**
- * Requests in flight per weight that count as equally few, beside the fewest: half again and one. A
+ * Requests in flight, or leases, per weight that count as equally few, beside the fewest: half again and one. A
  * server that was merely slow for a moment keeps its share; without that, two equal replicas on a
  * busy machine were seen 40 : 60. An idle node always comes before one that works.
  */
@@ -17,7 +17,7 @@ const mostTurns = 256
 const turnsTooMany = 32
 
 /**
- * Fewest requests in flight per weight. Ties rotate smoothly by weight, as nginx does it: every
+ * Fewest requests in flight per weight, where an idle lease counts as one. Ties rotate smoothly by weight, as nginx does it: every
  * candidate gains its weight, the richest of the tied is chosen and pays the sum. Under light load
  * everything is a tie, and the first node in the list must not get it all.
  */
@@ -25,11 +25,11 @@ export function leastConnections(): Balancer {
   const credit = new Float64Array(MAX_NODES)
   return {
     name: 'least-connections',
-    pick(candidates, { inFlight }) {
+    pick(candidates, load) {
       let least = Number.POSITIVE_INFINITY
       for (let i = 0; i < candidates.length; i++) {
         const { index, effectiveWeight } = candidates[i] as NodeView
-        const busy = (inFlight[index] ?? 0) / effectiveWeight
+        const busy = load.busy(index) / effectiveWeight
         if (busy < least) least = busy
       }
       const most = within(least)
@@ -42,7 +42,7 @@ export function leastConnections(): Balancer {
         const gained = Math.min((credit[index] ?? 0) + effectiveWeight, mostTurns * effectiveWeight)
         credit[index] = gained
         total += effectiveWeight
-        if (gained > best && (inFlight[index] ?? 0) / effectiveWeight <= most) {
+        if (gained > best && load.busy(index) / effectiveWeight <= most) {
           best = gained
           chosen = node
         }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { Claim } from '../../../src/pool/claim.ts'
 import { NodePool } from '../../../src/pool/node-pool.ts'
 import type { Pooled, PoolOptions, UseMode } from '../../../src/pool/pooled.ts'
 
@@ -10,6 +11,7 @@ class FakeConnection implements Pooled {
   stateKey: object
   createdAtMs = 0
   idleSinceMs = 0
+  claim: Claim | null = null
 
   constructor(stateKey: object) {
     this.stateKey = stateKey
@@ -30,6 +32,7 @@ class FakeConnection implements Pooled {
 const states = [{ name: 'plain' }, { name: 'other' }]
 const options: PoolOptions = {
   size: 3,
+  keptShare: 0,
   sharedDepth: 2,
   checkoutTimeoutMs: 1_000,
   idleTimeoutMs: 500,
@@ -107,6 +110,7 @@ function want(bench: Bench, mode: UseMode, state: object): Use {
   const waiter = {
     mode,
     stateKey: state,
+    claim: 'work' as const,
     onConnection: (connection: FakeConnection) => {
       use.calls++
       use.connection = connection

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import type { Claim } from '../../../src/pool/claim.ts'
 import { NodePool } from '../../../src/pool/node-pool.ts'
 import { NodeRoom } from '../../../src/pool/node-room.ts'
 import type { Pooled } from '../../../src/pool/pooled.ts'
@@ -12,6 +13,7 @@ class FakeConnection implements Pooled {
   readonly stateKey = state
   readonly createdAtMs = 1
   idleSinceMs = 0
+  claim: Claim | null = null
   isClosed = false
 
   nearness(): number {
@@ -29,7 +31,13 @@ function setUp(limit: number, users: number) {
   const made: FakeConnection[] = []
   const held: FakeConnection[][] = []
   const waiting: number[] = []
-  const options = { sharedDepth: 1, checkoutTimeoutMs: 60_000, idleTimeoutMs: 0, maxLifetimeMs: 0 }
+  const options = {
+    sharedDepth: 1,
+    keptShare: 0,
+    checkoutTimeoutMs: 60_000,
+    idleTimeoutMs: 0,
+    maxLifetimeMs: 0,
+  }
   const pools = Array.from({ length: users }, (_, user) => {
     held.push([])
     waiting.push(0)
@@ -61,6 +69,7 @@ function setUp(limit: number, users: number) {
     pool.wait({
       mode: 'lease',
       stateKey: state,
+      claim: 'work',
       onConnection: (connection) => {
         waiting[user] = (waiting[user] ?? 0) - 1
         held[user]?.push(connection)
