@@ -1,4 +1,5 @@
 import { JointWait } from '../pool/joint-wait.ts'
+import type { NodePool } from '../pool/node-pool.ts'
 import type { UseMode } from '../pool/pooled.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { SessionState } from '../server/session-state.ts'
@@ -13,6 +14,8 @@ import type { ClientSession } from './session.ts'
  * back or caught up, or the connection that is opened for it takes its time.
  */
 const lookAgainMs = 50
+/** While one is being opened on a replica the primary is spared for so long, ms. */
+const sparePrimaryMs = 1_000
 
 interface Place {
   readonly index: number
@@ -32,6 +35,8 @@ export class WaitAnywhere {
   readonly #startedAtMs: number
   /** Node indexes where it has waited, in order. */
   readonly #nodes: number[] = []
+  /** Opens a connection for it. */
+  #opening: NodePool<ServerConnection> | null = null
   #timer: NodeJS.Timeout | null = null
 
   constructor(session: ClientSession, request: Request, mode: UseMode, stateKey: SessionState) {
@@ -93,9 +98,11 @@ export class WaitAnywhere {
       const claim = claimOf(session, request, true, node.isReplica)
       const pool = session.scope.pool(node.index)
       const isThere = this.#wait.pools.has(pool)
+      if (!isThere && !node.isReplica && this.#sparesPrimary) break
       const taken = takeAt(session, request, node.index, this.#mode, this.#stateKey, claim)
       if (taken !== null) return taken
       if (!isThere && pool.opensFor(claim)) {
+        if (node.isReplica) this.#opening = pool
         this.#add(node)
         return null
       }
@@ -103,6 +110,11 @@ export class WaitAnywhere {
     }
     for (const node of full) this.#add(node)
     return null
+  }
+
+  get #sparesPrimary(): boolean {
+    const waitedMs = this.#session.cluster.nowMs() - this.#startedAtMs
+    return this.#opening?.isOpening === true && waitedMs < sparePrimaryMs
   }
 
   /** The first choice, then what the router would choose without those before. */

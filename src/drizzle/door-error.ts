@@ -86,6 +86,21 @@ export function noFree(
   )
 }
 
+/** All that reads may have of the primary's connections was in use for too long. Nothing was sent. */
+export function noRoomForReads(
+  node: string,
+  reads: number,
+  { size, checkoutTimeoutMs }: DriverPoolOptions,
+  waiting: number,
+): DoorError {
+  return new DoorError({
+    sqlstate: '53300',
+    message: `no free connection for a read to ${node} within ${checkoutTimeoutMs} ms (${reads} reads in use, ${waiting} waiting)`,
+    detail: `${size - reads} of ${size} connections are kept for writes and transactions (pool.reserve).`,
+    hint: 'Raise pool.size or pool.checkoutTimeout, or look for what keeps connections for so long.',
+  })
+}
+
 export function closedError(): DoorError {
   return new DoorError({
     sqlstate: '57P01',

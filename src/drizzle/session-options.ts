@@ -33,7 +33,7 @@ export interface NodeOptions
   /** Connections per node and their time-outs. */
   readonly pool?: Pick<
     NonNullable<ClusterOptions['pool']>,
-    'size' | 'checkoutTimeout' | 'idleTimeout' | 'maxLifetime' | 'connectTimeout'
+    'size' | 'reserve' | 'checkoutTimeout' | 'idleTimeout' | 'maxLifetime' | 'connectTimeout'
   >
   /** Default: as the first URL says. */
   readonly login?: AppLogin

@@ -110,6 +110,10 @@ export class NodePool<C extends Pooled> implements RoomUser {
     return true
   }
 
+  get isOpening(): boolean {
+    return this.#connecting > 0
+  }
+
   /** Would a waiter with this claim be served by a connection that is opened for it? */
   opensFor(claim: Claim): boolean {
     if (this.#isClosed || this.#retryTimer !== null || this.open >= this.options.size) return false

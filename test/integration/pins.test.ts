@@ -100,7 +100,7 @@ beforeAll(async () => {
       { name: 'tenant_user', password: 'unused', serverPassword: 'x' },
     ],
   }
-  proxy = await startTestProxy(cluster, { auth, pool: { size: 2 } })
+  proxy = await startTestProxy(cluster, { auth, pool: { size: 2, reserve: 0 } })
 })
 afterAll(async () => {
   await proxy?.stop()

@@ -139,6 +139,11 @@ export class RawClient {
     return this.#messages.splice(0)
   }
 
+  /** Reads nothing more. */
+  freeze(): void {
+    this.#link.pause()
+  }
+
   /** Says nothing more, and reads on. */
   halfClose(): void {
     this.#link.end()

@@ -1,4 +1,6 @@
 import { ClusterCore } from '../../core/cluster-core.ts'
+import { mostReads } from '../../pool/claim.ts'
+import { noRoomForReads } from '../door-error.ts'
 import type { Driver, NodeTarget } from '../driver-pool.ts'
 import {
   eventLog,
@@ -27,9 +29,18 @@ export function openDirectDoor<Connection>(
   const core = named(
     () => new ClusterCore<NodePools<Connection>>({ config, log, drainTimeoutMs, uses }),
   )
-  const pools = new NodePools((nodeIndex) =>
-    driver.open(targetOf(core, resolved, nodeIndex), config.pool),
-  )
+  const { size, keptShare, checkoutTimeoutMs } = config.pool
+  const mostReadsBeside = mostReads(size, 0, keptShare)
+  const pools = new NodePools<Connection>({
+    open: (nodeIndex) => driver.open(targetOf(core, resolved, nodeIndex), config.pool),
+    size,
+    // Writes have no other place than the primary.
+    mostReads: (nodeIndex) =>
+      core.isReplica(nodeIndex) ? Number.POSITIVE_INFINITY : mostReadsBeside,
+    checkoutTimeoutMs,
+    noRoom: (nodeIndex, waiting) =>
+      noRoomForReads(core.node(nodeIndex).name, mostReadsBeside, config.pool, waiting),
+  })
   uses.set('sessions', pools)
   const { database } = resolved.discovered
   return new DirectDoor({ core, database, pools, driver, onWriteInReadSession })

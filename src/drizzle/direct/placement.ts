@@ -5,7 +5,7 @@ import { catchUpUntilMs, mayLookAround, moveOnUntilMs } from '../../routing/pati
 import type { Route } from '../../routing/route.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
 import type { NodeView } from '../../topology/node.ts'
-import { closedError, noNode } from '../door-error.ts'
+import { closedError, DoorError, noNode } from '../door-error.ts'
 import type { DirectContext } from './direct-context.ts'
 import type { Held, NodePools } from './node-pools.ts'
 import { noteSent } from './note-done.ts'
@@ -85,10 +85,10 @@ export class Placement<Connection> {
     if (!looksAround) {
       const route = core.route(cls, facts, exclude)
       const { node } = route
-      if (node !== null && route.isBehind !== true) {
+      if (node !== null && route.isBehind !== true && this.#isFree(node, isReadOnly)) {
         patience.wasBehind = false
         if (isReadOnly) noteSent(core, context, node.index)
-        this.#pools.take(node.index, (error, held) => {
+        this.#pools.take(node.index, isReadOnly, (error, held) => {
           if (held !== null) done(null, held)
           else this.#findOn(wish, { route, node, error }, done)
         })
@@ -129,13 +129,60 @@ export class Placement<Connection> {
         exclude = wish.exclude
         continue
       }
+      let hasWaited = false
       try {
-        if (isReadOnly) noteSent(core, context, node.index)
-        return await pools.checkout(node.index)
+        if (!isReadOnly) return await pools.checkout(node.index, false)
+        const places = this.#placesFor({ ...wish, exclude }, node)
+        const [place] = places
+        if (places.length === 1 && place !== undefined) {
+          noteSent(core, context, place.index)
+          node = place
+          return await pools.checkout(place.index, true)
+        }
+        hasWaited = true
+        const taken = await pools.checkoutAny(places.map(({ index }) => index))
+        if (this.#mayUse(context, taken.nodeIndex)) {
+          noteSent(core, context, taken.nodeIndex)
+          return taken
+        }
+        // Another read of the context was sent to another replica meanwhile.
+        pools.checkin(taken, false)
+        route = null
       } catch (problem) {
         cause = problem
+        // It has waited wherever it may run.
+        if (hasWaited && problem instanceof DoorError && problem.sqlstate === '53300') throw problem
       }
     }
+  }
+
+  /** Reads look for another node before they wait; a write has only this one. */
+  #isFree({ index }: NodeView, isReadOnly: boolean): boolean {
+    return !isReadOnly || this.#pools.isFree(index, true)
+  }
+
+  /**
+   * Where a read may run: the first node of those that may serve it, in the router's order, that has
+   * a connection, or all of them if none has.
+   */
+  #placesFor({ context, cls, exclude }: Wish, first: NodeView): readonly NodeView[] {
+    const places: NodeView[] = []
+    let tried = exclude
+    let node: NodeView | null = first
+    while (node !== null) {
+      if (this.#pools.isFree(node.index, true)) return [node]
+      places.push(node)
+      if (node.role !== 'replica') break
+      tried |= 1 << node.index
+      node = this.#core.route(cls, context.facts, tried).node
+    }
+    return places
+  }
+
+  /** What two replicas have shown has no common position. */
+  #mayUse({ facts }: DirectContext, nodeIndex: number): boolean {
+    if (facts.consistency !== 'session' || !this.#core.isReplica(nodeIndex)) return true
+    return facts.reader < 0 || facts.reader === nodeIndex
   }
 
   /** The route; before that a read waits for a replica as long as that is of use. */

@@ -14,6 +14,23 @@ describe('the load table', () => {
     expect([load.started[3], load.failed[3]]).toEqual([2, 1])
   })
 
+  it('takes leases for load while nothing runs on them, and what runs on them not twice', () => {
+    const load = new LoadTable()
+    for (let i = 0; i < 3; i++) load.lease(2, 1)
+    expect(load.busy(2)).toBe(3)
+    load.start(2)
+    expect(load.busy(2)).toBe(3)
+    load.start(2, true)
+    expect(load.busy(2)).toBe(4)
+    load.finish(2, 1, 1, true)
+    load.finish(2, 1)
+    load.lease(2, -1)
+    expect([load.busy(2), load.inFlight[2]]).toEqual([2, 0])
+    load.reset(2)
+    load.lease(2, -1)
+    expect(load.busy(2)).toBe(0)
+  })
+
   it('takes a slower answer at once and a faster one slowly', () => {
     let nowMs = 0
     const load = new LoadTable({ decayMs: 10_000, nowMs: () => nowMs })
