@@ -282,6 +282,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
   }
 
   #settle(connection: C, isNew = false): void {
+    const wasBounded = connection.claim !== null && connection.claim !== 'work'
     this.#unclaim(connection)
     if (!this.#connections.has(connection)) return
     const nowMs = this.#hooks.nowMs()
@@ -302,7 +303,7 @@ export class NodePool<C extends Pooled> implements RoomUser {
     this.#idle.push(connection)
     this.#serve()
     if (this.#line.size > 0) this.#openMore()
-    this.#room?.gaveBack(this)
+    if (wasBounded) this.#room?.gaveBack(this)
   }
 
   /** There may be room for some who wait, here or where the node's bound kept them. */

@@ -90,17 +90,13 @@ describe.each(ways)('the in-process door with $name', ({ start }) => {
         3, 3, 2,
       ])
       await sessions.getSession(true).execute(sql`UPDATE item SET id = id`)
-      // One more waits everywhere, and is served when one of them ends.
+      // One more waits where it may run, and is served when one of them ends.
       let isServed = false
       const waiting = Promise.resolve(sessions.getSession(false).execute(text)).then(() => {
         isServed = true
       })
-      await waitFor('it to wait at all nodes', () =>
-        sessions
-          .snapshot()
-          .nodes.every(
-            (node) => (node.name !== 'primary' && node.waiting > 0) || node.name === 'primary',
-          ),
+      await waitFor('it to wait', () =>
+        sessions.snapshot().nodes.some(({ waiting: here }) => here > 0),
       )
       await sessions.getSession(true).execute(sql`UPDATE item SET id = id`)
       expect(isServed).toBe(false)
