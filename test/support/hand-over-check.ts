@@ -1,3 +1,4 @@
+import type { Claim } from '../../src/pool/claim.ts'
 import { NodePool } from '../../src/pool/node-pool.ts'
 import type { Pooled, UseMode, Waiter } from '../../src/pool/pooled.ts'
 import type { ReplyReceiver } from '../../src/server/reply-queue.ts'
@@ -67,9 +68,9 @@ export class HandOverCheck {
       ServerConnection.prototype.sync = sync
     }
     const check = this
-    NodePool.prototype.take = function (mode: UseMode, stateKey: object) {
+    NodePool.prototype.take = function (mode: UseMode, stateKey: object, claim?: Claim) {
       check.pools.add(this)
-      const taken = take.call(this, mode, stateKey)
+      const taken = take.call(this, mode, stateKey, claim)
       if (taken instanceof ServerConnection) check.inspect(taken, 'handed out')
       return taken
     }

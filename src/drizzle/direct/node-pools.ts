@@ -67,7 +67,7 @@ export class NodePools<Connection> implements NodeUse {
     if (place === undefined) return true
     if (isRead && place.reads >= this.#options.mostReads(nodeIndex)) return false
     const { total, idle, waiting } = place.pool.counts
-    return idle > waiting || total + waiting < this.#options.size
+    return total - idle + waiting < this.#options.size
   }
 
   /** Rejects when no connection can be had: nothing was sent then. */
