@@ -108,8 +108,9 @@ export class ConnectionPool<Connection extends object> implements DriverPool<Con
   }
 
   get counts(): DriverPool<Connection>['counts'] {
-    const { idle, waiting } = this.#pool.counts()
-    return { total: this.#pool.open, idle, waiting }
+    const { idle, waiting, connecting } = this.#pool.counts()
+    // As pg.Pool counts them: for whom a connection is being opened waits for none of these.
+    return { total: this.#pool.open, idle, waiting: Math.max(0, waiting - connecting) }
   }
 
   /** Those in use are closed when they are given back. */
