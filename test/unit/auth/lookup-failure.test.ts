@@ -38,7 +38,8 @@ const causes = [
 
 describe('a look-up that came to nothing', () => {
   it.each(causes)('because of %s tells the client the kind, and the log all', (_, error, fact) => {
-    expect(error).toMatchObject({ sqlstate: '57P03', severity: 'FATAL' })
+    const sqlstate = fact === 'max_connections' ? '53300' : '57P03'
+    expect(error).toMatchObject({ sqlstate, severity: 'FATAL' })
     expect(error.message).toMatch(/^cannot look up roles: /)
     const told = `${error.message} ${error.hint}`
     for (const secret of ['db1', '10.9.8.7', 'watcher', 'metrics', 'own.secret', 'server says']) {
