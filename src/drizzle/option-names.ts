@@ -49,6 +49,7 @@ const all: OptionNames<NodeOptions & ProxyOptions & DatabaseOptions> = {
 
 const poolNames: OptionNames<NonNullable<NodeOptions['pool']>> = {
   size: true,
+  reserve: true,
   checkoutTimeout: true,
   idleTimeout: true,
   maxLifetime: true,
