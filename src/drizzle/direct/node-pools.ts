@@ -183,7 +183,10 @@ export class NodePools<Connection> implements NodeUse {
   }
 
   counts(nodeIndex: number): DriverPool<Connection>['counts'] {
-    return this.#places.get(nodeIndex)?.pool.counts ?? { total: 0, idle: 0, waiting: 0 }
+    const place = this.#places.get(nodeIndex)
+    if (place === undefined) return { total: 0, idle: 0, waiting: 0 }
+    const { total, idle, waiting } = place.pool.counts
+    return { total, idle, waiting: waiting + place.bounded.length }
   }
 
   retire(nodeIndex: number): void {
