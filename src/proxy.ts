@@ -1,6 +1,7 @@
 import net from 'node:net'
 import { AuthRateLimit } from './auth/auth-rate-limit.ts'
 import { MockVerifiers } from './auth/mock-verifier.ts'
+import { Arrivals } from './client/arrivals.ts'
 import { LoginGate } from './client/login-gate.ts'
 import type { ProxyControl, ReloadReport } from './cluster/admin-actions.ts'
 import { openAdmin } from './cluster/admin-door.ts'
@@ -82,11 +83,24 @@ export async function startProxy(
   })
   const descriptors = new Descriptors()
   checkDescriptors(descriptors, config, logger)
+  const arrivals = new Arrivals<net.Socket>(
+    config.limits.maxUnauthenticated,
+    (socket) => {
+      const link = Link.accept(socket)
+      if (descriptors.isShort()) door.turnAway(link, descriptors.limit ?? 0)
+      else door.accept(link)
+    },
+    (socket) => socket.destroy(),
+  )
   const servers: net.Server[] = []
   const stopped = Promise.withResolvers<void>()
   let stopping: Promise<void> | null = null
   const control: ProxyControl = {
-    reload: (reason) => reload(door, logger, readConfig, reason),
+    reload: (reason) => {
+      const report = reload(door, logger, readConfig, reason)
+      arrivals.max = door.options.config.limits.maxUnauthenticated
+      return report
+    },
     stop: ({ drain }) => {
       if (stopping !== null && drain) return stopping
       for (const server of servers) server.close()
@@ -101,8 +115,7 @@ export async function startProxy(
   try {
     await Promise.all(clusters.map((cluster) => cluster.start()))
     tryLookups(door)
-    for (const address of config.listen)
-      servers.push(await listen(address, door, config, descriptors))
+    for (const address of config.listen) servers.push(await listen(address, config, arrivals))
   } catch (error) {
     for (const server of servers) server.close()
     await Promise.all(clusters.map((cluster) => cluster.stop()))
@@ -175,14 +188,11 @@ function checkDescriptors({ limit }: Descriptors, config: Config, logger: Logger
 
 function listen(
   address: ListenAddress,
-  door: FrontDoor,
   config: Config,
-  descriptors: Descriptors,
+  arrivals: Arrivals<net.Socket>,
 ): Promise<net.Server> {
   const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
-    const link = Link.accept(socket)
-    if (descriptors.isShort()) door.turnAway(link, descriptors.limit ?? 0)
-    else door.accept(link)
+    arrivals.add(socket.remoteAddress ?? '', socket)
   })
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {

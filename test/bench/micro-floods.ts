@@ -1,0 +1,149 @@
+/**
+ * What others feel of a flood: a client's latency without it and with it, from one address and from
+ * 250, and the longest turn of the event loop meanwhile. The flood and pgsplit have processes of their
+ * own, so it wants three cores; on fewer compare with the line of the base, which has them all.
+ *
+ *     node test/bench/micro-floods.ts [only] [seconds] [checkout]
+ *
+ * `only`: a part of a flood's name. `checkout`: another tree of pgsplit, to compare with.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { startEmbedded } from '../../src/embedded/start-embedded.ts'
+import type { FloodJob, FloodName } from './flood-child.ts'
+import { RawClient } from './raw-client.ts'
+
+const [only = '', seconds = '3', checkout] = process.argv.slice(2)
+const here = fileURLToPath(new URL('./flood-child.ts', import.meta.url))
+const proxyFile = checkout === undefined ? here : join(checkout, 'test/bench/flood-child.ts')
+
+const floods: readonly FloodName[] = [
+  'Sync',
+  'empty queries',
+  'NOTICEs',
+  'prepared names',
+  'half-sent queries',
+  'long queries',
+  'wrong cancels',
+  'half log-ins',
+]
+
+interface Felt {
+  readonly medianMs: number
+  readonly p99Ms: number
+  readonly longestMs: number
+  readonly asked: number
+}
+
+function answer(client: RawClient): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const { socket } = client
+    const heard = (chunk: Buffer): void => {
+      if (chunk.at(-6) !== 0x5a) return
+      socket.off('data', heard)
+      resolve()
+    }
+    socket.on('data', heard)
+    socket.once('close', () => reject(new Error('the victim was cut off')))
+    client.query('SELECT 1')
+  })
+}
+
+async function feel(client: RawClient, ms: number): Promise<Felt> {
+  const taken: number[] = []
+  const end = performance.now() + ms
+  client.socket.setMaxListeners(0)
+  while (performance.now() < end) {
+    const start = performance.now()
+    await answer(client)
+    taken.push(performance.now() - start)
+    await sleep(1)
+  }
+  taken.sort((a, b) => a - b)
+  const at = (share: number): number => taken[Math.floor((taken.length - 1) * share)] ?? 0
+  return { medianMs: at(0.5), p99Ms: at(0.99), longestMs: at(1), asked: taken.length }
+}
+
+function told<T>(child: ChildProcess): Promise<T> {
+  return new Promise((resolve, reject) => {
+    child.once('message', (message) => resolve(message as T))
+    child.once('exit', (code) => reject(new Error(`the process ended with ${code}`)))
+  })
+}
+
+interface LoopFacts {
+  readonly maxMs: number
+  readonly rss: number
+}
+
+function ask(child: ChildProcess): Promise<LoopFacts> {
+  const answered = told<LoopFacts>(child)
+  child.send('ask')
+  return answered
+}
+
+const cluster = await startEmbedded({ database: 'bench' })
+const { primary, replicas, database } = cluster
+await primary.query(
+  `CREATE FUNCTION say_notices(n int) RETURNS void LANGUAGE plpgsql AS
+   'BEGIN FOR i IN 1..n LOOP RAISE NOTICE ''again''; END LOOP; END'`,
+  [],
+  database,
+)
+const proxy = {
+  listen: ['127.0.0.1:0'],
+  log: { level: 'silent' },
+  clusters: {
+    main: {
+      primary: { url: primary.url, name: 'primary' },
+      replicas: replicas.map(({ url }, i) => ({ url, name: `r${i + 1}` })),
+      auth: {
+        method: 'trust',
+        users: [{ name: 'postgres', password: cluster.password }],
+      },
+    },
+  },
+}
+const cell = (felt: Felt): string =>
+  [felt.medianMs, felt.p99Ms, felt.longestMs].map((ms) => ms.toFixed(2)).join(' | ')
+try {
+  console.log(
+    '| flood | addresses | base ms: median | p99 | longest | meanwhile: median | p99 | longest | longest turn | its CPU: p99 / longest | rss MB | rss after |',
+  )
+  console.log('|---|---|---|---|---|---|---|---|---|---|---|---|')
+  for (const what of floods.filter((name) => name.includes(only))) {
+    for (const addresses of [1, 250]) {
+      const server = fork(proxyFile, [JSON.stringify({ proxy })], { execArgv: ['--expose-gc'] })
+      const { port } = await told<{ port: number }>(server)
+      const victim = await RawClient.connect(port, database)
+      await feel(victim, 500)
+      const base = await feel(victim, Number(seconds) * 1000)
+      await ask(server)
+      const job: { readonly flood: FloodJob } = { flood: { what, port, database, addresses } }
+      const child = fork(here, [JSON.stringify(job)])
+      await sleep(600)
+      const felt = await feel(victim, Number(seconds) * 1000)
+      const during = await ask(server)
+      const turns = told<{ maxMs: number; p99Ms: number }>(server)
+      server.send('turns')
+      const { maxMs, p99Ms } = await turns
+      child.send('stop')
+      await new Promise((resolve) => child.once('exit', resolve))
+      await sleep(1_000)
+      await ask(server)
+      await sleep(500)
+      const after = await ask(server)
+      const mb = ({ rss }: LoopFacts): string => (rss / 2 ** 20).toFixed(0)
+      console.log(
+        `| ${what} | ${addresses} | ${cell(base)} | ${cell(felt)} | ${during.maxMs.toFixed(1)} | ${p99Ms.toFixed(2)} / ${maxMs.toFixed(2)} | ${mb(during)} | ${mb(after)} |`,
+      )
+      victim.end()
+      server.send('stop')
+      await new Promise((resolve) => server.once('exit', resolve))
+    }
+  }
+} finally {
+  await cluster.stop()
+}
