@@ -17,6 +17,7 @@ import { terminate } from '../wire/frontend-messages.ts'
 import { backend, frontend, txStatus } from '../wire/message-types.ts'
 import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, PoolMode, SessionScope } from './cluster-access.ts'
+import { collected } from './collected.ts'
 import { CopyIn } from './copy-in.ts'
 import { reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
@@ -187,6 +188,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
 
   #framer: Framer
   readonly #flow: Flow
+  /** What it holds of `collected`, bytes. */
+  #claimedBytes = 0
   /** Of the turn in which a chunk is gone through. */
   #share: TurnShare | null = null
   #input: HeldInput[] = []
@@ -249,7 +252,12 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
       throw new ProtocolError(`invalid frontend message type ${type}`)
     const { maxRequestBytes } = this.cluster.limits
     if (type === frontend.bind && frameBytes > longBindBytes) return false
-    if (frameBytes <= maxRequestBytes) return true
+    if (frameBytes <= maxRequestBytes) {
+      if (!collected.isCounted(frameBytes) || !mayStream(type)) return true
+      if (!collected.claim(frameBytes)) return false
+      this.#claimedBytes += frameBytes
+      return true
+    }
     if (mayStream(type)) return false
     throw new PgSplitError({
       sqlstate: '54000',
@@ -265,6 +273,14 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     if (this.#input.length > 0 || !takeFrame(this, type, buffer, start, end)) {
       this.#hold(type, buffer, start, end)
     }
+    if (this.#claimedBytes > 0) this.#releaseClaim()
+  }
+
+  /** Its long statements are done with: others have room for theirs. */
+  #releaseClaim(): void {
+    if (!this.isGone && !(this.isIdle && this.#input.length === 0)) return
+    collected.release(this.#claimedBytes)
+    this.#claimedBytes = 0
   }
 
   onPart(
@@ -437,6 +453,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     if (this.segment === request) this.segment = null
     this.#flow.resumeServer()
     finishRequest(this, request, status)
+    if (this.#claimedBytes > 0) this.#releaseClaim()
   }
 
   onRequestLost(request: Request, error: Error): void {
@@ -573,6 +590,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.isGone = true
     this.#halfClosed?.stop()
     this.#input.length = 0
+    if (this.#claimedBytes > 0) this.#releaseClaim()
     this.#flow.resumeServer()
     this.listener?.close()
     abandon(this)

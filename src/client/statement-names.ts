@@ -1,15 +1,39 @@
+import { turn } from '../net/turn-share.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { PreparedStatement, StatementRegistry } from './prepared-statement.ts'
 
 /** So many names that were given up are remembered for errors that still name them. */
 const maxDroppedNames = 16
 
+/** So many statements are released in one turn of the event loop: a client may have any number. */
+const releasedPerTurn = 256
+
+/** Gives back what a session used, in no more time per turn than anybody has. */
+class Release {
+  readonly #left: Iterator<PreparedStatement>
+  readonly #registry: StatementRegistry
+
+  constructor(names: ReadonlyMap<string, PreparedStatement>, registry: StatementRegistry) {
+    this.#left = names.values()
+    this.#registry = registry
+  }
+
+  takeTurn(): void {
+    for (let i = 0; i < releasedPerTurn; i++) {
+      const next = this.#left.next()
+      if (next.done === true) return
+      this.#registry.release(next.value)
+    }
+    turn.enqueue(this)
+  }
+}
+
 /** One session's names for prepared statements, which it shares with others of its scope. */
 export class StatementNames {
   readonly #registry: StatementRegistry
-  readonly #byName = new Map<string, PreparedStatement>()
+  #byName = new Map<string, PreparedStatement>()
   /** Those of them that are shared with other sessions. */
-  readonly #named = new Set<PreparedStatement>()
+  #named = new Set<PreparedStatement>()
   /** Names that the client has given up lately, by the server's. */
   readonly #dropped = new Map<string, string>()
   /** On its server connection the session has its statements under its own names. */
@@ -118,8 +142,8 @@ export class StatementNames {
 
   /** The session ends: nobody uses its statements on its behalf any more. */
   releaseAll(): void {
-    for (const statement of this.#byName.values()) this.#registry.release(statement)
-    this.#byName.clear()
-    this.#named.clear()
+    new Release(this.#byName, this.#registry).takeTurn()
+    this.#byName = new Map()
+    this.#named = new Set()
   }
 }

@@ -18,8 +18,8 @@ export interface TurnLimits {
 
 export const turnLimits: TurnLimits = {
   steps: 64,
-  shareMs: 0.15,
-  turnMs: 0.25,
+  shareMs: 1,
+  turnMs: 2,
   nowMs: () => performance.now(),
 }
 

@@ -62,6 +62,7 @@ async function talk(job: FloodJob, i: number): Promise<void> {
   const { addresses } = job
   const socket = logIn(job, i)
   await sleep(200)
+  if (i === 0) setTimeout(() => process.send?.('floods'), 200)
   const share = (all: number): number => Math.max(1, Math.ceil(all / addresses))
   while (!isStopped && !socket.destroyed) {
     switch (job.what) {
@@ -108,6 +109,7 @@ async function talk(job: FloodJob, i: number): Promise<void> {
 
 async function strangers(job: FloodJob, first: Buffer): Promise<void> {
   let open_ = 0
+  setTimeout(() => process.send?.('floods'), 200)
   for (let i = 0; !isStopped; i++) {
     while (open_ > 200 && !isStopped) await sleep(1)
     open_++
@@ -127,6 +129,7 @@ async function halfSent(job: FloodJob): Promise<void> {
   const header = Buffer.alloc(5, 'Q')
   header.writeInt32BE(whole, 1)
   const piece = Buffer.alloc(256 * 1024, 'SELECT 1; ')
+  setTimeout(() => process.send?.('floods'), 200)
   await Promise.all(
     sockets.map(async (socket) => {
       await writeAll(socket, header)

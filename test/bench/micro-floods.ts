@@ -123,7 +123,7 @@ try {
       await ask(server)
       const job: { readonly flood: FloodJob } = { flood: { what, port, database, addresses } }
       const child = fork(here, [JSON.stringify(job)])
-      await sleep(600)
+      await told(child)
       const felt = await feel(victim, Number(seconds) * 1000)
       const during = await ask(server)
       const turns = told<{ maxMs: number; p99Ms: number }>(server)

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { collected } from '../../src/client/collected.ts'
 import { turnLimits } from '../../src/net/turn-share.ts'
 import { noticeResponse } from '../../src/wire/backend-messages.ts'
 import type { ScriptedClient } from '../support/scripted-client.ts'
@@ -11,10 +12,11 @@ const usual = { ...turnLimits }
 /** Looks at the clock are what time passes by: a flood's turn is so many messages, on any machine. */
 beforeEach(() => {
   let nowMs = 0
-  turnLimits.nowMs = () => {
+  const clock = (): number => {
     nowMs += 0.1
     return nowMs
   }
+  Object.assign(turnLimits, { shareMs: 0.15, turnMs: 0.25, nowMs: clock })
   cluster = new ScriptedCluster({ pipeBytes: 1 << 22 })
 })
 afterEach(() => {
@@ -63,5 +65,35 @@ describe('a client that floods', () => {
     const counts = await meanwhile(flooder, victim)
     for (const count of counts) expect(count).toBeLessThanOrEqual(16 * 64)
     await expect.poll(() => flooder.frames.length).toBe(20_002)
+  })
+})
+
+describe('long statements', () => {
+  beforeEach(() => {
+    cluster.close()
+    cluster = new ScriptedCluster({ limits: { maxRequestBytes: 16 << 20 } })
+  })
+
+  it('that many clients send half hold no more than there is room for, and give it back', async () => {
+    const whole = 15 * 1024 * 1024
+    const header = Buffer.alloc(5, 'Q')
+    header.writeInt32BE(whole - 1, 1)
+    const clients = Array.from({ length: 40 }, () => cluster.connect())
+    for (const client of clients) client.send(header, Buffer.alloc(1_000, ' '))
+    await expect.poll(() => collected.bytes).toBeGreaterThan(230 * 1024 * 1024)
+    // The others are on their way to the primary, unread.
+    await expect.poll(() => cluster.inUse).toBeGreaterThan(0)
+    expect(collected.bytes).toBeLessThanOrEqual(256 * 1024 * 1024)
+    for (const client of clients) client.vanish()
+    await expect.poll(() => collected.bytes).toBe(0)
+  })
+
+  it('are collected and judged while there is room, and leave it when they are answered', async () => {
+    const client = cluster.connect()
+    const text = `SELECT node() /* ${'x'.repeat(3 << 20)} */`
+    const bytes = front.query(text)
+    for (let at = 0; at < bytes.length; at += 65_536) client.send(bytes.subarray(at, at + 65_536))
+    expect(await client.ready()).toBe('T · D r1 · C SELECT 1 · Z I')
+    expect(collected.bytes).toBe(0)
   })
 })
