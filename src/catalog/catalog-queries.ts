@@ -95,6 +95,40 @@ SELECT concat_ws('${STATE_SEPARATOR}', ${states.join(', ')}) AS state,
   ${GLANCE.trim().slice('SELECT '.length)}`
 }
 
+/** Further catalogs that a read's answer or error may depend on. */
+const ANSWERING = {
+  pg_enum: '',
+  pg_namespace: "WHERE nspname NOT LIKE 'pg\\_%temp\\_%'",
+  pg_range: '',
+  pg_collation: '',
+  pg_language: '',
+  pg_transform: '',
+  pg_opfamily: '',
+  pg_ts_config: '',
+  pg_ts_config_map: '',
+  pg_ts_dict: '',
+  pg_foreign_server: '',
+  pg_foreign_data_wrapper: '',
+  pg_foreign_table: '',
+  pg_auth_members: '',
+  pg_database: '',
+  pg_tablespace: '',
+  pg_constraint: 'WHERE contypid <> 0',
+  pg_attribute: `a WHERE attnum > 0 AND NOT EXISTS (
+    SELECT FROM pg_class c WHERE c.oid = a.attrelid AND c.relpersistence = 't')`,
+} as const
+
+/** Changes with all DDL, by whomever, that a read's answer or error may depend on. */
+export const WHOLE_STATE = `
+SELECT pg_is_in_recovery()::text AS standby, pg_current_snapshot()::text AS snapshot, concat_ws(
+  '${STATE_SEPARATOR}', ${[...Object.entries(PROBED), ...Object.entries(ANSWERING)]
+    .map(
+      ([name, rows]) =>
+        `(SELECT concat(count(*), ',', sum(xmin::text::bigint)) FROM ${name} ${rows})`,
+    )
+    .join(', ')},
+  (SELECT concat(count(*), ',', sum(hashtext(r::text))) FROM pg_roles r)) AS state`
+
 /**
  * What a stored expression tree calls, reads and converts to. `pg_depend` can't tell: it doesn't
  * record built-in objects.

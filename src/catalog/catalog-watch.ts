@@ -11,6 +11,8 @@ import {
   type LoadedCatalog,
   prepareConnection,
   probeChanges,
+  type WholeState,
+  wholeState,
 } from './load-catalog.ts'
 
 export interface CatalogConnection extends Queryable {
@@ -33,6 +35,8 @@ export interface CatalogWatchOptions {
   readonly onCatalog: (sets: CatalogSets | null, doubted: ReadonlySet<string> | null) => void
   /** What later sessions start with has changed (ALTER ROLE … SET, a reload). */
   readonly onDefaults?: () => void
+  /** `look` was asked for: the state of all that reads depend on, and when the look began, ms. */
+  readonly onLook?: (state: string, beganMs: number) => void
   /** A failed attempt; the next one follows by itself. */
   readonly onError?: (error: Error) => void
   /** Time between two looks for changes made elsewhere, ms. Default 1000. */
@@ -61,6 +65,9 @@ const GRACE_MS = 50
 /** A look may take this part of the time between two, however large the catalog. */
 const MAX_SHARE = 0.25
 
+/** Longest pause between two looks that errors wait for, ms. */
+const MAX_REST_MS = 250
+
 /** Longest pause between two readings while DDL goes on, ms. */
 const MAX_SETTLE_MS = 2_000
 
@@ -75,6 +82,7 @@ export class CatalogWatch {
   readonly #open: () => Promise<CatalogConnection>
   readonly #onCatalog: CatalogWatchOptions['onCatalog']
   readonly #onDefaults: () => void
+  readonly #onLook: (state: string, beganMs: number) => void
   readonly #onError: (error: Error) => void
   readonly #pollMs: number
   readonly #busyPollMs: number
@@ -95,6 +103,11 @@ export class CatalogWatch {
   /** Of the last look on this connection. */
   #changes: Changes | null = null
   #tookMs = 0
+  #isLookWanted = false
+  /** Of the last such look on this connection; when it ended, and how long it took. */
+  #whole: WholeState | null = null
+  #lookedAtMs = Number.NEGATIVE_INFINITY
+  #lookTookMs = 0
   /** The next change is one that touches nothing, and needs no hurry. */
   #isExpected = false
   /** When the last look began that took nothing for unchanged. */
@@ -117,6 +130,7 @@ export class CatalogWatch {
     this.#open = options.open
     this.#onCatalog = options.onCatalog
     this.#onDefaults = options.onDefaults ?? (() => undefined)
+    this.#onLook = options.onLook ?? (() => undefined)
     this.#onError = options.onError ?? (() => undefined)
     this.#pollMs = options.pollMs ?? 1000
     this.#busyPollMs = options.busyPollMs ?? 100
@@ -170,6 +184,26 @@ export class CatalogWatch {
     this.#wake?.()
   }
 
+  /** Asks for a look that begins after this moment; `onLook` tells of it, if it succeeds. */
+  look(): void {
+    this.#isLookWanted = true
+    if (this.#failures === 0) this.#wake?.()
+  }
+
+  async #lookAtAll(): Promise<void> {
+    const restMs = this.#lookedAtMs + this.#lookTookMs / MAX_SHARE - this.#nowMs()
+    if (restMs > 0) await this.#sleep(Math.min(restMs, MAX_REST_MS), false)
+    if (this.#stopping) return
+    const connection = await this.#connect()
+    const beganMs = this.#nowMs()
+    this.#isLookWanted = false
+    const whole = await this.#bounded(wholeState(connection, this.#whole), 'a look at the catalog')
+    this.#lookedAtMs = this.#nowMs()
+    this.#lookTookMs = this.#lookedAtMs - beganMs
+    if (this.#connection === connection) this.#whole = whole
+    if (!this.#stopping) this.#onLook(whole.state, beganMs)
+  }
+
   /** All that depends on what was touched since the last load; null: nothing is known to be left. */
   #dependents(): ReadonlySet<string> | null {
     return this.#loaded?.dependents.of(this.#touched.keys()) ?? null
@@ -219,7 +253,8 @@ export class CatalogWatch {
     for (let leftMs = this.#pollMs; leftMs > 0; leftMs -= stepMs) {
       await this.#sleep(stepMs, true)
       const uses = this.#uses()
-      if (uses !== this.#usesSeen || this.#pending || this.#stopping) {
+      const isAsked = this.#pending || this.#isLookWanted || this.#stopping
+      if (uses !== this.#usesSeen || isAsked) {
         this.#usesSeen = uses
         return
       }
@@ -228,6 +263,8 @@ export class CatalogWatch {
 
   /** One look at the catalog; afterwards the sets are current or `#pending` is still set. */
   async #round(): Promise<void> {
+    if (this.#isLookWanted) await this.#lookAtAll()
+    if (this.#stopping) return
     const epoch = this.#epoch
     const connection = await this.#connect()
     // Asked before the load, so that a change in between is found by the next round.
@@ -320,6 +357,7 @@ export class CatalogWatch {
     this.#connection = null
     this.#reloaded = null
     this.#changes = null
+    this.#whole = null
     if (connection !== null) connection.end()
   }
 
@@ -355,7 +393,8 @@ export class CatalogWatch {
         if (wakeable || this.#stopping) done()
       }
       // Invalidated or stopped while nobody slept.
-      if (this.#stopping || (wakeable && this.#pending && this.#failures === 0)) done()
+      const isAsked = this.#pending || this.#isLookWanted
+      if (this.#stopping || (wakeable && isAsked && this.#failures === 0)) done()
     })
   }
 }

@@ -29,6 +29,7 @@ import {
   TREES,
   TRIGGERS,
   typesQuery,
+  WHOLE_STATE,
 } from './catalog-queries.ts'
 import { type CatalogRows, flag, integer, type Queryable, type Row, text } from './catalog-rows.ts'
 import { Closure } from './closure.ts'
@@ -246,6 +247,26 @@ export async function probeChanges(
     snapshot: snapshotOf(row),
     isBrief: known.size > 0,
   }
+}
+
+/** The state of all that reads may depend on, and which transactions had ended when it was read. */
+export interface WholeState {
+  readonly state: string
+  readonly snapshot: string
+}
+
+/** `last`: the answer before on this connection. Fails on a standby. */
+export async function wholeState(
+  connection: Queryable,
+  last: WholeState | null,
+): Promise<WholeState> {
+  if (last !== null) {
+    const glance = (await connection.query(GLANCE)).rows[0] ?? {}
+    if (!flag(glance, 'standby') && text(glance, 'snapshot') === last.snapshot) return last
+  }
+  const row = (await connection.query(WHOLE_STATE)).rows[0] ?? {}
+  if (flag(row, 'standby')) throw new Error('the catalog was asked of a standby')
+  return { state: text(row, 'state'), snapshot: text(row, 'snapshot') }
 }
 
 const NOTHING_KNOWN: ReadonlyMap<ProbedCatalog, string> = new Map()

@@ -1,5 +1,6 @@
 import type { PgSplitError } from '../errors.ts'
 import type { NodePool } from '../pool/node-pool.ts'
+import type { CatalogAge } from '../routing/catalog-age.ts'
 import type { ClusterCounters } from '../routing/counters.ts'
 import type { LoadTable } from '../routing/load.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
@@ -21,6 +22,8 @@ export interface SessionScope {
   readonly user: string
   readonly database: string
   readonly classifier: Classifier
+  /** Whether a replica's error may come of what its catalog lacks. */
+  readonly catalogAge: CatalogAge
   readonly statements: StatementRegistry
   /** Custom parameters that DDL has named; see `blind-class.ts`. */
   readonly customsInDdl: Set<string>
@@ -88,6 +91,7 @@ export interface ClusterAccess {
   /** The operator holds back what would begin now (PAUSE). */
   readonly isPaused: boolean
   isReplica(nodeIndex: number): boolean
+  readonly hasPrimary: boolean
   /** One request more is to be run again: is there room for it in the retry budget? */
   mayRetry(): boolean
   reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void

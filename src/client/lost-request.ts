@@ -1,4 +1,5 @@
 import type { ErrorFacts } from '../errors.ts'
+import { isFatalConflict } from '../routing/judge-error.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { detach } from './leave-connection.ts'
@@ -117,6 +118,8 @@ function lossOf(
   error: Error,
   pinReason: string | null,
 ): ErrorFacts {
+  const conflict = conflictOf(connection)
+  if (conflict !== null) return conflict
   const { verdict } = request.cls
   // A client that sends ahead may have sent the COMMIT of what this request began or went on with.
   const isCommit = [request, ...session.inFlight].some(commits)
@@ -140,6 +143,14 @@ function lossOf(
     message: `connection to node ${connection.nodeId} was lost: ${why}${state}`,
     hint: 'Nothing of an open transaction was kept; run it again.',
   }
+}
+
+/** A replica has ended the connection to go on with its replay: the client's words are the server's. */
+function conflictOf({ fatal }: ServerConnection): ErrorFacts | null {
+  if (fatal === null || !isFatalConflict(fatal)) return null
+  const { sqlstate, message, detail } = fatal
+  const hint = 'Run the transaction again; this connection to pgsplit serves on.'
+  return { sqlstate, message, hint, ...(detail !== '' && { detail }) }
 }
 
 function commits({ effects }: Request): boolean {
@@ -174,7 +185,7 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
   session.statements.share()
   if (transaction === null) return
   const why = connection.fatal === null ? '' : ` (${connection.fatal.message})`
-  session.pendingError = {
+  session.pendingError = conflictOf(connection) ?? {
     sqlstate: '08006',
     message: `connection to node ${connection.nodeId} was lost${why}, and the open transaction with it`,
     hint: 'Run it again from the start.',

@@ -227,6 +227,10 @@ export class Request implements ReplyReceiver {
   /** A proved read outside a transaction, its bytes kept: may run again elsewhere. */
   isRerunnable = false
   attempts = 0
+  /** The primary is asked whether the error may come of what the replica's catalog lacks. */
+  isDoubted = false
+  /** … and it does not: the error stands. */
+  isUndoubted = false
   /** Bit per node index that has failed this request. */
   exclude = 0
   startedAtMs = 0

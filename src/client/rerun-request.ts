@@ -1,8 +1,14 @@
-import { isRefusedByReplicasOnly, isStaleness, judgeError } from '../routing/judge-error.ts'
+import {
+  isOfNames,
+  isRefusedByReplicasOnly,
+  isStaleness,
+  judgeError,
+} from '../routing/judge-error.ts'
 import { type ServerConnection, swallow } from '../server/server-connection.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { levelOf } from './ask-isolation.ts'
 import { isDemotion } from './demotion.ts'
+import { isKnownBehind, mayDoubt, settleDoubt } from './doubted-error.ts'
 import { type Refused, type Request, requestBit } from './request.ts'
 import { route } from './route-request.ts'
 import type { ClientSession } from './session.ts'
@@ -27,6 +33,7 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
     isCancelNear: connection.isCancelNear,
     isReadOnlySession: session.facts.defaultReadOnly,
   })
+  if (verdict === 'doubt') return mayDoubt(session, request)
   if (verdict === null || !session.cluster.mayRetry()) return false
   const { cluster } = session
   switch (verdict) {
@@ -75,8 +82,11 @@ function mayGoOnElsewhere(session: ClientSession, request: Request, fields: Erro
     isReadOnlySession: defaultReadOnly,
   })
   const isRead = request.cls.verdict === 'replica' || request.cls.verdict === 'either'
+  const { sqlstate } = fields
+  const isStale = verdict === 'doubt' && (isOfNames(sqlstate) || isKnownBehind(session, request))
   const isNodes =
-    isRead && (verdict === 'other-node' || verdict === 'misrouted' || verdict === 'primary')
+    isRead &&
+    (verdict === 'other-node' || verdict === 'misrouted' || verdict === 'primary' || isStale)
   if (!(isMark || isNodes) || !cluster.mayRetry()) return false
   const begin = transaction.moved()
   if (begin === null) return false
@@ -110,6 +120,8 @@ export function learn(
   { cls, error, nodeIndex }: Refused,
 ): void {
   request.refused = null
+  // It may have gone by a catalog that is not the primary's any more.
+  if (scope.catalogAge.isBehind(nodeIndex)) return
   const isOnPrimary = !request.onReplica && !cluster.isReplica(request.nodeIndex)
   if (!isOnPrimary || !isRefusedByReplicasOnly(error.sqlstate, request.error?.sqlstate ?? null)) {
     return
@@ -123,7 +135,15 @@ export function learn(
 /** Runs a read again, elsewhere. */
 export function rerun(session: ClientSession, request: Request): void {
   if (session.isGone) return
+  if (request.isDoubted) {
+    settleDoubt(session, request)
+    return
+  }
   session.cluster.counters.retries++
+  runAgain(session, request)
+}
+
+export function runAgain(session: ClientSession, request: Request): void {
   request.attempts++
   // A BEGIN that was not sent either still is to come.
   session.deferred = request.begin ?? session.deferred

@@ -15,6 +15,8 @@ import { nowMs } from '../net/turn-clock.ts'
 import { NodePool } from '../pool/node-pool.ts'
 import type { NodeRoom } from '../pool/node-room.ts'
 import type { PoolOptions } from '../pool/pooled.ts'
+import type { CatalogAge } from '../routing/catalog-age.ts'
+import { isFatalConflict } from '../routing/judge-error.ts'
 import { ConnectError } from '../server/connect-error.ts'
 import type { ServerConnection, ServerConnectionEvents } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
@@ -55,6 +57,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   /** The role or the database is gone: it lets nobody in any more. */
   isGone = false
   readonly classifier: Classifier
+  readonly catalogAge: CatalogAge
   readonly hub: NotificationHub | null
   readonly statements = new StatementRegistry()
   readonly customsInDdl = new Set<string>()
@@ -81,6 +84,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
     this.database = options.database
     this.identity = options.identity
     this.classifier = options.catalog.classifier
+    this.catalogAge = options.catalog.age
     this.hub = options.hub ?? null
     options.catalog.users++
   }
@@ -247,7 +251,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
       },
       'server connection lost',
     )
-    if (isOfClient) return
+    if (isOfClient || (fatal !== null && isFatalConflict(fatal))) return
     // pg_terminate_backend says 57P01, too: the probe tells whether the node is really going.
     if (fatal !== null && /^57P0[23]$/.test(fatal.sqlstate)) {
       this.#options.cluster.reportFailure(connection.nodeIndex, 'shutdown', fatal.message)

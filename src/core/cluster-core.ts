@@ -14,6 +14,7 @@ import { Router } from '../routing/router.ts'
 import { SessionPositions } from '../routing/session-positions.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
 import type { Touched } from '../sql/touched-names.ts'
+import type { Lsn } from '../topology/lsn.ts'
 import { Monitor, type PassiveFailure } from '../topology/monitor.ts'
 import type { MonitorTuning } from '../topology/monitor-options.ts'
 import { News } from '../topology/news.ts'
@@ -335,6 +336,10 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     return this.news.onNext(callback)
   }
 
+  get hasPrimary(): boolean {
+    return this.monitor.snapshot.primary !== null
+  }
+
   isReplica(nodeIndex: number): boolean {
     return nodeAt(this.monitor.snapshot, nodeIndex)?.role === 'replica'
   }
@@ -378,6 +383,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
 
   /** The catalog of `database`, watched while somebody holds it. */
   catalog(database: string): DatabaseCatalog {
+    const { sampler } = this
     let catalog = this.#catalogs.get(database)
     if (catalog === undefined) {
       catalog = new DatabaseCatalog({
@@ -396,11 +402,20 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
         onDefaults: () => this.noteDefaultsChange(),
         onLostProofs: () => this.renewReplicas(database),
         mayWatch: () => this.#mayWatch(database),
+        positionAfterNow: (callback) => sampler.afterNow(({ inserted }) => callback(inserted)),
+        replayed: (nodeIndex) => this.#replayed(nodeIndex),
       })
       catalog.setApart(this.settings.parametersApart)
       this.#catalogs.set(database, catalog)
     }
     return catalog
+  }
+
+  /** What the replica has replayed at least. */
+  #replayed(nodeIndex: number): Lsn {
+    const sampled = this.sampler.replicas.replayed(nodeIndex)
+    const probed = nodeAt(this.monitor.snapshot, nodeIndex)?.replayLsn ?? 0n
+    return sampled > probed ? sampled : probed
   }
 
   /** Room for one watched catalog more; one that nobody needs gives way. */

@@ -1,4 +1,5 @@
 import { type CatalogConnection, CatalogWatch } from '../catalog/catalog-watch.ts'
+import { CatalogAge, type CatalogAgeOptions } from '../routing/catalog-age.ts'
 import type { CatalogSets } from '../sql/catalog-sets.ts'
 import { Classifier } from '../sql/classifier.ts'
 import { hasLostProofs } from '../sql/lost-proofs.ts'
@@ -18,6 +19,9 @@ export interface DatabaseCatalogOptions {
   readonly onDefaults: () => void
   /** Something that was proved to read only is not any more. */
   readonly onLostProofs: () => void
+  /** Where replicas are read from: of them, and of the primary's position. */
+  readonly positionAfterNow?: CatalogAgeOptions['positionAfterNow']
+  readonly replayed?: CatalogAgeOptions['replayed']
   /** Whether one catalog more may be watched now. */
   readonly mayWatch: () => boolean
 }
@@ -29,6 +33,7 @@ export interface DatabaseCatalogOptions {
 export class DatabaseCatalog {
   readonly database: string
   readonly classifier = new Classifier()
+  readonly age: CatalogAge
   /** How many have this object at hand, whether they hold the catalog or not. */
   users = 0
   readonly #watch: CatalogWatch
@@ -49,11 +54,17 @@ export class DatabaseCatalog {
     const { database, log, open, onDefaults, onLostProofs, mayWatch } = options
     this.database = database
     this.#mayWatch = mayWatch
+    this.age = new CatalogAge({
+      look: () => this.#watch.look(),
+      positionAfterNow: options.positionAfterNow ?? (() => undefined),
+      replayed: options.replayed ?? (() => 0n),
+    })
     let last: CatalogSets | null = null
     let told = ''
     this.#watch = new CatalogWatch({
       open,
       onDefaults,
+      onLook: (state, beganMs) => this.age.seen(state, beganMs),
       uses: () => this.classifier.replicaReads,
       onCatalog: (sets, doubted) => {
         this.#sets = sets
@@ -171,6 +182,7 @@ export class DatabaseCatalog {
   /** DDL has passed or is about to: what it touches is judged by the old sets no more. */
   invalidate(touched: Touched): void {
     if (touchesAnything(touched)) this.classifier.noteChange()
+    this.age.noteChange()
     this.#watch.invalidate(touched)
   }
 

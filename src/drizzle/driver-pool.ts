@@ -45,4 +45,6 @@ export interface Driver<Connection> {
   open(target: NodeTarget, options: DriverPoolOptions): DriverPool<Connection>
   /** Runs a constant text such as BEGIN. */
   command(connection: Connection, text: string): Promise<unknown>
+  /** The error with which the server has ended the connection while nothing ran on it, or null. */
+  lastWord(connection: Connection): Error | null
 }

@@ -23,10 +23,18 @@ export interface ErrorContext {
  * is the client's.
  *
  * `node-down`: the node is going away · `other-node`: only this node says so now · `misrouted`: no
- * standby will ever run it · `primary`: the replica may not know the object yet · `same`: the
- * server connection lacked a prepared statement.
+ * standby will ever run it · `primary`: the primary is to say it · `doubt`: the client's, unless the
+ * replica's catalog is older than the primary's (`catalog-age.ts`) · `same`: the server connection
+ * lacked a prepared statement.
  */
-export type HealVerdict = 'node-down' | 'other-node' | 'misrouted' | 'primary' | 'same' | null
+export type HealVerdict =
+  | 'node-down'
+  | 'other-node'
+  | 'misrouted'
+  | 'primary'
+  | 'doubt'
+  | 'same'
+  | null
 
 export function judgeError(fields: ServerError, context: ErrorContext): HealVerdict {
   const { sqlstate } = fields
@@ -46,6 +54,7 @@ export function judgeError(fields: ServerError, context: ErrorContext): HealVerd
 
 function judgeStandbyError(fields: ServerError, context: ErrorContext): HealVerdict {
   const text = fields.message
+  if (isFatalConflict(fields)) return 'other-node'
   switch (fields.sqlstate) {
     case '25006':
       // In a session that is read-only by its own wish the primary would say the same.
@@ -65,15 +74,31 @@ function judgeStandbyError(fields: ServerError, context: ErrorContext): HealVerd
     case 'XX000':
     case '58P01':
       return 'primary'
-    case '42P01':
-    case '42883':
-    case '42703':
-    case '42704':
-    case '3F000':
-      return 'primary'
     default:
-      return null
+      return isOfSurroundings(fields.sqlstate) ? null : 'doubt'
   }
+}
+
+/**
+ * Connection, resources, intervention, the system itself: whatever the catalog says. All else may come
+ * of it: what a name stands for, who may use it, what a type takes, what a function does.
+ */
+function isOfSurroundings(sqlstate: string): boolean {
+  return /^(08|53|57|58|F0|XX)/.test(sqlstate)
+}
+
+/** Syntax error or access rule violation, or no such schema: of names, of which all depends. */
+export function isOfNames(sqlstate: string): boolean {
+  return /^(42|3F)/.test(sqlstate)
+}
+
+/**
+ * Is it a recovery conflict that ends the connection? What it read was in the way of what the replica
+ * has to replay (PostgreSQL: ProcessRecoveryConflictInterrupt; up to 15, ProcessInterrupts): in a
+ * transaction 40001, 57P04 where its database is dropped or moved. The node itself is well.
+ */
+export function isFatalConflict({ severity, sqlstate }: ServerError): boolean {
+  return severity === 'FATAL' && (sqlstate.startsWith('40') || sqlstate === '57P04')
 }
 
 /**

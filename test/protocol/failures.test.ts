@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
-import { front } from '../support/scripted-messages.ts'
+import { back, front } from '../support/scripted-messages.ts'
 import type { Outcome, ScriptedServer } from '../support/scripted-server.ts'
 import { isCutShort } from '../support/turns.ts'
 
@@ -37,6 +37,11 @@ describe('a read that fails before its first row', () => {
     ['while the server starts', { error: { sqlstate: '57P03', message: 'no', severity: 'FATAL' } }],
     ['by a conflict with recovery', { error: lasting }],
     ['by a deadlock with recovery', { error: { ...lasting, sqlstate: '40P01' } }],
+    ['by a conflict that ends the connection', { error: { ...lasting, severity: 'FATAL' } }],
+    [
+      'by the end of its database there',
+      { error: { ...lasting, sqlstate: '57P04', severity: 'FATAL' } },
+    ],
     ['by 25006', { error: { sqlstate: '25006', message: 'read-only transaction' } }],
     ['by 0A000 of a standby', { error: { sqlstate: '0A000', message: 'unlogged' } }],
     ['by 55000 of a standby', { error: { sqlstate: '55000', message: 'recovery is in progress' } }],
@@ -47,6 +52,7 @@ describe('a read that fails before its first row', () => {
     for (const run of ['query', 'run'] as const) {
       cluster = new ScriptedCluster({ replicas: 2 })
       cluster.on('SELECT node()', once(outcome))
+      if ('error' in outcome && /^42/.test(outcome.error?.sqlstate ?? '')) cluster.replayed = 0n
       const client = cluster.connect()
       expect(await client[run]('SELECT node()')).toMatch(
         /^(T|1 · 2) · D (r1|r2|primary) · C SELECT 1 · Z I$/,
@@ -475,5 +481,71 @@ describe.skipIf(isCutShort)('requests that were sent ahead of a lost answer', ()
         cluster.close()
       }
     }
+  })
+})
+
+describe('a READ ONLY transaction whose replica goes on with its replay', () => {
+  const facts = {
+    sqlstate: '40001',
+    message: 'terminating connection due to conflict with recovery',
+    severity: 'FATAL',
+  } as const
+
+  it('hears the words of the server once, and nothing is held against the node', async () => {
+    for (const sqlstate of ['40001', '57P04']) {
+      const client = cluster.connect()
+      await client.query('BEGIN READ ONLY')
+      expect(await client.query('SELECT node()')).toContain('D r1')
+      const server = cluster.server('r1')
+      server.say(back.error({ ...facts, sqlstate }))
+      server.die()
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(await client.query('SELECT node()')).toBe(`E ${sqlstate} · Z E`)
+      expect(await client.query('SELECT node()')).toBe('E 25P02 · Z E')
+      expect(await client.query('ROLLBACK')).toBe('C ROLLBACK · Z I')
+      expect(await client.query('SELECT node()')).toMatch(/D r\d/)
+      expect(cluster.failures).toEqual([])
+      cluster.close()
+      cluster = new ScriptedCluster({ replicas: 2 })
+    }
+  })
+
+  it('… in the middle of a statement, too', async () => {
+    const client = cluster.connect()
+    await client.query('BEGIN READ ONLY')
+    expect(await client.query('SELECT node()')).toMatch(/D r\d/)
+    cluster.on('SELECT node()', once({ error: facts }))
+    expect(await client.query('SELECT node()')).toBe('E 40001 · Z E')
+    expect(await client.query('ROLLBACK')).toBe('C ROLLBACK · Z I')
+    expect(cluster.failures).toEqual([])
+  })
+})
+
+describe('an error that a replica’s old catalog may explain', () => {
+  const error = { sqlstate: '22P02', message: 'invalid input value for enum' }
+
+  it('is asked of the primary, once, whatever its SQLSTATE', async () => {
+    cluster.catalogState = 'changed'
+    cluster.replayed = 0n
+    for (const sqlstate of ['22P02', '23514', '42501', 'P0001', '22012', '0A000']) {
+      for (const node of cluster.nodes.slice(1)) {
+        cluster.onNode(node, 'SELECT node()', () => ({ error: { ...error, sqlstate } }))
+      }
+      for (const run of ['query', 'run'] as const) {
+        expect(await cluster.connect()[run]('SELECT node()')).toContain('D primary')
+      }
+    }
+  })
+
+  it('is the client’s own if the primary says the same, and no lesson', async () => {
+    cluster.replayed = 0n
+    cluster.on('SELECT node()', () => ({ error }))
+    const client = cluster.connect()
+    expect(await client.query('SELECT node()')).toBe('E 22P02 · Z I')
+    const runs = cluster.servers
+      .flatMap(({ texts }) => texts)
+      .filter((text) => /node\(\)/.test(text))
+    expect(runs).toHaveLength(2)
+    expect(cluster.failures).toEqual([])
   })
 })

@@ -9,6 +9,7 @@ import { createLogger } from '../../src/log.ts'
 import { Link } from '../../src/net/link.ts'
 import type { PoolOptions } from '../../src/pool/pooled.ts'
 import { createBalancer } from '../../src/routing/balancers/create-balancer.ts'
+import { CatalogAge } from '../../src/routing/catalog-age.ts'
 import { type ClusterCounters, newCounters } from '../../src/routing/counters.ts'
 import { LoadTable } from '../../src/routing/load.ts'
 import { initialFacts } from '../../src/routing/requirement.ts'
@@ -66,10 +67,23 @@ export class ScriptedCluster implements ClusterAccess {
   /** Set to an error to refuse new server connections to a node. */
   readonly refused = new Map<number, Error>()
   classifier = new Classifier()
+  /** What a look at the primary's catalog finds; a DDL changes it. */
+  catalogState = 'as it was'
+  /** Below 1 the replicas have not replayed the last change of the catalog. */
+  replayed = 1n
+  readonly catalogAge: CatalogAge = new CatalogAge({
+    look: () => setImmediate(() => this.catalogAge.seen(this.catalogState, performance.now())),
+    positionAfterNow: (callback) => callback(1n),
+    replayed: () => this.replayed,
+  })
   snapshot: Snapshot
   readonly #scopes = new Map<string, Scope>()
   readonly #options: ScriptedOptions
   readonly #router = new Router({ balancer: createBalancer('round-robin'), load: this.load })
+
+  get hasPrimary(): boolean {
+    return this.snapshot.primary !== null
+  }
 
   readonly systemIdentifier = '7'
   /** Positions as if every commit were replayed at once. */
@@ -205,7 +219,7 @@ export class ScriptedCluster implements ClusterAccess {
         identity: new ScopeIdentity(1, 1, user, ''),
         user,
         database,
-        catalog: { classifier: this.classifier } as never,
+        catalog: { classifier: this.classifier, age: this.catalogAge } as never,
         poolOptions: {
           size: 5,
           keptShare: 0,

@@ -1,3 +1,4 @@
+import { isFatalConflict } from '../../routing/judge-error.ts'
 import { NO_CATALOG } from '../../sql/classifier.ts'
 import type { StatementClass, TransactionModes } from '../../sql/statement-class.ts'
 import type { SessionMode } from '../door.ts'
@@ -14,10 +15,18 @@ import { LazyTransaction } from '../lazy-transaction.ts'
 import { beginText, commits, joined } from '../transaction-modes.ts'
 import type { DirectContext } from './direct-context.ts'
 import type { DirectDoor } from './direct-door.ts'
-import { type FailedRun, judgeRead, judgeWrite, learn, lost, unknown } from './judge-failure.ts'
+import {
+  type FailedRun,
+  isStale,
+  judgeRead,
+  judgeWrite,
+  learn,
+  lost,
+  unknown,
+} from './judge-failure.ts'
 import type { Held } from './node-pools.ts'
 import { noteRead, noteWritten } from './note-done.ts'
-import { isFatal, isLost, serverErrorOf } from './server-error.ts'
+import { isFatal, isLost, serverErrorOf, whyOf } from './server-error.ts'
 import { ASKS_PRIMARY, READ_TRANSACTION, WRITE_SESSION } from './session-classes.ts'
 
 /** The connection that it is open on. */
@@ -94,7 +103,8 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
         if (refused !== null) learn(refused, error)
         const failed = { core, catalog, cls, nodeIndex: held.nodeIndex, error }
         const next = isReading ? judgeRead(failed) : judgeWrite(failed)
-        const mayBegin = next.verdict !== 'no' && attempts < maxAttempts && core.mayRetry()
+        const isAgain = next.verdict === 'doubt' ? await isStale(failed) : next.verdict !== 'no'
+        const mayBegin = isAgain && attempts < maxAttempts && core.mayRetry()
         if (!next.isNodeTrouble && !mayBegin) {
           // An error of the statement: the transaction is open, and has failed.
           this.opened(open)
@@ -126,6 +136,7 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
     // Those sent side by side with what moves it go there, too.
     const open = this.#moving === null ? opened : await this.#moving
     const { held } = open
+    const { core, driver } = this.#door.options
     const end = endOf(cls)
     try {
       const result = await run(held.connection)
@@ -136,7 +147,9 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
       }
       return result
     } catch (error) {
-      const server = serverErrorOf(error)
+      // A driver says of a connection that went while nothing ran only that it is gone.
+      const word = isLost(error) ? driver.lastWord(held.connection) : null
+      const server = serverErrorOf(word ?? error)
       const isGone = server === null ? isLost(error) : isFatal(server)
       if (!isGone) {
         if (end !== null) {
@@ -146,13 +159,9 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
         throw this.mode === 'read' ? asNotARead(error) : error
       }
       const { catalog } = this.#door
-      const { core } = this.#door.options
-      const failed = { core, catalog, cls, nodeIndex: held.nodeIndex, error }
-      core.reportFailure(
-        held.nodeIndex,
-        'reset',
-        failed.error instanceof Error ? failed.error.message : '',
-      )
+      const failed = { core, catalog, cls, nodeIndex: held.nodeIndex, error: word ?? error }
+      const isConflict = server !== null && isFatalConflict(server)
+      if (!isConflict) core.reportFailure(held.nodeIndex, 'reset', whyOf(failed.error))
       if (end === null) this.broke()
       else this.ended()
       this.giveBack(open, true)
@@ -160,6 +169,8 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
       if (commits(cls) && !open.onReplica) throw unknown(failed)
       // What a replica has shown is whole without its COMMIT.
       if (end === 'commit') return null
+      // Retries look for its SQLSTATE.
+      if (isConflict) throw failed.error
       throw lost(failed)
     }
   }

@@ -16,8 +16,11 @@ export interface FailedRun {
 }
 
 export interface Judged {
-  /** `again`: elsewhere, or on the next primary; `refused`: by a replica, the primary may run it. */
-  readonly verdict: 'again' | 'no' | 'refused'
+  /**
+   * `again`: elsewhere, or on the next primary; `refused`: by a replica, the primary may run it;
+   * `doubt`: `again`, if the replica's catalog is older than the primary's.
+   */
+  readonly verdict: 'again' | 'no' | 'refused' | 'doubt'
   /** Bit mask of the nodes that it need not be tried on any more. */
   readonly exclude: number
   /** The connection is of no use any more. */
@@ -61,6 +64,8 @@ export function judgeRead(failed: FailedRun): Judged {
       return judged('refused', everyReplica, false, error)
     case 'primary':
       return judged('again', everyReplica, isNodeTrouble, error)
+    case 'doubt':
+      return judged(core.hasPrimary ? 'doubt' : 'no', everyReplica, isNodeTrouble, error)
     default:
       return verdict satisfies never
   }
@@ -72,6 +77,8 @@ export function judgeRead(failed: FailedRun): Judged {
  */
 export function learn({ core, catalog, cls, nodeIndex, error }: FailedRun, end: unknown): void {
   const sqlstate = sqlstateOf(error)
+  // It may have gone by a catalog that is not the primary's any more.
+  if (catalog.age.isBehind(nodeIndex)) return
   const isUndecided = end !== null && sqlstateOf(end) === ''
   if (isUndecided || !isRefusedByReplicasOnly(sqlstate, end === null ? null : sqlstateOf(end))) {
     return
@@ -82,6 +89,13 @@ export function learn({ core, catalog, cls, nodeIndex, error }: FailedRun, end: 
   )
   const what = { sqlstate, keyword: cls.keyword, reason: cls.reason }
   core.noteMisroute(nodeIndex, catalog.database, what, isNew)
+}
+
+/** Is the replica's catalog older than the primary's, or may it be? */
+export function isStale({ catalog, nodeIndex }: FailedRun): Promise<boolean> {
+  return new Promise((resolve) => {
+    catalog.age.ask(nodeIndex, (verdict) => resolve(verdict !== 'current'))
+  })
 }
 
 /** A statement outside of transactions that went to the primary as a write. */

@@ -3,7 +3,7 @@ import type { Run } from '../door.ts'
 import { spoils } from '../judge-text.ts'
 import type { DirectContext } from './direct-context.ts'
 import type { DirectDoor } from './direct-door.ts'
-import { judgeRead, judgeWrite, learn } from './judge-failure.ts'
+import { isStale, judgeRead, judgeWrite, learn } from './judge-failure.ts'
 import type { Held } from './node-pools.ts'
 import { noteRead, noteWritten } from './note-done.ts'
 import { WRITE_SESSION } from './session-classes.ts'
@@ -79,7 +79,7 @@ async function runAgain<Connection, R>(
   const { context, isRead, run } = statement
   const tries: Tries = { exclude: 0, attempts: 0 }
   for (let failed = first; ; ) {
-    if (judge(door, statement, tries, failed) === 'refused') {
+    if ((await judge(door, statement, tries, failed)) === 'refused') {
       return await readRefused(door, statement, failed)
     }
     const held = await door.placement.hold(context, routedAs(statement), tries.exclude, isRead)
@@ -136,12 +136,12 @@ async function readRefused<Connection, R>(
 }
 
 /** Returns when the statement may run again; throws what it has come to else. */
-function judge<Connection>(
+async function judge<Connection>(
   door: DirectDoor<Connection>,
   { context, cls, isRead }: Statement<Connection, unknown>,
   tries: Tries,
   { held, startedMs, error }: FailedTry<Connection>,
-): 'again' | 'refused' {
+): Promise<'again' | 'refused'> {
   const { core } = door.options
   const { nodeIndex } = held
   const failed = { core, catalog: door.catalog, cls, nodeIndex, error }
@@ -151,7 +151,8 @@ function judge<Connection>(
   else if (!core.isReplica(nodeIndex)) noteRead(core, context, nodeIndex)
   if (next.verdict === 'refused') return 'refused'
   tries.attempts++
-  const mayGoOn = next.verdict === 'again' && tries.attempts < maxAttempts && !door.isClosed
+  const isAgain = next.verdict === 'again' || (next.verdict === 'doubt' && (await isStale(failed)))
+  const mayGoOn = isAgain && tries.attempts < maxAttempts && !door.isClosed
   if (!mayGoOn || (isRead && !core.mayRetry())) throw next.error
   tries.exclude |= next.exclude
   core.counters.retries++

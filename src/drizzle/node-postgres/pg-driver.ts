@@ -42,6 +42,9 @@ const taken = {
   connectionTimeoutMillis: 'say pool.checkoutTimeout',
 } satisfies Record<Exclude<keyof pg.PoolConfig, keyof PgClientOptions>, string>
 
+/** What was heard first of the end of a connection on which nothing ran. */
+const lastWords = new WeakMap<object, Error>()
+
 /** node-postgres: a `pg.Pool` for each node, or single clients for a proxy. */
 export function pgDriver(
   client: PgClientOptions,
@@ -55,6 +58,7 @@ export function pgDriver(
       return String(rows[0]?.[0] ?? '')
     },
     command: (connection: pg.ClientBase, text: string) => connection.query(text),
+    lastWord: (connection) => lastWords.get(connection) ?? null,
   }
 }
 
@@ -74,7 +78,11 @@ function openPool(
   // An idle connection that is lost is replaced; without a listener it would end the process.
   pool.on('error', () => {})
   // So would one that is in use and waits for its application, as in a transaction.
-  pool.on('connect', (connection) => connection.on('error', () => {}))
+  pool.on('connect', (connection) =>
+    connection.on('error', (error) => {
+      if (!lastWords.has(connection)) lastWords.set(connection, error)
+    }),
+  )
   return {
     checkout: (done) => {
       pool.connect((error, connection) => {

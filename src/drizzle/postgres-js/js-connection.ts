@@ -3,6 +3,7 @@ import postgres from 'postgres'
 import type { NodeTarget } from '../driver-pool.ts'
 import { type ArrayType, addArrayTypes, arrayTypesSql } from './array-types.ts'
 import { dialNode } from './dial-node.ts'
+import { fatalIn } from './fatal-in.ts'
 
 /** How one statement is run; as the third parameter of `sql.unsafe`. */
 export interface RunOptions {
@@ -40,6 +41,8 @@ export class JsConnection {
   readonly #socket: Socket
   readonly #running = new Set<(error: Error) => void>()
   #isLost = false
+  /** What the server has said last when nothing ran: postgres.js hears it and tells nobody. */
+  lastWord: Error | null = null
 
   private constructor(
     socket: Socket,
@@ -48,6 +51,9 @@ export class JsConnection {
     onLost: () => void,
   ) {
     this.#socket = socket
+    socket.on('data', (chunk: Buffer) => {
+      if (this.#running.size === 0) this.lastWord ??= fatalIn(chunk)
+    })
     socket.on('error', () => this.#lose())
     socket.on('end', () => this.#lose())
     socket.on('close', () => {

@@ -42,6 +42,7 @@ export function jsDriver(settings: JsSettings): Driver<JsConnection> & ProxyDriv
       return String((row as unknown as unknown[] | undefined)?.[0] ?? '')
     },
     command: (connection, text) => connection.run(text, [], {}, false),
+    lastWord: ({ lastWord }) => lastWord,
   }
 }
 
