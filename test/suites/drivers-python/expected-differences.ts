@@ -8,8 +8,6 @@ export interface ExpectedDifference {
   readonly isOccasional?: true
 }
 
-const notifier =
-  "A notification names the notifier's server process; the id that another client got at log-in is pgsplit's, as that client has no server process of its own (it has with pgsplit.pool_mode = 'session')."
 const terminated =
   'It ends its server process by the id that it got at log-in, or by pg_backend_pid(); pgsplit keeps the client and goes on with another connection.'
 const ownId =
@@ -33,13 +31,6 @@ export const expectedDifferences: Readonly<Record<DriverName, readonly ExpectedD
       isOccasional: true,
       reason:
         'It wants to see the error before it has sent all; pgsplit sends a segment when it has it whole.',
-    },
-    { test: 'tests.test_listeners.TestListeners.test_listen_', reason: notifier },
-    { test: 'tests.test_pool.TestPool.test_pool_remote_close', reason: terminated },
-    {
-      test: 'tests.test_prepare.TestPrepare.test_prepare_explicitly_named',
-      reason:
-        'SQL EXECUTE of a name that a Parse message has given: the server knows it by another.',
     },
   ],
   pg8000: [
