@@ -74,7 +74,8 @@ function answerLost(
   session.isBroken = wasInBlock && !ends
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)
   undoSteps(session, request)
-  session.say(errorResponse(facts))
+  // The server may end the connection between its error and ReadyForQuery: one error is the answer.
+  if (request.error === null || request.isHealing) session.say(errorResponse(facts))
   if (request.isComplete) session.say(readyForQuery(session.localStatus))
   else {
     session.isSkipping = true

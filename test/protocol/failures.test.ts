@@ -549,3 +549,20 @@ describe('an error that a replica’s old catalog may explain', () => {
     expect(cluster.failures).toEqual([])
   })
 })
+
+it('is told one error when the server ends the connection behind it', async () => {
+  const client = cluster.connect()
+  await client.query('BEGIN READ ONLY')
+  expect(await client.query('SELECT node()')).toMatch(/D r\d/)
+  const error = { sqlstate: '40001', message: 'conflict with recovery' }
+  const end = back.error({ ...error, severity: 'FATAL' })
+  cluster.on('SELECT rows(2)', (_, server) => {
+    const rows = [back.copyOutResponse, back.copyData('0')]
+    server.say(...rows, back.error({ ...error, severity: 'ERROR' }), end)
+    return { hang: true }
+  })
+  await client.query('SAVEPOINT s')
+  const heard = await client.query('SELECT rows(2)')
+  expect(heard.match(/E 40001/g)).toHaveLength(1)
+  expect(heard).toMatch(/Z E$/)
+})
