@@ -5,6 +5,7 @@ import { STANDBY_PARAMETERS } from '../sql/session-functions.ts'
 import { FIRST_USER_OID } from './catalog-queries.ts'
 import { type CatalogRows, flag, integer, text } from './catalog-rows.ts'
 import { Closure } from './closure.ts'
+import { customReaders } from './custom-readers.ts'
 import type { FunctionFacts } from './function-facts.ts'
 import { PURE_STABLE, PURE_VOLATILE, READS_NODE, TYPE_SPELLINGS } from './function-lists.ts'
 import { neutralSets } from './neutral-sets.ts'
@@ -56,6 +57,7 @@ export function deriveSets(rows: CatalogRows, closure = new Closure(rows)): Cata
     nodeFunctions: nodeFunctions(closure),
     attributeFunctions: attributeNames(closure),
     ...neutralSets(rows, closure),
+    customReaders: customReaders(rows, closure.functions),
     unsafeOperators,
     types,
     userTypes,

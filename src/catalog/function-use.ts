@@ -12,7 +12,7 @@ import {
   RUNS_ARGUMENTS,
 } from './neutral-lists.ts'
 
-interface OwnUse {
+export interface OwnUse {
   readonly effects: readonly Effect[]
   readonly pin: string | null
   /** What its source names; null: it has no source that is read. */

@@ -48,6 +48,7 @@ export class NeutralClosure {
   readonly graph = new NeutralGraph()
   /** Functions that create or alter what outlives the session, also through others. */
   readonly ddlFunctions = new Set<string>()
+  readonly #own: typeof ownUse
   readonly #rows: CatalogRows
   readonly #functions: readonly FunctionFacts[]
   /** Names of the things that code may name → their oids. */
@@ -61,7 +62,9 @@ export class NeutralClosure {
   readonly replacedNames = new Set<string>()
   readonly #makers = new NeutralGraph()
 
-  constructor(rows: CatalogRows, functions: readonly FunctionFacts[]) {
+  /** `own`: what is asked of each function by itself. */
+  constructor(rows: CatalogRows, functions: readonly FunctionFacts[], own = ownUse) {
+    this.#own = own
     this.#rows = rows
     this.#functions = functions
     this.#index()
@@ -117,7 +120,7 @@ export class NeutralClosure {
     for (const { builtIn, source, name, row } of this.#functions) {
       if (builtIn && text(row, 'language') === 'internal') aliases.set(source, name)
     }
-    const found = this.#functions.map((fn) => ({ fn, use: ownUse(fn, aliases) }))
+    const found = this.#functions.map((fn) => ({ fn, use: this.#own(fn, aliases) }))
     for (const { fn, use } of found) {
       const isKnown = callEffects(fn.name)?.length !== 0
       if (fn.builtIn && use.effects.length > 0 && !isKnown) {

@@ -13,6 +13,7 @@ function fixedClass(
     pin,
     parts: effects.length === 0 ? [] : [{ verdict, reason, pin, effects }],
     effects,
+    ignoresCustoms: false,
     hint: null,
     keyword: '',
     learned: null,

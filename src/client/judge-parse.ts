@@ -20,11 +20,15 @@ export function judge(
 ): StatementClass {
   const { classifier } = session.scope
   const cls = classifier.classify(buffer, textStart, textEnd, session.lexMode)
+  let isBuiltIn = true
   for (let at = textEnd + 3; at + 4 <= end; at += 4) {
     const oid = buffer.readUInt32BE(at)
-    if (oid >= firstUserOid && classifier.isUnsafeType(oid)) return withParameterType(cls)
+    if (oid < firstUserOid) continue
+    if (classifier.isUnsafeType(oid)) return withParameterType(cls)
+    isBuiltIn = false
   }
-  return cls
+  // Its input may look at a parameter, and the text doesn't name it.
+  return isBuiltIn || !cls.ignoresCustoms ? cls : { ...cls, ignoresCustoms: false }
 }
 
 function withParameterType(cls: StatementClass): StatementClass {

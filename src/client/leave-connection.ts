@@ -90,8 +90,21 @@ export function dropLease(session: ClientSession): void {
   leasePool?.release(lease)
 }
 
+/** A parked connection has what nobody else may see. */
+function dropParked(session: ClientSession): void {
+  const { parked } = session
+  if (parked === null) return
+  session.parked = null
+  const { connection, pool } = parked
+  connection.holder = null
+  if (connection.isClosed) return
+  connection.dirty ??= 'client left while pinned'
+  pool?.release(connection)
+}
+
 /** The client has gone: what it holds is cleaned or closed. */
 export function abandon(session: ClientSession): void {
+  dropParked(session)
   session.forgetWaiter?.()
   session.forgetWaiter = null
   const { lease, leasePool } = session

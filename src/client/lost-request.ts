@@ -5,6 +5,7 @@ import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { detach } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { undoSteps } from './name-steps.ts'
+import { unpark } from './parked.ts'
 import { type Request, requestBit } from './request.ts'
 import { maxAttempts, rerun } from './rerun-request.ts'
 import type { ClientSession } from './session.ts'
@@ -160,6 +161,8 @@ function commits({ effects }: Request): boolean {
 
 /** The server connection of an open transaction or a pin went while nothing ran on it. */
 export function loseLease(session: ClientSession, connection: ServerConnection): void {
+  // What it was pinned for has gone, whatever runs elsewhere meanwhile.
+  if (session.parked?.connection === connection) unpark(session)
   const isLease = session.lease === connection
   const isEnd = takesClientAlong(session, connection)
   if (!isLease && !isEnd) return

@@ -14,6 +14,7 @@ import { mayHold } from './hold-request.ts'
 import { abandon, dropLease, keep, leave } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
 import { loseLease } from './lost-request.ts'
+import { takeParked } from './parked.ts'
 import { refuse } from './refuse-request.ts'
 import { type Request, requestBit } from './request.ts'
 import { maxAttempts } from './rerun-request.ts'
@@ -58,6 +59,8 @@ export function takeAt(
 ): ServerConnection | null {
   const kept = session.kept.get(nodeIndex)
   if (kept !== undefined && !kept.isClosed) return kept
+  const parked = takeParked(session, request, nodeIndex)
+  if (parked !== null) return parked
   const pool = session.scope.pool(nodeIndex)
   const own = sequenceConnection(session, request, nodeIndex)
   if (own !== null && pool.takeThis(own, stateKey, claim)) return own

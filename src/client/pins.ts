@@ -102,6 +102,23 @@ export class Pins {
     return this.#channels.size > 0
   }
 
+  /**
+   * Which reads need nothing of what pins: values of sequences are seen by no proved read, a parameter
+   * that nobody knows by none that is proved to look at no such parameter.
+   */
+  get freeReads(): 'all' | 'that ignore customs' | 'none' {
+    if (this.#others.size === 0 || this.#unproved !== null || this.#isUnprovedInDoubt) return 'none'
+    if (this.#channels.size > 0 || this.#prepared.size > 0 || this.#cursors.size > 0) return 'none'
+    if (this.#causes.size > 0 || this.#doubts.size > 0) return 'none'
+    if (this.#settings.size > 0 || this.#settingsInDoubt.size > 0) return 'none'
+    let free: 'all' | 'that ignore customs' = 'all'
+    for (const other of this.#others) {
+      if (other === unknownCustomPin) free = 'that ignore customs'
+      else if (other !== sequencePins.call && other !== sequencePins.read) return 'none'
+    }
+    return free
+  }
+
   /** One clause, or null when the session is not pinned. */
   get reason(): string | null {
     if (this.#channels.size > 0) return `listens on ${[...this.#channels].join(', ')}`

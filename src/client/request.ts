@@ -224,6 +224,8 @@ export class Request implements ReplyReceiver {
   onReplica = false
   /** Its route was a choice: another node may serve it as well, the primary in the end. */
   hasChoice = false
+  /** Something in the segment may look at custom parameters. */
+  seesCustoms = false
   /** A proved read outside a transaction, its bytes kept: may run again elsewhere. */
   isRerunnable = false
   attempts = 0

@@ -13,6 +13,7 @@ import { maxMovableBytes, mayMove, move } from './move-request.ts'
 import { checkout, prepare } from './obtain-connection.ts'
 import { onlyAsks } from './own-command.ts'
 import { takeOwnNames } from './own-names.ts'
+import { mayPark, park, unpark } from './parked.ts'
 import { mayCatchUp, mayMoveOn } from './read-elsewhere.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
@@ -32,8 +33,11 @@ export function dispatch(session: ClientSession, request: Request): void {
   session.requestStartedAtMs = session.cluster.nowMs()
   if (request.effects.length > 0 && mayNameStatements(session, request)) takeOwnNames(session)
   if (session.lease !== null) {
-    runOnLease(session, request, session.lease)
-    return
+    if (mayPark(session, request)) park(session)
+    else {
+      runOnLease(session, request, session.lease)
+      return
+    }
   }
   route(session, request)
 }
@@ -206,6 +210,10 @@ export function route(session: ClientSession, request: Request): void {
   if (chosen.isBehind !== true) session.wasBehind = false
   else if (mayCatchUp(session, request, cls)) return
   session.catchUpUntilMs = null
+  if (session.parked !== null && node?.role !== 'replica') {
+    returnToParked(session, request)
+    return
+  }
   if (node === null) {
     if (mayHold(session, request)) return
     refuse(session, request, {
@@ -232,6 +240,13 @@ export function route(session: ClientSession, request: Request): void {
   // A transaction that may write is none, and one of reads only that is on the primary for good.
   const isReadOnly = request.hasChoice || (isRead && session.deferred === null)
   checkout(session, request, node.index, canShare ? 'shared' : 'lease', isReadOnly)
+}
+
+/** No replica can have it: it runs where it would have run. */
+function returnToParked(session: ClientSession, request: Request): void {
+  unpark(session)
+  request.isRerunnable = false
+  if (session.lease !== null) runOnLease(session, request, session.lease)
 }
 
 export function keeps(session: ClientSession): boolean {

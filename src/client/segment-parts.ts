@@ -41,6 +41,7 @@ export function appendWriter(segment: Request): void {
 
 /** The strongest class of the segment decides where it goes. */
 export function mergeClass(segment: Request, cls: StatementClass): void {
+  if (!cls.ignoresCustoms) segment.seesCustoms = true
   if (segment.kinds.length === 0 || segment.cls === bareSyncClass) segment.cls = cls
   else if (strength[cls.verdict] > strength[segment.cls.verdict]) segment.cls = cls
 }

@@ -32,6 +32,7 @@ import { loseLease, loseRequest } from './lost-request.ts'
 import type { NamedText } from './named-text.ts'
 import { inOwnWords } from './own-answers.ts'
 import type { OwnCommand } from './own-command.ts'
+import { type Parked, unparkIfDone } from './parked.ts'
 import { Pins } from './pins.ts'
 import { reportedAtEnd, reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
@@ -100,6 +101,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** The server connection that is this session's alone, and the pool it goes back to. */
   lease: ServerConnection | null = null
   leasePool: NodePool<ServerConnection> | null = null
+  /** The pinned session's connection, while a read that needs nothing of it runs elsewhere. */
+  parked: Parked | null = null
   /** When server connections are given back: `pool.mode`, or the client's own `pgsplit.pool_mode`. */
   poolMode: PoolMode
   /** `poolMode: session`: connections kept until the client leaves, by node. */
@@ -234,8 +237,9 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     return this.#pins
   }
 
+  /** Why the session must keep its lease; null: it need not, or what it must keep is parked. */
   get pinReason(): string | null {
-    return this.#pins === null ? null : this.#pins.reason
+    return this.#pins === null || this.parked !== null ? null : this.#pins.reason
   }
 
   /** The same without the names of what it is. */
@@ -341,6 +345,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
 
   /** Goes on with held input; call it whenever something was answered or a connection was given. */
   pump(): void {
+    unparkIfDone(this)
     const { whenAlone } = this
     if (whenAlone !== null && !this.inFlight.some((one) => one !== this.waiting)) {
       this.whenAlone = null

@@ -48,6 +48,11 @@ export interface CatalogSets {
   readonly hiddenUse: SessionUse | null
   /** Names of functions and operators that put SQL together, and that aren't PostgreSQL's alone. */
   readonly replacedNames: ReadonlySet<string>
+  /**
+   * Functions, types, relations and operators that may look at a custom parameter, also by what they
+   * run; null: anything may, unseen in a text.
+   */
+  readonly customReaders: ReadonlySet<string> | null
   /** User functions and procedures whose source creates or alters catalog objects. */
   readonly ddlFunctions: ReadonlySet<string>
   /** Operator → why its use must go to the primary. */

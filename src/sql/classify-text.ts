@@ -79,6 +79,7 @@ export function makeClass(
     pin: parts.find((part) => part.pin !== null)?.pin ?? null,
     parts,
     effects: only === undefined ? parts.flatMap((part) => part.effects) : only.effects,
+    ignoresCustoms: parts.length > 0 && parts.every((part) => part.ignoresCustoms === true),
     hint,
     keyword,
     learned: null,

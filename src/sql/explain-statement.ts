@@ -26,7 +26,8 @@ export function judgeExplain(
     return effectPart('control', 'explains the route', [{ kind: 'explain-route', inner: body }])
   }
   if (body.verdict === 'replica' || body.verdict === 'either') {
-    return plainPart(body.verdict, body.reason)
+    const part = plainPart(body.verdict, body.reason)
+    return body.ignoresCustoms ? { ...part, ignoresCustoms: true } : part
   }
   // Whether ANALYZE runs it isn't looked at: options come in too many forms.
   if (body.pin !== null) return pinPart(body.pin, body.effects)

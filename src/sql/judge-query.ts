@@ -56,8 +56,19 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
       ? effectPart('control', 'sets parameters', walk.effects)
       : effectPart('primary', 'may change the catalog', walk.effects)
   }
-  if (walk.readsData) return plainPart('replica', 'reads only')
-  return plainPart('either', 'reads no stored data')
+  const part = walk.readsData
+    ? plainPart('replica', 'reads only')
+    : plainPart('either', 'reads no stored data')
+  return ignoresCustoms(walk, context) ? { ...part, ignoresCustoms: true } : part
+}
+
+/** Nothing that it names, whatever for, may look at a custom parameter. */
+function ignoresCustoms({ names, operators, isRead }: QueryWalk, context: JudgeContext): boolean {
+  const readers = context.catalog?.customReaders ?? null
+  if (readers === null || !isRead) return false
+  for (const name of names) if (readers.has(name)) return false
+  for (const name of operators) if (readers.has(name)) return false
+  return true
 }
 
 /** Adds what the things that are named do to the session, and what isn't known of them. */

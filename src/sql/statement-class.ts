@@ -164,6 +164,8 @@ export interface StatementPart {
    * primary's own or isn't known. A READ ONLY transaction there may run it.
    */
   readonly asksPrimary?: true
+  /** A read that is proved to give the same whatever custom parameters (`app.tenant`) are set to. */
+  readonly ignoresCustoms?: true
 }
 
 export interface StatementClass {
@@ -175,6 +177,8 @@ export interface StatementClass {
   readonly parts: readonly StatementPart[]
   /** All parts' effects, in order; empty for plain reads and writes (the common case). */
   readonly effects: readonly Effect[]
+  /** All parts are reads that are proved to look at no custom parameter. */
+  readonly ignoresCustoms: boolean
   readonly hint: Hint | null
   /** Leading keyword in lower case of the first part, '' if none: for logs and stats. */
   readonly keyword: string

@@ -12,6 +12,7 @@ export function classOf(verdict: Verdict, given: Partial<StatementClass> = {}): 
     hint: null,
     keyword: 'select',
     learned: null,
+    ignoresCustoms: false,
     timing: { runs: 0, peakMs: 0, peakBytes: 0 },
     ...given,
   }
