@@ -17,7 +17,6 @@ const onContainers = [
   'test/integration/topology.test.ts',
   'test/integration/drivers.test.ts',
   'test/fault/replicas.test.ts',
-  'test/fault/full-pools.test.ts',
   'test/fault/primary.test.ts',
   'test/fault/failover.test.ts',
 ]
