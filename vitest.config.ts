@@ -2,6 +2,11 @@ import { defineConfig } from 'vitest/config'
 
 const fast = ['test/unit/**/*.test.ts', 'test/protocol/**/*.test.ts', 'test/architecture.test.ts']
 
+const inShortTurns =
+  process.env.PGSPLIT_TURNS === 'all'
+    ? ['test/protocol/**/*.test.ts']
+    : ['test/protocol/{copy,extended-query,floods,flow-control,fuzz,transactions}.test.ts']
+
 /** Conditions are waited for long: it costs nothing, and the machine may have others to serve. */
 const patient = { poll: { timeout: 20_000 } }
 
@@ -10,11 +15,11 @@ export default defineConfig({
     reporters: ['default'],
     projects: [
       { test: { name: 'fast', include: fast, testTimeout: 30_000, expect: patient } },
-      // The same conversations with turns that are as short as can be.
+      // The same conversations with turns that are as short as can be; PGSPLIT_TURNS=all: all of them.
       {
         test: {
           name: 'turns',
-          include: ['test/protocol/**/*.test.ts'],
+          include: inShortTurns,
           setupFiles: ['test/support/one-message-turns.ts'],
           testTimeout: 60_000,
           expect: patient,
