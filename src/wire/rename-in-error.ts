@@ -1,6 +1,4 @@
-import { Writer } from './writer.ts'
-
-const writer = new Writer(512)
+import { changeFields } from './change-fields.ts'
 
 /**
  * The ErrorResponse or NoticeResponse in `frame` (type and length included) with the quoted names of
@@ -12,8 +10,7 @@ export function renameInError(
   nameOf: (name: string) => string | null,
   placeOf: ((place: number) => number) | null = null,
 ): Buffer {
-  const fields = frame.toString('latin1', 5).split('\0')
-  const renamed = fields.map((field) => {
+  return changeFields(frame, (field) => {
     if (field.startsWith('M')) {
       return field.replace(/"([^"]*)"/g, (all, name: string) => {
         const found = nameOf(name)
@@ -23,10 +20,4 @@ export function renameInError(
     const isPlace = placeOf !== null && /^P[0-9]{1,9}$/.test(field)
     return isPlace ? `P${placeOf(Number(field.slice(1)))}` : field
   })
-  const bytes = Buffer.from(renamed.join('\0'), 'latin1')
-  return writer
-    .begin(frame[0] as number)
-    .bytes(bytes)
-    .end()
-    .take()
 }
