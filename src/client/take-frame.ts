@@ -106,9 +106,7 @@ function isChoked(session: ClientSession): boolean {
 
 /** May a message of this type be begun with, whose end has not come? */
 export function mayBegin(session: ClientSession, type: number): boolean {
-  if (session.copyIn.isActive) {
-    throw new ProtocolError(`unexpected message type ${type} during COPY FROM STDIN`)
-  }
+  if (session.copyIn.isActive) return session.copyIn.refuse(type)
   if (session.isSkipping) return true
   const isAlone = type === frontend.query || type === frontend.functionCall
   return isAlone ? maySend(session) : session.segment !== null || mayStart(session)

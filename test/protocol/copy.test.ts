@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
-import { front } from '../support/scripted-messages.ts'
+import { front, message } from '../support/scripted-messages.ts'
 
 let cluster: ScriptedCluster
 beforeEach(() => {
@@ -203,6 +203,19 @@ describe('COPY IN by an extended query', () => {
     const client = cluster.connect()
     await client.send(front.run(copyIn), front.flush).last('G')
     client.send(data, front.sync, front.run('SELECT node()'))
+    expect(await client.closed()).toBe('E 08P01 · E 08P01')
+    expect(cluster.inUse).toBe(0)
+  })
+
+  it('skips a long message behind a failure that is not known yet, too', async () => {
+    const client = cluster.connect()
+    const long = message('B', (w) => w.string('').string('').bytes(Buffer.alloc(3_000_000)))
+    await client.send(front.run(copyIn), front.flush).last('G')
+    client.send(Buffer.concat([front.copyData('bad\n'), long.subarray(0, 100)]))
+    client.send(long.subarray(100), front.sync)
+    expect(await client.ready()).toBe('E 22P02 · Z I')
+    await client.send(front.run(copyIn), front.flush).last('G')
+    client.send(Buffer.concat([data, long.subarray(0, 100)]))
     expect(await client.closed()).toBe('E 08P01 · E 08P01')
     expect(cluster.inUse).toBe(0)
   })
