@@ -17,9 +17,10 @@ export interface Taken {
 
 /**
  * May one connection more of `size` be taken for this? `keptShare` of them, 0 to below 1, is kept for
- * what doesn't hold, and of what is not held as much for writes and transactions. From three
- * connections on there is room for a write and for a read whatever is held, of two at most one is
- * held, and a single one is anybody's. 0 keeps nothing.
+ * what doesn't hold, and of what is not held as much for writes and transactions. From four
+ * connections on there is room for a write and for a read whatever is held; of three, one is not
+ * held. Two may both be held: clients that wait for each other's advisory lock need one each. 0
+ * keeps nothing.
  */
 export function mayTake(claim: Claim, taken: Taken, size: number, keptShare: number): boolean {
   if (claim === 'work' || keptShare === 0) return true
@@ -30,8 +31,8 @@ export function mayTake(claim: Claim, taken: Taken, size: number, keptShare: num
 
 /** Most connections of `size` that may be held. */
 export function mostHolds(size: number, keptShare: number): number {
-  if (keptShare === 0 || size === 1) return size
-  return Math.max(1, size - Math.max(2, Math.floor(size * keptShare)))
+  if (keptShare === 0 || size <= 2) return size
+  return Math.max(2, size - Math.max(2, Math.floor(size * keptShare)))
 }
 
 /** Most connections of `size` that reads may have while `holds` are held. */
