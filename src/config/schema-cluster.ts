@@ -218,7 +218,7 @@ const pool = section(
     reserve: integer(
       {
         description:
-          "Connections kept of each pool, in per cent: that many for clients that are not pinned and, on the primary, of what those have as many for writes and transactions, beside reads. From `size` 4 on there is one at least for a write and for a read, and of 3 one for who is not pinned; smaller ones may all be pinned. 0 keeps none.",
+          'Connections kept of each pool, in per cent: that many for clients that are not pinned and, on the primary, of what those have as many for writes and transactions, beside reads. From `size` 4 on there is one at least for a write and for a read, and of 3 one for who is not pinned; smaller ones may all be pinned. 0 keeps none.',
         limit:
           'Reads run on another node; those that can not, and what would pin, wait up to `checkoutTimeout`.',
       },
