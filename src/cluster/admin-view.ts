@@ -123,7 +123,7 @@ function poolRows(cluster: Cluster, scope: Scope): PoolRow[] {
       maxwait_us: waitUs % 1_000_000,
       pool_mode: cluster.limits.poolMode,
       node: cluster.node(nodeIndex).name,
-      refused: scope.refusals.whyNoLogin(nodeIndex),
+      refused: scope.refusals.logins.why(nodeIndex),
     }
   })
 }

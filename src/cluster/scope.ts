@@ -9,6 +9,7 @@ import { forgetCurrval } from '../client/sequences.ts'
 import type { ClientSession } from '../client/session.ts'
 import type { DatabaseCatalog } from '../core/database-catalog.ts'
 import type { NodeUse } from '../core/node-use.ts'
+import { tellAdmitted, tellRefused } from '../core/tell-login.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { nowMs } from '../net/turn-clock.ts'
@@ -17,6 +18,7 @@ import type { NodeRoom } from '../pool/node-room.ts'
 import type { PoolOptions } from '../pool/pooled.ts'
 import type { CatalogAge } from '../routing/catalog-age.ts'
 import { isFatalConflict } from '../routing/judge-error.ts'
+import { isLoginRefusal } from '../routing/refused-nodes.ts'
 import { ConnectError } from '../server/connect-error.ts'
 import type { ServerConnection, ServerConnectionEvents } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
@@ -145,26 +147,16 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   /** What a replica refuses, though it answers, is told once, and not asked for by each read. */
   async #open(nodeIndex: number): Promise<ServerConnection> {
     const { open, cluster, log } = this.#options
-    const { database, user, refusals } = this
+    const { refusals } = this
     try {
       const connection = await open(nodeIndex, this.credential, this)
-      if (refusals.endLogin(nodeIndex)) {
-        const node = connection.nodeId
-        log.info(
-          { event: 'replica_admits', node, database, user },
-          'replica lets the user in again',
-        )
-      }
+      if (refusals.logins.end(nodeIndex)) tellAdmitted(log, connection.nodeId, this)
       return connection
     } catch (error) {
       if (error instanceof PgSplitError && isRefusal(error) && cluster.isReplica(nodeIndex)) {
         const { sqlstate, message } = error
-        if (refusals.noteLogin(nodeIndex, `${sqlstate}: ${message}`, nowMs())) {
-          const node = cluster.node(nodeIndex).name
-          log.warn(
-            { event: 'replica_refuses', node, database, user, reason: sqlstate, detail: message },
-            'replica refuses the user: its reads run elsewhere',
-          )
+        if (refusals.logins.note(nodeIndex, `${sqlstate}: ${message}`, nowMs())) {
+          tellRefused(log, cluster.node(nodeIndex).name, this, error)
         }
       }
       throw error
@@ -331,6 +323,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   forget(nodeIndex: number): void {
     this.pools.get(nodeIndex)?.close(new Error('the node has left the cluster'))
     this.pools.delete(nodeIndex)
+    this.refusals.logins.end(nodeIndex)
   }
 
   /** Other sizes and time-outs. */
@@ -391,5 +384,5 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
 
 /** Has the server said no to this user? Full, unreachable or going away is another matter. */
 function isRefusal({ sqlstate }: PgSplitError): boolean {
-  return !/^(08|53|57P)/.test(sqlstate)
+  return isLoginRefusal(sqlstate)
 }

@@ -39,7 +39,7 @@ export class ConnectionPool<Connection extends object> implements DriverPool<Con
       // What is kept of the nodes' pools is the door's to keep.
       { ...options, sharedDepth: 1, keptShare: 0 },
       {
-        open: () => this.#open(checkoutTimeoutMs),
+        open: () => this.#open(checkoutTimeoutMs, options.onLogin),
         timeoutError: ({ waiting }) => noFree(`${host}:${port}`, options, waiting),
         isFull: (error) => sqlstateOf(error) === '53300',
         nowMs: () => performance.now(),
@@ -49,13 +49,14 @@ export class ConnectionPool<Connection extends object> implements DriverPool<Con
     this.#prune.unref()
   }
 
-  async #open(timeoutMs: number): Promise<Kept<Connection>> {
+  async #open(timeoutMs: number, onLogin: (() => void) | undefined): Promise<Kept<Connection>> {
     let kept: Kept<Connection> | null = null
     let isLost = false
     const connection = await this.#connector.open(timeoutMs, () => {
       isLost = true
       if (kept !== null) this.#lost(kept)
     })
+    onLogin?.()
     kept = new Kept(connection, this.#connector)
     this.#kept.set(connection, kept)
     if (isLost) this.#lost(kept)

@@ -22,6 +22,8 @@ export interface DriverPoolOptions {
   /** 0 = never, as for `maxLifetimeMs`. */
   readonly idleTimeoutMs: number
   readonly maxLifetimeMs: number
+  /** Called when a new connection has logged in. */
+  readonly onLogin?: () => void
 }
 
 /** The connections of one driver to one node. */

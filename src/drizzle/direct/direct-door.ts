@@ -10,6 +10,7 @@ import { ContextTokens } from './context-tokens.ts'
 import { type DirectContext, newDirectContext, takeShared } from './direct-context.ts'
 import { DirectTransaction } from './direct-transaction.ts'
 import { doorSnapshot } from './door-snapshot.ts'
+import type { LoginRefusals } from './login-refusals.ts'
 import type { Held, NodePools } from './node-pools.ts'
 import { Placement } from './placement.ts'
 import { runStatement } from './run-statement.ts'
@@ -20,6 +21,7 @@ export interface DirectDoorOptions<Connection> {
   readonly core: ClusterCore
   readonly database: string
   readonly pools: NodePools<Connection>
+  readonly refusals: LoginRefusals
   readonly driver: Driver<Connection>
   /** A read session that is given a write: refuse it, or run it on the primary. */
   readonly onWriteInReadSession: 'error' | 'primary'
@@ -42,7 +44,7 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
   constructor(options: DirectDoorOptions<Connection>) {
     this.options = options
     this.#tokens = new ContextTokens(options.core)
-    this.placement = new Placement(options.core, options.pools, () => this.#isClosed)
+    this.placement = new Placement(options, () => this.#isClosed)
     const written = initialFacts()
     this.process = { ...newDirectContext({}, written, false), facts: written }
     this.ready = this.#start()
@@ -211,7 +213,7 @@ export class DirectDoor<Connection> implements Door<Connection, DirectContext> {
   }
 
   snapshot(): DoorSnapshot {
-    return doorSnapshot(this.options.core, this.options.pools)
+    return doorSnapshot(this.options)
   }
 
   async close(): Promise<void> {

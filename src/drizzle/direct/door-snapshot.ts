@@ -2,10 +2,17 @@ import type { ClusterCore } from '../../core/cluster-core.ts'
 import type { NodeView } from '../../topology/node.ts'
 import { nodeState } from '../../topology/node-state.ts'
 import type { DoorSnapshot } from '../door.ts'
+import type { LoginRefusals } from './login-refusals.ts'
 import type { NodePools } from './node-pools.ts'
 
+interface Shown<Connection> {
+  readonly core: ClusterCore
+  readonly pools: NodePools<Connection>
+  readonly refusals: LoginRefusals
+}
+
 /** Copies out what a status page shows. */
-export function doorSnapshot<C>(core: ClusterCore, pools: NodePools<C>): DoorSnapshot {
+export function doorSnapshot<C>({ core, pools, refusals }: Shown<C>): DoorSnapshot {
   const { snapshot, counters, load } = core
   return {
     primary: snapshot.primary?.id ?? null,
@@ -16,7 +23,7 @@ export function doorSnapshot<C>(core: ClusterCore, pools: NodePools<C>): DoorSna
       return {
         name: node.id,
         role: node.role,
-        state: stateOf(node),
+        state: stateOf(node, refusals.why(index)),
         lagMs: node.lagMs,
         connections: total,
         idle,
@@ -29,9 +36,10 @@ export function doorSnapshot<C>(core: ClusterCore, pools: NodePools<C>): DoorSna
   }
 }
 
-function stateOf(node: NodeView): string {
+function stateOf(node: NodeView, refused: string | null): string {
   if (node.fenced !== null) return node.fenced
   if (node.health !== 'up') return `${node.health}: ${node.healthReason}`
   const state = nodeState(node)
+  if (refused !== null && state === 'up') return `refuses the log-in: ${refused}`
   return state === 'strayed' ? `strayed: ${node.healthReason}` : state
 }

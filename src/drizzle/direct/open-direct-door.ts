@@ -11,6 +11,7 @@ import {
   type SessionBehaviour,
 } from '../session-options.ts'
 import { DirectDoor } from './direct-door.ts'
+import { LoginRefusals } from './login-refusals.ts'
 import { NodePools } from './node-pools.ts'
 
 /** How long what runs at a node that leaves may go on, ms. */
@@ -31,8 +32,17 @@ export function openDirectDoor<Connection>(
   )
   const { size, keptShare, checkoutTimeoutMs } = config.pool
   const mostReadsBeside = mostReads(size, 0, keptShare)
+  const refusals = new LoginRefusals(
+    log,
+    (nodeIndex) => core.node(nodeIndex).name,
+    (nodeIndex) => targetOf(core, resolved, nodeIndex),
+  )
   const pools = new NodePools<Connection>({
-    open: (nodeIndex) => driver.open(targetOf(core, resolved, nodeIndex), config.pool),
+    open: (nodeIndex) =>
+      driver.open(targetOf(core, resolved, nodeIndex), {
+        ...config.pool,
+        onLogin: () => refusals.end(nodeIndex),
+      }),
     size,
     // Writes have no other place than the primary.
     mostReads: (nodeIndex) =>
@@ -43,7 +53,7 @@ export function openDirectDoor<Connection>(
   })
   uses.set('sessions', pools)
   const { database } = resolved.discovered
-  return new DirectDoor({ core, database, pools, driver, onWriteInReadSession })
+  return new DirectDoor({ core, database, pools, refusals, driver, onWriteInReadSession })
 }
 
 function targetOf<Connection>(

@@ -7,6 +7,7 @@ import type { StatementClass } from '../../sql/statement-class.ts'
 import type { NodeView } from '../../topology/node.ts'
 import { closedError, DoorError, noNode } from '../door-error.ts'
 import type { DirectContext } from './direct-context.ts'
+import type { LoginRefusals } from './login-refusals.ts'
 import type { Held, NodePools } from './node-pools.ts'
 import { noteSent } from './note-done.ts'
 import { sqlstateOf, whyOf } from './server-error.ts'
@@ -34,17 +35,26 @@ interface FailedPlace {
 /** Called once; `held` null: there is none, and why. */
 type Taken<Connection> = (error: unknown, held: Held<Connection> | null) => void
 
+/** Where there may be connections. */
+interface Places<Connection> {
+  readonly core: ClusterCore
+  readonly pools: NodePools<Connection>
+  readonly refusals: LoginRefusals
+}
+
 /** Finds the node and the connection that a statement runs on, and waits where waiting is of use. */
 export class Placement<Connection> {
   readonly #core: ClusterCore
   readonly #pools: NodePools<Connection>
+  readonly #refusals: LoginRefusals
   readonly #isClosed: () => boolean
   /** Statements that wait for a node now. */
   #held = 0
 
-  constructor(core: ClusterCore, pools: NodePools<Connection>, isClosed: () => boolean) {
+  constructor({ core, pools, refusals }: Places<Connection>, isClosed: () => boolean) {
     this.#core = core
     this.#pools = pools
+    this.#refusals = refusals
     this.#isClosed = isClosed
   }
 
@@ -83,7 +93,7 @@ export class Placement<Connection> {
       isReadOnly && mayLookAround(patience, facts, startMs) && core.wantsAway(facts)
     // The usual case, without a promise.
     if (!looksAround) {
-      const route = core.route(cls, facts, exclude)
+      const route = core.route(cls, facts, exclude | this.#refusing(isReadOnly))
       const { node } = route
       if (node !== null && route.isBehind !== true && this.#isFree(node, isReadOnly)) {
         patience.wasBehind = false
@@ -122,7 +132,7 @@ export class Placement<Connection> {
         if (isNew) exclude |= 1 << node.index
         else await this.#holdBack(whyOf(cause), held.untilMs, cause)
       }
-      route = await this.#route({ ...wish, exclude })
+      route = await this.#route({ ...wish, exclude: exclude | this.#refusing(isReadOnly) })
       node = route.node
       if (node === null) {
         await this.#holdBack(route.reason, held.untilMs, cause)
@@ -132,7 +142,8 @@ export class Placement<Connection> {
       let hasWaited = false
       try {
         if (!isReadOnly) return await pools.checkout(node.index, false)
-        const places = this.#placesFor({ ...wish, exclude }, node)
+        const tried = exclude | this.#refusing(true)
+        const places = this.#placesFor({ ...wish, exclude: tried }, node)
         const [place] = places
         if (places.length === 1 && place !== undefined) {
           noteSent(core, context, place.index)
@@ -154,6 +165,11 @@ export class Placement<Connection> {
         if (hasWaited && problem instanceof DoorError && problem.sqlstate === '53300') throw problem
       }
     }
+  }
+
+  /** Bit mask of the nodes that let nobody in for now; a write has only the primary. */
+  #refusing(isReadOnly: boolean): number {
+    return isReadOnly ? this.#refusals.at(this.#core.nowMs()) : 0
   }
 
   /** Reads look for another node before they wait; a write has only this one. */
@@ -237,6 +253,7 @@ export class Placement<Connection> {
     if (ownFailure(error) !== null) return true
     if (sqlstate === '') core.reportFailure(node.index, dialFailure(error), whyOf(error))
     else if (sqlstate.startsWith('57P')) core.reportFailure(node.index, 'shutdown', whyOf(error))
+    if (node.role === 'replica') this.#refusals.note(node.index, error, core.nowMs())
     // What a replica refuses, a log-in too, may be there already on the primary.
     return sqlstate === '' || /^(08|57P|53)/.test(sqlstate) || node.role === 'replica'
   }

@@ -78,11 +78,12 @@ function openPool(
   // An idle connection that is lost is replaced; without a listener it would end the process.
   pool.on('error', () => {})
   // So would one that is in use and waits for its application, as in a transaction.
-  pool.on('connect', (connection) =>
+  pool.on('connect', (connection) => {
     connection.on('error', (error) => {
       if (!lastWords.has(connection)) lastWords.set(connection, error)
-    }),
-  )
+    })
+    options.onLogin?.()
+  })
   return {
     checkout: (done) => {
       pool.connect((error, connection) => {

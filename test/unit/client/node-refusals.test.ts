@@ -24,20 +24,11 @@ it('holds a refused setting against its node, for sessions that have it, and not
   expect(pauses).toEqual([100, 200, 400, 800, 1600, 2000, 2000, 2000])
 })
 
-it('takes what others hear at the same time for one refusal', () => {
+it('holds a refused log-in against its node for all sessions', () => {
   const refusals = new NodeRefusals()
-  expect(refusals.noteLogin(2, '28000', 0)).toBe(true)
-  for (let i = 0; i < 10; i++) expect(refusals.noteLogin(2, '28000', i)).toBe(false)
+  refusals.logins.note(2, '28000', 0)
+  refusals.noteSettings(asBob, 1, '22023', 0)
+  expect(refusals.at(asBob, 49)).toBe(0b110)
   expect(refusals.at(plain, 49)).toBe(0b100)
   expect(refusals.at(plain, 50)).toBe(0)
-  expect(refusals.whyNoLogin(2)).toBe('28000')
-})
-
-it('forgets a refused log-in when the node admits the user', () => {
-  const refusals = new NodeRefusals()
-  refusals.noteLogin(0, '28000', 0)
-  expect(refusals.endLogin(0)).toBe(true)
-  expect(refusals.endLogin(0)).toBe(false)
-  expect(refusals.at(plain, 1)).toBe(0)
-  expect(refusals.whyNoLogin(0)).toBeNull()
 })
