@@ -1,9 +1,8 @@
-import type { ReplyReceiver } from '../server/reply-queue.ts'
+import { ask } from '../server/ask.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { TransactionModes } from '../sql/statement-class.ts'
-import { Cursor } from '../wire/cursor.ts'
 import { query } from '../wire/frontend-messages.ts'
-import { backend } from '../wire/message-types.ts'
+import { textRow } from '../wire/text-row.ts'
 import type { ClientSession } from './session.ts'
 
 const isolationQuery = query('SHOW transaction_isolation')
@@ -16,8 +15,12 @@ export function askIsolation(
   connection: ServerConnection,
   done: (isolation: string | null) => void,
 ): void {
-  connection.unnamed = 0
-  connection.request(isolationQuery, 0, isolationQuery.length, new IsolationReceiver(done))
+  ask(connection, isolationQuery, {
+    answered: ({ rows: [row] }) => {
+      done(row === undefined ? '' : (textRow(row, 0, row.length, 'latin1')[0] ?? ''))
+    },
+    lost: () => done(null),
+  })
 }
 
 /**
@@ -47,32 +50,4 @@ export function levelOf({ scope, state }: ClientSession, modes: TransactionModes
 /** The level by its name; one that isn't known counts as the one that keeps nothing. */
 export function isolationOf(name: string): NonNullable<TransactionModes['isolation']> {
   return name === 'serializable' || name === 'repeatable read' ? name : 'read committed'
-}
-
-/** Hears the answer. */
-class IsolationReceiver implements ReplyReceiver {
-  readonly #done: (isolation: string | null) => void
-  #value = ''
-
-  constructor(done: (isolation: string | null) => void) {
-    this.#done = done
-  }
-
-  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
-    if (type !== backend.dataRow) return
-    const cursor = new Cursor(buffer, start + 5, end)
-    cursor.int16()
-    this.#value = cursor.bytes(cursor.int32()).toString('latin1')
-  }
-
-  onPart(): void {}
-  onChunkEnd(): void {}
-
-  onReady(): void {
-    this.#done(this.#value)
-  }
-
-  onLost(): void {
-    this.#done(null)
-  }
 }

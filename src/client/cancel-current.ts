@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { swallow } from '../server/server-connection.ts'
+import { swallow } from '../server/reply-queue.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
 import { moveWaiting } from './rerun-request.ts'
@@ -53,16 +53,14 @@ async function cancelNow(session: ClientSession, request: Request): Promise<bool
     refuseCancelled(session, request)
     return true
   }
-  connection.cancelsPending++
+  connection.beginCancel(request.isShared)
   // Those behind it might be hit instead: they are run elsewhere, or again if there is no room.
   if (request.isShared) {
-    connection.isCancelNear = true
     session.scope.pool(connection.nodeIndex).stall(connection)
     moveWaiting(connection)
   }
   await session.cluster.cancel(connection)
-  connection.cancelsPending--
-  if (connection.isCancelNear) connection.dirty ??= 'a cancel request was sent to it'
+  connection.endCancel()
   if (connection.queue.size === 0) session.scope.pool(connection.nodeIndex).quiet(connection)
   return true
 }

@@ -1,6 +1,6 @@
-import type { ReplyReceiver } from '../server/reply-queue.ts'
+import { ask, type OwnAnswer, tell } from '../server/ask.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
-import { backend, frontend } from '../wire/message-types.ts'
+import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
 import { abandon } from './leave-connection.ts'
 import { loseRequest } from './lost-request.ts'
@@ -56,19 +56,20 @@ export function checkShapes(
     writer.begin(frontend.describe).byte(0x53).string(serverName).end()
   }
   writer.begin(frontend.sync).end()
-  const bytes = writer.take()
-  const done = (shapes: readonly (Buffer | null)[], error: Buffer | null): void => {
-    request.errorInFront = error
-    for (const [index, statement] of unknown.entries()) {
-      judgeShape(session, statement, connection, shapes[index])
-    }
-    goOn()
-  }
-  const lost = (error: Error): void => {
-    session.waiting = null
-    loseRequest(session, request, error)
-  }
-  connection.request(bytes, 0, bytes.length, new ShapeReceiver(done, lost))
+  ask(connection, writer.take(), {
+    answered: (answer) => {
+      request.errorInFront = answer.error
+      const shapes = shapesOf(answer)
+      for (const [index, statement] of unknown.entries()) {
+        judgeShape(session, statement, connection, shapes[index])
+      }
+      goOn()
+    },
+    lost: (error) => {
+      session.waiting = null
+      loseRequest(session, request, error)
+    },
+  })
 }
 
 function judgeShape(
@@ -83,8 +84,7 @@ function judgeShape(
     scope.statements.retire(statement)
     writeClose(writer, 0x53, statement.serverName)
     writer.begin(frontend.sync).end()
-    const bytes = writer.take()
-    connection.request(bytes, 0, bytes.length, new ShapeReceiver(noShapes, noLoss))
+    tell(connection, writer.take())
     return
   }
   connection.prepared.set(statement.serverName, true)
@@ -93,54 +93,7 @@ function judgeShape(
   if (!cluster.isReplica(connection.nodeIndex)) statement.shapeVersion = catalogVersion
 }
 
-const noShapes = (): void => {}
-const noLoss = (): void => {}
-
-/** Collects what the statements of one round give. */
-class ShapeReceiver implements ReplyReceiver {
-  readonly #done: (shapes: readonly (Buffer | null)[], error: Buffer | null) => void
-  readonly #lost: (error: Error) => void
-  readonly #shapes: (Buffer | null)[] = []
-  #parts: Buffer[] = []
-  #error: Buffer | null = null
-
-  constructor(
-    done: (shapes: readonly (Buffer | null)[], error: Buffer | null) => void,
-    lost: (error: Error) => void,
-  ) {
-    this.#done = done
-    this.#lost = lost
-  }
-
-  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
-    if (type === backend.errorResponse) this.#error = Buffer.from(buffer.subarray(start, end))
-    else if (type === backend.rowDescription || type === backend.noData) {
-      this.#shapes.push(resultShape(buffer.subarray(start + 5, end)))
-    }
-  }
-
-  onPart(
-    type: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-    isFirst: boolean,
-    isLast: boolean,
-  ): void {
-    if (type !== backend.rowDescription) return
-    this.#parts.push(Buffer.from(buffer.subarray(isFirst ? start + 5 : start, end)))
-    if (!isLast) return
-    this.#shapes.push(resultShape(Buffer.concat(this.#parts)))
-    this.#parts = []
-  }
-
-  onChunkEnd(): void {}
-
-  onReady(): void {
-    this.#done(this.#shapes, this.#error)
-  }
-
-  onLost(error: Error): void {
-    this.#lost(error)
-  }
+/** What the statements of one round give, in order. */
+function shapesOf({ descriptions }: OwnAnswer): (Buffer | null)[] {
+  return descriptions.map((frame) => resultShape(frame.subarray(5)))
 }

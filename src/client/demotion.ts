@@ -25,7 +25,7 @@ export function isDemotion(session: ClientSession, request: Request, fields: Err
   if ([request.cls, ...request.executed].some(mayHaveCommitted)) return false
   if (request.size > cluster.limits.retryMaxBytes || !request.effects.every(isUndone)) return false
   cluster.reportFailure(connection.nodeIndex, 'read-only-primary', fields.message)
-  connection.dirty ??= 'its node takes no writes any more'
+  connection.condemn('node demoted')
   return true
 }
 

@@ -50,7 +50,7 @@ export function applyEffects(session: ClientSession, request: Request, status: n
   refreshFacts(session)
   const { connection } = request
   if (connection !== null && session.pinReason !== null && session.pins.mayHaveTemporarySchema) {
-    connection.hasTemporarySchema = true
+    connection.noteTemporarySchema()
   }
   noteSeen(session, request, status)
 }
@@ -111,7 +111,7 @@ function applyCompleted(session: ClientSession, request: Request): Settings {
     for (const effect of effects) {
       if (isDiscardAll(effect) && session.pinReason !== null && session.pins.outlivesDiscard) {
         // LOAD, setseed, parameters that nobody knows …
-        if (connection !== null) connection.dirty ??= 'has what DISCARD ALL leaves'
+        connection?.condemn('outlives DISCARD ALL')
       }
       const isHeard = hearsBy(session, request, effect)
       // A pin that is taken too early, or stays for too long, does no harm.
@@ -202,7 +202,7 @@ function knowUnfinished(
 ): void {
   const calls = effects.filter((effect) => effect.kind === 'set' && effect.config !== undefined)
   if (connection !== null && customNames(calls).some((name) => !session.state.entries.has(name))) {
-    connection.dirty ??= 'custom parameters unknown after an error'
+    connection.condemn('customs unknown')
   }
 }
 
@@ -268,7 +268,7 @@ function applyOne(
     case 'discard':
       if (effect.what === 'sequences' || effect.what === 'all') {
         session.sequenceConnection = null
-        if (request.connection !== null) request.connection.sequenceUser = 0
+        request.connection?.forgetSequences()
       }
       if (effect.what === 'all') {
         request.connection?.prepared.clear()

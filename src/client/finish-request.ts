@@ -18,10 +18,10 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   const nowMs = cluster.nowMs()
   const elapsedMs = nowMs - request.startedAtMs
   // How long others would have waited for it, had they been behind it.
-  const servedMs = nowMs - Math.max(request.startedAtMs, connection.headSinceMs)
+  const servedMs = nowMs - Math.max(request.startedAtMs, connection.headSinceMs ?? 0)
   cluster.load.finish(connection.nodeIndex, elapsedMs, nowMs, request.isShared)
   cluster.reportSuccess(connection.nodeIndex)
-  connection.headSinceMs = nowMs
+  connection.noteHead(nowMs)
   session.inFlight.remove(request)
   const next = session.inFlight.first
   if (next?.isFlushed === true) next.inventPending()
@@ -30,9 +30,9 @@ export function finishRequest(session: ClientSession, request: Request, status: 
     if (connection.queue.size > 0) session.scope.pool(connection.nodeIndex).roomy(connection)
   }
   // The failure may have come before the segment's Parse.
-  if (request.error !== null && !request.isUnnamedKept) connection.unnamed = 0
+  if (request.error !== null && !request.isUnnamedKept) connection.forgetUnnamed()
   noteUnnamed(session, request)
-  if (request.queryAt >= 0) connection.dirty ??= stumbled
+  if (request.queryAt >= 0) connection.condemn('stumbled')
   // Last come, first undone: a name that was closed may have been given again.
   if (request.error !== null && !request.isHealing) forgetNames(session, request)
   if (request.steps !== null) settleSteps(session, request, connection)
@@ -55,12 +55,10 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   }
   applyEffects(session, request, status)
   if (request.names !== null && session.pinReason !== null) session.pins.doubtPrepared()
-  if (connection.dirty === stumbled) holdStumbled(session, request)
+  if (connection.condemnation === 'stumbled') holdStumbled(session, request)
   if (session.lease === connection) {
     const { state } = session
-    connection.state = (session.actual ?? state)
-      .knowing(state.customs)
-      .knowing(connection.state.customs)
+    connection.adoptState((session.actual ?? state).knowing(state.customs))
   }
   // Portals die with their transaction.
   if (status === txStatus.idle && session.segment === null && session.inFlight.length === 0) {
@@ -96,7 +94,7 @@ function noteUnnamed(session: ClientSession, request: Request): void {
   if (request.unnamedChanges > 0 && session.unnamed !== request.lastUnnamed) return
   // An earlier Parse of the same segment has left it there.
   const isThere = !isDropped && kept !== null && kept.isOfSegment && kept.unnamed !== null
-  if (isThere && request.connection !== null) request.connection.unnamed = kept.unnamed.serial
+  if (isThere) request.connection?.noteUnnamed(kept.unnamed.serial)
   session.unnamed = isDropped ? null : (kept?.unnamed ?? null)
   session.unnamedClass = isDropped ? null : (kept?.cls ?? null)
   session.unnamedNames = isDropped ? null : (kept?.names ?? null)

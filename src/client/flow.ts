@@ -52,8 +52,7 @@ export class Flow {
   pauseServer(connection: ServerConnection | null): void {
     if (connection === null || this.#pausedServer === connection) return
     this.#pausedServer = connection
-    connection.link.pause()
-    connection.isReaderSlow = true
+    connection.pause()
   }
 
   /** The client has read, is gone, or its answer is complete: the next user's must not wait for it. */
@@ -61,7 +60,6 @@ export class Flow {
     const connection = this.#pausedServer
     if (connection === null) return
     this.#pausedServer = null
-    connection.isReaderSlow = false
-    connection.link.resume()
+    connection.resume()
   }
 }

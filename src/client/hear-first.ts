@@ -1,6 +1,5 @@
-import type { ReplyReceiver } from '../server/reply-queue.ts'
+import { ask, tell } from '../server/ask.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
-import { swallow } from '../server/server-connection.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { Listener } from './listener.ts'
@@ -86,14 +85,14 @@ export function noteChannelUse(
   connection: ServerConnection,
 ): void {
   const { hub } = session.scope
-  if (connection.writer !== session.processId) {
-    const isClear = connection.writer === 0 || hub === null || hub.isPast(connection.wroteFence)
-    connection.writer = session.processId
-    connection.writerFence = isClear ? 0 : hub.fence(true)
+  const { channels } = connection
+  if (channels.writer !== session.processId) {
+    const isClear = channels.writer === null || hub === null || hub.isPast(channels.wroteFence)
+    channels.noteWriter(session.processId, isClear ? 0 : hub.fence(true))
   }
   for (const { kind } of request.effects) {
-    if (kind === 'notify') connection.notifies = hub?.isActive === true
-    else if (kind === 'listen') connection.listens ||= request.isHeard
+    if (kind === 'notify') channels.noteNotify(hub?.isActive === true)
+    else if (kind === 'listen' && request.isHeard) channels.listen()
   }
 }
 
@@ -101,9 +100,9 @@ export function noteChannelUse(
 export function mustClear(
   { scope: { hub }, processId }: ClientSession,
   { effects }: Request,
-  { writer, writerFence, status }: ServerConnection,
+  { channels: { writer, writerFence }, status }: ServerConnection,
 ): boolean {
-  if (hub === null || !hub.isActive || writer === 0) return false
+  if (hub === null || !hub.isActive || writer === null) return false
   if (status !== txStatus.idle || !effects.some(({ kind }) => kind === 'notify')) return false
   return writer !== processId || !hub.isPast(writerFence)
 }
@@ -111,9 +110,7 @@ export function mustClear(
 /** Waits until all that was notified on the connection has been heard. */
 export function clearWriter(hub: NotificationHub, connection: ServerConnection, done: () => void) {
   return hub.settle(() => {
-    connection.writer = 0
-    connection.writerFence = 0
-    connection.wroteFence = 0
+    connection.channels.forgetWriter()
     done()
   })
 }
@@ -132,14 +129,16 @@ export function bringChannels(
   const isAsked = request.effects.some(({ kind }) => kind === 'own-channels' || kind === 'begin')
   if (!isAsked && request.begin === null) return
   const bytes = query([...listener.channels].map((name) => `LISTEN ${quoted(name)}`).join('; '))
-  connection.listens = true
-  connection.unnamed = 0
-  connection.request(bytes, 0, bytes.length, swallow)
+  connection.channels.listen()
+  tell(connection, bytes)
 }
 
 /** The connection is given back: what was notified there will be heard before long. */
-export function noteWritten({ scope: { hub } }: ClientSession, connection: ServerConnection): void {
-  if (hub !== null && connection.writer !== 0) connection.wroteFence = hub.fence(false)
+export function noteWritten(
+  { scope: { hub } }: ClientSession,
+  { channels }: ServerConnection,
+): void {
+  if (hub !== null && channels.writer !== null) channels.noteWritten(hub.fence(false))
 }
 
 const unlistenAll = query('UNLISTEN *')
@@ -150,38 +149,25 @@ export function tidyChannels(
   connection: ServerConnection,
   done: () => void,
 ): void {
+  const { channels } = connection
   const heard = (): void => {
-    connection.notifies = false
+    channels.noteNotify(false)
     done()
   }
   const goOn = (): void => {
-    if (connection.notifies && hub !== null) clearWriter(hub, connection, heard)
+    if (channels.notifies && hub !== null) clearWriter(hub, connection, heard)
     else heard()
   }
-  if (!connection.listens) goOn()
-  else {
-    connection.unnamed = 0
-    connection.request(unlistenAll, 0, unlistenAll.length, new UnlistenReceiver(connection, goOn))
+  if (!channels.listens) {
+    goOn()
+    return
   }
-}
-
-class UnlistenReceiver implements ReplyReceiver {
-  readonly #connection: ServerConnection
-  readonly #done: () => void
-  constructor(connection: ServerConnection, done: () => void) {
-    this.#connection = connection
-    this.#done = done
-  }
-  onFrame(type: number): void {
-    if (type === 0x45) this.#connection.dirty ??= 'UNLISTEN was refused'
-  }
-  onPart(): void {}
-  onChunkEnd(): void {}
-  onReady(): void {
-    this.#connection.listens = false
-    this.#done()
-  }
-  onLost(): void {
-    this.#done()
-  }
+  ask(connection, unlistenAll, {
+    answered: ({ error }) => {
+      if (error !== null) connection.condemn('UNLISTEN refused')
+      channels.unlisten()
+      goOn()
+    },
+    lost: goOn,
+  })
 }

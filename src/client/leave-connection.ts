@@ -39,13 +39,13 @@ export function detach(session: ClientSession, connection: ServerConnection): vo
   session.kept.delete(connection.nodeIndex)
   if (session.home === connection) session.home = null
   noteWritten(session, connection)
-  connection.holder = null
+  connection.letGo()
 }
 
 /** `poolMode: session`: the connection is the client's until it leaves. */
 export function keep(session: ClientSession, connection: ServerConnection): void {
   session.kept.set(connection.nodeIndex, connection)
-  connection.holder = session
+  connection.hold(session)
   if (!session.cluster.isReplica(connection.nodeIndex)) session.home = connection
 }
 
@@ -74,8 +74,9 @@ function giveBack(
   const release = (): void => {
     if (!connection.isClosed) pool.release(connection)
   }
-  const mayServe = connection.isClean || (connection.listens && connection.dirty === null)
-  if (mayServe && (connection.listens || connection.notifies)) {
+  const { channels } = connection
+  const mayServe = connection.isClean || (channels.listens && connection.condemnation === null)
+  if (mayServe && (channels.listens || channels.notifies)) {
     tidyChannels(scope.hub, connection, release)
   } else release()
 }
@@ -86,7 +87,7 @@ export function dropLease(session: ClientSession): void {
   if (lease === null) return
   detach(session, lease)
   if (lease.isClosed) return
-  lease.dirty ??= 'dropped'
+  lease.condemn('dropped')
   leasePool?.release(lease)
 }
 
@@ -96,9 +97,9 @@ function dropParked(session: ClientSession): void {
   if (parked === null) return
   session.parked = null
   const { connection, pool } = parked
-  connection.holder = null
+  connection.letGo()
   if (connection.isClosed) return
-  connection.dirty ??= 'client left while pinned'
+  connection.condemn('client left')
   pool?.release(connection)
 }
 
@@ -127,8 +128,8 @@ export function abandon(session: ClientSession): void {
       // Cancel what still runs, then close: the server rolls back.
       const isRunning = lease.queue.size > 0
       if (isRunning) void session.cluster.cancel(lease)
-      lease.dirty ??= 'client left in mid-request'
-    } else if (session.pinReason !== null) lease.dirty ??= 'client left while pinned'
+      lease.condemn('client left')
+    } else if (session.pinReason !== null) lease.condemn('client left')
     if (leasePool !== null) giveBack(session, leasePool, lease)
   }
   giveBackKept(session)
@@ -141,7 +142,7 @@ export function giveBackKept(session: ClientSession): void {
     if (connection === session.lease) continue
     session.kept.delete(node)
     if (session.home === connection) session.home = null
-    connection.holder = null
+    connection.letGo()
     if (!connection.isClosed) session.scope.pool(node).release(connection)
   }
 }

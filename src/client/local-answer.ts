@@ -81,7 +81,7 @@ export function answerLocally(
     if (cls.parts.length === 0) {
       // A server that has stumbled says so even to an empty text.
       const { lease } = session
-      return lease === null || (segment === null && lease.dirty === null) ? {} : null
+      return lease === null || (segment === null && lease.condemnation === null) ? {} : null
     }
     const [effect] = cls.effects
     if (cls.parts.length !== 1 || effect === undefined || cls.effects.length !== 1) return null

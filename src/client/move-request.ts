@@ -1,4 +1,6 @@
-import { type ServerConnection, swallow } from '../server/server-connection.ts'
+import { ask } from '../server/ask.ts'
+import { swallow } from '../server/reply-queue.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
 import { query, sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { askIsolation } from './ask-isolation.ts'
@@ -104,10 +106,10 @@ function giveBack(session: ClientSession, from: ServerConnection, lastWord: Buff
     session.leasePool = null
   } else detach(session, from)
   const isKept = session.kept.get(from.nodeIndex) === from
-  from.request(lastWord, 0, lastWord.length, {
-    ...swallow,
-    onReady: () => {
-      if (!isKept && !from.isClosed) pool?.release(from)
+  ask(from, lastWord, {
+    answered: () => {
+      if (!isKept) pool?.release(from)
     },
+    lost: () => {},
   })
 }

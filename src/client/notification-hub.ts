@@ -1,7 +1,6 @@
+import { ask, errorOf } from '../server/ask.ts'
 import type { ConnectionHolder, ServerConnection } from '../server/server-connection.ts'
-import { decodeErrorFields } from '../wire/error-fields.ts'
 import { query } from '../wire/frontend-messages.ts'
-import { backend } from '../wire/message-types.ts'
 
 /** Who hears notifications by the hub. */
 export interface Hearer {
@@ -174,7 +173,7 @@ export class NotificationHub implements ConnectionHolder {
           return
         }
         this.#connection = connection
-        connection.holder = this
+        connection.hold(this)
         this.#options.onChange?.(true, 'somebody listens')
         this.#work()
       },
@@ -195,7 +194,6 @@ export class NotificationHub implements ConnectionHolder {
     const bytes = query(commands.join('; '))
     this.#isAsking = true
     this.#asked++
-    let error: Error | null = null
     const timer = setTimeout(() => {
       this.#lose(`the server did not answer within ${answerMs} ms`)
     }, answerMs)
@@ -205,22 +203,17 @@ export class NotificationHub implements ConnectionHolder {
       this.#isAsking = false
       this.#answered++
     }
-    connection.request(bytes, 0, bytes.length, {
-      onFrame: (type, buffer, start, to) => {
-        if (type !== backend.errorResponse) return
-        error = new Error(decodeErrorFields(buffer, start + 5, to).message)
-      },
-      onPart: () => {},
-      onChunkEnd: () => {},
-      onReady: () => {
+    ask(connection, bytes, {
+      answered: (answer) => {
         end()
-        if (error === null) this.#told = wanted
-        for (const { done } of wishes) done(error)
+        const fields = errorOf(answer)
+        if (fields === null) this.#told = wanted
+        for (const { done } of wishes) done(fields === null ? null : new Error(fields.message))
         this.#restOrGoOn()
       },
-      onLost: (lost) => {
+      lost: (error) => {
         end()
-        for (const { done } of wishes) done(lost)
+        for (const { done } of wishes) done(error)
       },
     })
   }
@@ -243,7 +236,7 @@ export class NotificationHub implements ConnectionHolder {
     const connection = this.#connection
     if (connection === null || this.isActive || this.#isAsking || this.#wishes.length > 0) return
     this.#forget()
-    connection.holder = null
+    connection.letGo()
     connection.close()
     this.#options.onChange?.(false, 'nobody listens any more')
   }
@@ -263,7 +256,7 @@ export class NotificationHub implements ConnectionHolder {
     const connection = this.#connection
     if (connection === null) return
     this.#forget()
-    connection.holder = null
+    connection.letGo()
     connection.destroy(new Error(why))
     this.#tellLoss(why)
   }

@@ -119,7 +119,7 @@ export function begin(
   } else if (pool.isLeased(connection)) {
     session.lease = connection
     session.leasePool = pool
-    connection.holder = session
+    connection.hold(session)
     if (keeps(session)) keep(session, connection)
   } else {
     request.isShared = true

@@ -1,4 +1,5 @@
-import { type ServerConnection, swallow } from '../server/server-connection.ts'
+import { tell } from '../server/ask.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
@@ -83,14 +84,13 @@ export function bringOwnNames(
   }
   statements.ownConnection = connection
   connection.prepared.clear()
-  connection.request(deallocateAll, 0, deallocateAll.length, swallow)
+  tell(connection, deallocateAll)
   for (const [name, { body, spots }] of namesInFront(statements, request)) {
     if (spots === null) {
       writer.begin(frontend.parse).string(name).bytes(body).end()
       writer.begin(frontend.sync).end()
     } else writer.begin(frontend.query).bytes(body).byte(0).end()
-    const bytes = writer.take()
-    connection.request(bytes, 0, bytes.length, swallow)
+    tell(connection, writer.take())
     connection.prepared.set(name, true)
   }
 }
@@ -128,7 +128,7 @@ export function bringInSegment(
   request.bringsUnnamed = null
   if (unnamed !== null) {
     writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
-    connection.unnamed = unnamed.serial
+    connection.noteUnnamed(unnamed.serial)
     script.pushUnnamed()
   }
   if (writer.length > 0) connection.send(writer.take())

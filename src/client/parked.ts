@@ -40,7 +40,7 @@ function ignoresCustoms({ cls, kind, seesCustoms }: Request): boolean {
 /** Nothing runs and nothing is open, here and on its connection. */
 function isBetween(session: ClientSession): boolean {
   const { lease, transaction, deferred, inFlight, isBroken, actual, portals } = session
-  if (lease === null || lease.status !== txStatus.idle || lease.dirty !== null) return false
+  if (lease === null || lease.status !== txStatus.idle || lease.condemnation !== null) return false
   if (transaction !== null || deferred !== null || isBroken) return false
   if (inFlight.length > 0 || actual !== null || portals.size > 0) return false
   const { statements, listener, blind, poolMode } = session

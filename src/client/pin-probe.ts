@@ -1,8 +1,7 @@
-import type { ReplyReceiver } from '../server/reply-queue.ts'
+import { type Asker, ask, type OwnAnswer } from '../server/ask.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { isTrackableName } from '../server/state-sync.ts'
 import { query } from '../wire/frontend-messages.ts'
-import { backend } from '../wire/message-types.ts'
 import { type TextRow, textRow } from '../wire/text-row.ts'
 import { judgeBlind } from './blind-class.ts'
 import { abandon, settle } from './leave-connection.ts'
@@ -17,9 +16,6 @@ import {
   takeOwnSetting,
   trackSetting,
 } from './setting-effects.ts'
-
-/** Most of an answer that is kept, bytes; a longer one leaves the session pinned. */
-const maxAnswerBytes = 1024 * 1024
 
 /**
  * Asks the server of a pinned session whether what pinned it is still there, and what values its
@@ -36,20 +32,16 @@ export function askServer(session: ClientSession, connection: ServerConnection):
   const settings = question.settings.filter(isTrackableName)
   const bytes = query(questionText({ ...question, settings }, customs))
   session.isAsking = question.isOpen
-  connection.request(bytes, 0, bytes.length, new PinProbe(session, connection, question))
+  ask(connection, bytes, new PinProbe(session, connection, question))
 }
 
 /** Gets the answer; whatever goes wrong with it leaves the session pinned. */
-class PinProbe implements ReplyReceiver {
+class PinProbe implements Asker {
   readonly #session: ClientSession
   readonly #connection: ServerConnection
   readonly #question: PinQuestion
-  readonly #rows: TextRow[] = []
   /** What the connection had when it was asked: what is prepared meanwhile is no answer. */
   readonly #prepared: readonly string[]
-  #parts: Buffer[] = []
-  #bytes = 0
-  #hasFailed = false
 
   constructor(session: ClientSession, connection: ServerConnection, question: PinQuestion) {
     this.#session = session
@@ -58,42 +50,17 @@ class PinProbe implements ReplyReceiver {
     this.#prepared = question.causes.includes('prepared') ? [...connection.prepared.keys()] : []
   }
 
-  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
-    if (type === backend.dataRow) this.#row(buffer, start, end)
-    else if (type === backend.errorResponse) this.#hasFailed = true
-    else if (type === backend.parameterStatus && this.#connection.holder === this.#session) {
-      this.#session.say(Buffer.from(buffer.subarray(start, end)))
-    }
+  parameter(frame: Buffer): void {
+    if (this.#connection.holder === this.#session) this.#session.say(Buffer.from(frame))
   }
 
-  onPart(
-    type: number,
-    buffer: Buffer,
-    start: number,
-    end: number,
-    _isFirst: boolean,
-    isLast: boolean,
-  ): void {
-    if (type !== backend.dataRow) return
-    this.#bytes += end - start
-    if (this.#bytes > maxAnswerBytes) this.#hasFailed = true
-    else this.#parts.push(Buffer.from(buffer.subarray(start, end)))
-    if (!isLast) return
-    const frame = Buffer.concat(this.#parts)
-    this.#parts = []
-    if (!this.#hasFailed) this.#row(frame, 0, frame.length)
-  }
-
-  #row(buffer: Buffer, start: number, end: number): void {
-    // Values are kept as the bytes that they are in the client's encoding.
-    this.#rows.push(textRow(buffer, start, end, 'latin1'))
-  }
-
-  onReady(): void {
+  answered(answer: OwnAnswer): void {
     const session = this.#session
     session.isAsking = false
     if (session.lease !== this.#connection) return
-    if (!this.#hasFailed) this.#settleAll()
+    // Values are kept as the bytes that they are in the client's encoding.
+    const rows = answer.rows.map((row) => textRow(row, 0, row.length, 'latin1'))
+    if (answer.error === null && !answer.isCut) this.#settleAll(rows)
     if (session.isGone) {
       abandon(session)
       return
@@ -102,30 +69,28 @@ class PinProbe implements ReplyReceiver {
     session.pump()
   }
 
-  onChunkEnd(): void {}
-
-  onLost(): void {
+  lost(): void {
     this.#session.isAsking = false
   }
 
-  #settleAll(): void {
+  #settleAll(rows: TextRow[]): void {
     const session = this.#session
     const { causes, settings, allSettings, isOpen } = this.#question
-    const counts = causes.length > 0 ? this.#rows.pop() : []
+    const counts = causes.length > 0 ? rows.pop() : []
     if (counts?.length !== causes.length) return
     let isAllKnown = true
     for (const [i, cause] of causes.entries()) {
       if (!this.#answer(cause, counts[i] ?? null)) isAllKnown = false
     }
     if (settings.length === 0 && !allSettings) return
-    if (this.#rows.some((row) => row.length !== 4)) return
+    if (rows.some((row) => row.length !== 4)) return
     const found = new Set<string | null>()
     if (allSettings) {
-      for (const [name, , , isSession] of this.#rows) if (isSession === 't') found.add(name ?? null)
+      for (const [name, , , isSession] of rows) if (isSession === 't') found.add(name ?? null)
       this.#forgetOthers(found)
     }
     // A new session user resets the role, so he has to be known first.
-    const rows = this.#rows.sort(([a], [b]) => rank(a ?? null) - rank(b ?? null))
+    rows.sort(([a], [b]) => rank(a ?? null) - rank(b ?? null))
     for (const row of rows) if (!this.#learn(row)) isAllKnown = false
     if (allSettings && isAllKnown) session.pins.know('*')
     if (isOpen && isAllKnown) session.pins.knowEverything()

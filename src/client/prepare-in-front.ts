@@ -1,7 +1,6 @@
-import type { ReplyReceiver } from '../server/reply-queue.ts'
-import { type ServerConnection, swallow } from '../server/server-connection.ts'
-import { decodeErrorFields } from '../wire/error-fields.ts'
-import { backend, frontend } from '../wire/message-types.ts'
+import { ask, errorOf, type OwnAnswer, tell } from '../server/ask.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
+import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
 import { expectSteps } from './name-steps.ts'
 import type { NamedText } from './named-text.ts'
@@ -40,8 +39,10 @@ export function prepareInFront(
   evict(names, connection, limit)
   if (writer.length > 0) {
     writer.begin(frontend.sync).end()
-    const bytes = writer.take()
-    connection.request(bytes, 0, bytes.length, new FrontReceiver(request, connection, prepares))
+    ask(connection, writer.take(), {
+      answered: (answer) => noteFailure(request, connection, prepares, answer),
+      lost: () => {},
+    })
   }
   if (request.steps !== null) expectSteps(connection, request)
 }
@@ -58,43 +59,23 @@ function evict(names: NamedText, connection: ServerConnection, limit: number): v
   }
 }
 
-/** Swallows the round; after an error nothing of it is thought to exist, and is closed to be sure. */
-class FrontReceiver implements ReplyReceiver {
-  readonly #request: Request
-  readonly #connection: ServerConnection
-  readonly #prepares: readonly string[]
-  #hasFailed = false
-
-  constructor(request: Request, connection: ServerConnection, prepares: readonly string[]) {
-    this.#request = request
-    this.#connection = connection
-    this.#prepares = prepares
-  }
-
-  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
-    if (type !== backend.errorResponse) return
-    this.#hasFailed = true
+/** After an error nothing of the round is thought to exist, and is closed to be sure. */
+function noteFailure(
+  request: Request,
+  connection: ServerConnection,
+  prepares: readonly string[],
+  answer: OwnAnswer,
+): void {
+  if (answer.error === null) return
+  if (request.connection === connection) {
+    request.unprepared = prepares
     // What a failed transaction says to everything the request hears itself.
-    const isOfBlock = decodeErrorFields(buffer, start + 5, end).sqlstate === '25P02'
-    if (this.#request.connection !== this.#connection) return
-    this.#request.unprepared = this.#prepares
-    if (!isOfBlock) {
-      this.#request.errorInFront = Buffer.from(buffer.subarray(start, end))
-    }
+    if (errorOf(answer)?.sqlstate !== '25P02') request.errorInFront = answer.error
   }
-
-  onPart(): void {}
-  onChunkEnd(): void {}
-  onLost(): void {}
-
-  onReady(): void {
-    if (!this.#hasFailed || this.#connection.isClosed) return
-    for (const name of this.#prepares) {
-      this.#connection.prepared.delete(name)
-      writeClose(writer, 0x53, name)
-    }
-    writer.begin(frontend.sync).end()
-    const bytes = writer.take()
-    this.#connection.request(bytes, 0, bytes.length, swallow)
+  for (const name of prepares) {
+    connection.prepared.delete(name)
+    writeClose(writer, 0x53, name)
   }
+  writer.begin(frontend.sync).end()
+  tell(connection, writer.take())
 }

@@ -4,7 +4,8 @@ import {
   isStaleness,
   judgeError,
 } from '../routing/judge-error.ts'
-import { type ServerConnection, swallow } from '../server/server-connection.ts'
+import { swallow } from '../server/reply-queue.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { levelOf } from './ask-isolation.ts'
 import { isDemotion } from './demotion.ts'

@@ -11,9 +11,6 @@ import { sendScripted } from './send-scripted.ts'
 
 const writer = new Writer(1024)
 
-/** `ServerConnection.unnamed` while it surely has no unnamed statement. */
-const noUnnamed = -1
-
 /** The unnamed statement of a session: its Parse body and what tells one from the next. */
 export interface UnnamedStatement {
   readonly serial: number
@@ -50,8 +47,8 @@ export function sendSegment(
   if (missing !== null && !isKnown && mayBeStale(missing, catalogVersion)) return false
   if (isFirst) connection.expect(request)
   const mustInject =
-    unnamed !== null && !request.hasEarlierUnnamed && connection.unnamed !== unnamed.serial
-  const mustClear = request.lacksUnnamed && connection.unnamed !== noUnnamed
+    unnamed !== null && !request.hasEarlierUnnamed && !connection.hasUnnamed(unnamed.serial)
+  const mustClear = request.lacksUnnamed && !connection.lacksUnnamed
   const isAsIs =
     missing === null &&
     !mustInject &&
@@ -78,7 +75,7 @@ export function sendSegment(
     evict(request, connection, limit - added, script)
     if (mustClear) {
       connection.send(close('S', ''))
-      connection.unnamed = noUnnamed
+      connection.noteUnnamed(null)
       script.pushUnnamed()
     }
     sendScripted(request, connection, script, missing ?? [], mustInject ? unnamed : null)
@@ -86,8 +83,8 @@ export function sendSegment(
   if (request.steps !== null) expectSteps(connection, request)
   request.hasEarlierUnnamed = unnamed !== null
   // A Query drops the unnamed statement (protocol-flow, "Extended Query").
-  if (request.queryAt >= 0) connection.unnamed = 0
-  else if (request.unnamedSerial !== 0) connection.unnamed = request.unnamedSerial
+  if (request.queryAt >= 0) connection.forgetUnnamed()
+  else if (request.unnamedSerial !== 0) connection.noteUnnamed(request.unnamedSerial)
   // What can't run elsewhere any more need not be kept.
   const isKept = request.onReplica && !request.isStreamed && request.executed.length === 0
   if (request.isFlushed && !isKept) request.size = 0

@@ -1,3 +1,4 @@
+import { type Asker, ask } from '../server/ask.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
@@ -30,7 +31,7 @@ export function sendOn(
     session.cluster.load.start(connection.nodeIndex, request.isShared)
     request.startedAtMs = session.cluster.nowMs()
     if (!onlyAsks(request)) session.lastNode = connection.nodeId
-    if (connection.queue.size === 0) connection.headSinceMs = request.startedAtMs
+    if (connection.queue.size === 0) connection.noteHead(request.startedAtMs)
     // Until its own end DDL may become visible at any time: nothing is judged by the old catalog.
     for (const effect of request.effects) {
       if (effect.kind === 'ddl') session.cluster.noteDdl(session.scope.database, effect.touches)
@@ -49,7 +50,7 @@ export function sendOn(
         isPrepared = true
       }
       for (const message of request.begin.messages) {
-        connection.request(message, 0, message.length, new BeginReceiver(connection))
+        ask(connection, message, beginning)
       }
     }
   }
@@ -62,10 +63,7 @@ export function sendOn(
   if (request.refusal !== null) {
     request.override = errorResponse(request.refusal)
     if (request.kind === 'extended') {
-      if (isFirst) connection.expect(request)
-      connection.unnamed = 0
-      connection.send(refusedParse)
-      connection.send(request.isComplete ? sync : flush)
+      failSegment(request, connection, isFirst)
       return
     }
     request.bytes = refusedQuery
@@ -97,8 +95,13 @@ export function refuseStale(
 ): void {
   request.refusal = staleness
   if (request.errorInFront === null) request.override = scope.statements.staleness
-  if (request.sentKinds === 0 && request.sentBytes === 0) connection.expect(request)
-  connection.unnamed = 0
+  failSegment(request, connection, request.sentKinds === 0 && request.sentBytes === 0)
+}
+
+/** Has the server fail in its place, which aborts the transaction as the client is told. */
+function failSegment(request: Request, connection: ServerConnection, isFirst: boolean): void {
+  if (isFirst) connection.expect(request)
+  connection.forgetUnnamed()
   connection.send(refusedParse)
   connection.send(request.isComplete ? sync : flush)
 }
@@ -114,16 +117,9 @@ const refusedParse = Buffer.from('P\0\0\0\x17\0pgsplit_refused\0\0\0')
 refusedParse.writeInt32BE(refusedParse.length - 1, 1)
 
 /** The deferred BEGIN can only fail with the connection; if it fails, nothing behind it may count. */
-class BeginReceiver {
-  #connection: ServerConnection
-  constructor(connection: ServerConnection) {
-    this.#connection = connection
-  }
-  onFrame(type: number): void {
-    if (type === 0x45) this.#connection.destroy(new Error('BEGIN was refused'))
-  }
-  onPart(): void {}
-  onChunkEnd(): void {}
-  onReady(): void {}
-  onLost(): void {}
+const beginning: Asker = {
+  answered({ error }, connection) {
+    if (error !== null) connection.destroy(new Error('BEGIN was refused'))
+  },
+  lost() {},
 }

@@ -44,7 +44,7 @@ export function sendScripted(
       sendUpTo(request.earlierUnnamedStart)
       writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
       flushWriter(connection)
-      connection.unnamed = unnamed.serial
+      connection.noteUnnamed(unnamed.serial)
       script.pushUnnamed()
     }
     if (range !== undefined && range.unit === unit) {

@@ -1,17 +1,14 @@
-import type { ReplyReceiver } from '../server/reply-queue.ts'
+import { type Asker, ask } from '../server/ask.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { NO_CATALOG } from '../sql/classifier.ts'
 import type { StatementClass, StatementPart } from '../sql/statement-class.ts'
 import { query } from '../wire/frontend-messages.ts'
-import { backend, txStatus } from '../wire/message-types.ts'
+import { txStatus } from '../wire/message-types.ts'
 import { settle } from './leave-connection.ts'
 import { mayHaveWritten } from './note-seen.ts'
 import { sequencePins } from './pins.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
-
-/** `ServerConnection.sequenceUser`: nobody's; some session's values may still be there. */
-const nobody = -1
 
 const discardSequences = query('DISCARD SEQUENCES')
 
@@ -80,7 +77,7 @@ export function sequenceConnection(
 ): ServerConnection | null {
   const own = session.sequenceConnection
   if (own === null || !readsSequences(request)) return null
-  const isOurs = !own.isClosed && own.nodeIndex === nodeIndex && own.sequenceUser === session.id
+  const isOurs = !own.isClosed && own.nodeIndex === nodeIndex && own.hasSequencesOf(session.id)
   return isOurs ? own : null
 }
 
@@ -99,32 +96,20 @@ export function claimSequences(
   const writes = mayHaveWritten(request)
   const calls = writes && classesOf(request).some((cls) => callsNextval(cls) !== 'no')
   if (calls) session.sequenceConnection = connection
-  if (connection.sequenceUser === session.id) return
-  const isForeign = connection.sequenceUser !== 0 && connection.status !== txStatus.failed
+  if (connection.hasSequencesOf(session.id)) return
+  const isForeign = !connection.lacksSequences && connection.status !== txStatus.failed
   const mayRead = reads || (calls && session.scope.usesCurrval) || !request.isComplete
-  if (isFirst && isForeign && mayRead) discard(connection)
-  if (calls || reads || (writes && connection.sequenceUser === 0)) {
-    connection.sequenceUser = session.id
-  } else if (writes) connection.sequenceUser = nobody
-}
-
-function discard(connection: ServerConnection): void {
-  connection.request(discardSequences, 0, discardSequences.length, new DiscardReceiver(connection))
+  if (isFirst && isForeign && mayRead) ask(connection, discardSequences, discarding)
+  if (calls || reads || (writes && connection.lacksSequences)) connection.noteSequences(session.id)
+  else if (writes) connection.mixSequences()
 }
 
 /** In an aborted transaction DISCARD fails, and the values stay. */
-class DiscardReceiver implements ReplyReceiver {
-  readonly #connection: ServerConnection
-  constructor(connection: ServerConnection) {
-    this.#connection = connection
-  }
-  onFrame(type: number): void {
-    if (type === backend.errorResponse) this.#connection.sequenceUser = nobody
-  }
-  onPart(): void {}
-  onChunkEnd(): void {}
-  onReady(): void {}
-  onLost(): void {}
+const discarding: Asker = {
+  answered({ error }, connection) {
+    if (error !== null) connection.mixSequences()
+  },
+  lost() {},
 }
 
 /**
@@ -143,7 +128,7 @@ export function noteSequences(session: ClientSession, request: Request): void {
   }
   if (effects.some((effect) => effect.kind === 'discard' && /^(all|seq)/.test(effect.what))) {
     session.sequenceConnection = null
-    if (request.connection !== null) request.connection.sequenceUser = 0
+    request.connection?.forgetSequences()
   } else if (calls) {
     if (transaction !== null) transaction.callsNextval = true
     if (scope.usesCurrval) session.pins.add(sequencePins.call)

@@ -158,7 +158,7 @@ export function refreshFacts(session: ClientSession): void {
 
 /** Notes what settings the leased connection has now. */
 export function noteState({ actual, state }: ClientSession, connection: ServerConnection): void {
-  connection.state = (actual ?? state).knowing(state.customs).knowing(connection.state.customs)
+  connection.adoptState((actual ?? state).knowing(state.customs))
 }
 
 /** As PostgreSQL's parse_bool: on, true, yes, 1 and their unique beginnings. */

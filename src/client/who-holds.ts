@@ -33,7 +33,8 @@ function useOf(
   pool: NodePool<ServerConnection>,
   connection: ServerConnection,
 ): { readonly why: string | null; readonly sinceMs: number } {
-  const { holder, headSinceMs: sinceMs, status } = connection
+  const { holder, createdAtMs, status } = connection
+  const sinceMs = connection.headSinceMs ?? createdAtMs
   if (!pool.isLeased(connection)) {
     return { why: connection.depth === 0 ? null : 'running for clients that share', sinceMs }
   }

@@ -114,7 +114,7 @@ function poolRows(cluster: Cluster, scope: Scope): PoolRow[] {
       cl_waiting_cancel_req: 0,
       sv_active: counts.leased + counts.shared,
       sv_active_cancel: 0,
-      sv_being_canceled: [...pool.connections].filter((one) => one.cancelsPending > 0).length,
+      sv_being_canceled: [...pool.connections].filter((one) => one.isBeingCancelled).length,
       sv_idle: counts.idle,
       sv_used: 0,
       sv_tested: 0,
@@ -168,21 +168,20 @@ function serverRows(scope: Scope): ServerRow[] {
       return {
         user: scope.user,
         database: scope.database,
-        state:
-          connection.cancelsPending > 0
-            ? 'being_canceled'
-            : connection.depth > 0 || pool.isLeased(connection)
-              ? 'active'
-              : 'idle',
+        state: connection.isBeingCancelled
+          ? 'being_canceled'
+          : connection.depth > 0 || pool.isLeased(connection)
+            ? 'active'
+            : 'idle',
         addr: link.remoteAddress,
         port: link.remotePort,
         local_addr: '',
         local_port: 0,
         connect_time: clockText(connection.createdAtMs),
-        request_time: connection.headSinceMs === 0 ? null : clockText(connection.headSinceMs),
+        request_time: connection.headSinceMs === null ? null : clockText(connection.headSinceMs),
         wait: 0,
         wait_us: 0,
-        close_needed: connection.dirty === null ? 0 : 1,
+        close_needed: connection.condemnation === null ? 0 : 1,
         ptr: `sv${connection.id}`,
         link: holder === undefined ? '' : `cl${holder.id}`,
         remote_pid: connection.processId,

@@ -1,18 +1,13 @@
 import { credential, noCredential } from '../auth/credential.ts'
 import { NotificationHub } from '../client/notification-hub.ts'
 import type { Logger } from '../log.ts'
+import { ask, errorOf } from '../server/ask.ts'
 import { connectServer } from '../server/connect.ts'
 import { ConnectError } from '../server/connect-error.ts'
-import {
-  ServerConnection,
-  type ServerConnectionEvents,
-  swallow,
-} from '../server/server-connection.ts'
+import { ServerConnection, type ServerConnectionEvents } from '../server/server-connection.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
-import { decodeErrorFields } from '../wire/error-fields.ts'
 import { query } from '../wire/frontend-messages.ts'
-import { backend } from '../wire/message-types.ts'
-import { type TextRow, textRow } from '../wire/text-row.ts'
+import { textRow } from '../wire/text-row.ts'
 import type { Cluster } from './cluster.ts'
 
 /** What a role's or the server's settings could do to a connection that only waits. */
@@ -33,25 +28,19 @@ const nameBytes = '63'
 /** Rejects if the hub can't work on this connection; then it is closed. */
 function askFitness(connection: ServerConnection): Promise<void> {
   return new Promise((resolve, reject) => {
-    let last: TextRow = []
-    let why: string | null = null
-    connection.request(settings, 0, settings.length, {
-      ...swallow,
-      onFrame: (type, buffer, start, end) => {
-        if (type === backend.dataRow) last = textRow(buffer, start, end, 'latin1')
-        else if (type === backend.errorResponse) {
-          why = decodeErrorFields(buffer, start + 5, end).message
-        }
-      },
-      onReady: () => {
-        if (last[0] !== nameBytes) why ??= `max_identifier_length is ${last[0]}`
+    ask(connection, settings, {
+      answered: (answer) => {
+        const row = answer.rows.at(-1)
+        const [length] = row === undefined ? [] : textRow(row, 0, row.length, 'latin1')
+        let why = errorOf(answer)?.message ?? null
+        if (length !== nameBytes) why ??= `max_identifier_length is ${length}`
         if (why === null) resolve()
         else {
           connection.close()
           reject(new Error(why))
         }
       },
-      onLost: reject,
+      lost: reject,
     })
   })
 }
@@ -166,8 +155,8 @@ export class Hubs {
         for (const connection of pool.connections) {
           if (connection.processId !== serverProcessId) continue
           if (this.#cluster.isReplica(connection.nodeIndex)) continue
-          const { writer, writerFence } = connection
-          return writer !== 0 && this.of(database).isPast(writerFence) ? writer : null
+          const { writer, writerFence } = connection.channels
+          return writer !== null && this.of(database).isPast(writerFence) ? writer : null
         }
       }
     }

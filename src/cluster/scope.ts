@@ -218,7 +218,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
         if (connection.queue.size === 0 || pool.isLeased(connection)) continue
         isShared = true
         if (connection.queue.size < 2) continue
-        if (now - connection.headSinceMs < stallMs && !connection.isReaderSlow) continue
+        if (now - (connection.headSinceMs ?? 0) < stallMs && !connection.isReaderSlow) continue
         pool.stall(connection)
         moveWaiting(connection)
       }

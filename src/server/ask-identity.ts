@@ -1,7 +1,8 @@
 import { ownIdentitySql } from '../auth/identity-sql.ts'
 import { PgSplitError } from '../errors.ts'
 import { query } from '../wire/frontend-messages.ts'
-import { AnswerReceiver, type TextAnswer } from './answer-receiver.ts'
+import type { TextAnswer } from './answer-receiver.ts'
+import { askText } from './ask.ts'
 import type { ServerConnection } from './server-connection.ts'
 
 /** Who a server connection is logged in as, by OID; `digest` as in `Identity`. */
@@ -21,14 +22,12 @@ export async function askIdentity(
   timeoutMs: number,
 ): Promise<ConnectionIdentity | null> {
   const message = query(ownIdentitySql)
-  const { promise, resolve, reject } = Promise.withResolvers<TextAnswer>()
   const timer = setTimeout(() => {
     const text = `no answer to the first question within ${timeoutMs} ms`
     connection.destroy(new PgSplitError({ sqlstate: '08006', message: text }))
   }, timeoutMs)
-  connection.request(message, 0, message.length, new AnswerReceiver(resolve, reject))
   try {
-    const [row] = (await promise).rows
+    const [row] = (await askText(connection, message)).rows
     const [role, database, digest] = row ?? []
     if (role == null || database == null) return null
     return { role: Number(role), database: Number(database), digest: digest ?? '' }
@@ -43,8 +42,5 @@ export async function askIdentity(
 
 /** The error has left the transaction open. */
 function leaveBlock(connection: ServerConnection): Promise<TextAnswer> {
-  const message = query('ROLLBACK')
-  const { promise, resolve, reject } = Promise.withResolvers<TextAnswer>()
-  connection.request(message, 0, message.length, new AnswerReceiver(resolve, reject))
-  return promise
+  return askText(connection, query('ROLLBACK'))
 }

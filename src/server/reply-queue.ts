@@ -11,6 +11,15 @@ export interface ReplyReceiver extends Pick<FrameSink, 'onFrame' | 'onPart'> {
   onLost(error: Error): void
 }
 
+/** Swallows one answer that nobody waits for. */
+export const swallow: ReplyReceiver = {
+  onFrame(): void {},
+  onPart(): void {},
+  onReady(): void {},
+  onChunkEnd(): void {},
+  onLost(): void {},
+}
+
 /** FIFO of expected replies: a ring that grows. What is in flight is in here and nowhere else. */
 export class ReplyQueue {
   #ring: (ReplyReceiver | null)[] = new Array(8).fill(null)

@@ -6,6 +6,8 @@ import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
 import { terminate } from '../wire/frontend-messages.ts'
 import { backend, frontend, txStatus } from '../wire/message-types.ts'
+import { ask, errorOf } from './ask.ts'
+import { ChannelUse } from './channel-use.ts'
 import { ReplyQueue, type ReplyReceiver } from './reply-queue.ts'
 import { ReportedParameters } from './reported-parameters.ts'
 import { SessionState, type StateChange, stateChanges } from './session-state.ts'
@@ -42,6 +44,31 @@ export interface ServerConnectionEvents {
   onStrayNotice(connection: ServerConnection, fields: ErrorFields): void
 }
 
+/** Why a connection must not be handed on. */
+export type Condemnation =
+  | 'lost'
+  /** The server has said its last word, and nobody was being answered. */
+  | 'ended by the server'
+  | 'setting refused'
+  | 'UNLISTEN refused'
+  /**
+   * The server has half an implicit transaction: a Query came inside a segment. The next thing that
+   * it is asked is refused, which is the client's to hear, and nobody's else.
+   */
+  | 'stumbled'
+  /** A cancel request that was meant for another request may still come. */
+  | 'cancel near'
+  | 'client left'
+  | 'dropped'
+  /** It has what DISCARD ALL leaves. */
+  | 'outlives DISCARD ALL'
+  /** An error has left custom parameters that nobody knows. */
+  | 'customs unknown'
+  | 'node demoted'
+
+/** Whose values `currval()` and `lastval()` would give: a session's id, if it is one's. */
+type SequenceUser = number | 'nobody' | 'several'
+
 let nextId = 1
 
 /** Largest control message of a server that is collected in memory (errors, notices, statuses). */
@@ -61,49 +88,28 @@ export class ServerConnection implements FrameSink {
   /** Reported by ParameterStatus. */
   readonly parameters: Map<string, string>
   readonly queue = new ReplyQueue()
-  /** Settings the server's session will have when all that is queued has run. */
-  state: SessionState = SessionState.empty
-  /** Transaction status of the last ReadyForQuery. */
-  status: number = txStatus.idle
   /** Server-side names of prepared statements that exist here, in order of use (oldest first). */
   readonly prepared = new Map<string, true>()
-  /** Serial of what the unnamed statement holds now; 0 = unknown. */
-  unnamed = 0
-  /** Serial of who called nextval() here last, as far as is known; 0 = nobody yet, -1 = several. */
-  sequenceUser = 0
-  /** A temporary schema may have been made here, which stays, and shows to who creates in it. */
-  hasTemporarySchema = false
-  isSyncing = false
-  holder: ConnectionHolder | null = null
-  /** Why this connection must not be reused; null = it may. */
-  dirty: string | null = null
-  /** Cancel requests on their way to this connection's server process. */
-  cancelsPending = 0
+  readonly channels = new ChannelUse()
   /** When opening it began. */
   readonly createdAtMs: number
+  /** The pool's notes: since when it is idle, and what it was given for. */
   idleSinceMs = 0
-  /** What its pool has given it for. */
   claim: 'work' | 'read' | 'hold' | null = null
-  /** The client that reads the current answer is slower than the server. */
-  isReaderSlow = false
-  /** A cancel meant for the current request may hit the next ones, which are run again then. */
-  isCancelNear = false
-  /** The server's last FATAL as it came. */
-  lastWord: Buffer | null = null
-  /** When the request at the head of the queue was sent or reached the head, ms. */
-  headSinceMs = 0
-  requests = 0
-  /** Its session may listen to channels that its clients hear by other ways. */
-  listens = false
-  /** Its present user has run NOTIFY. */
-  notifies = false
-  /** Process id, as told at log-in, of the client that wrote here last; 0: nobody before counts. */
-  writer = 0
-  /** When all that others have notified here has been heard; see `NotificationHub.fence`. */
-  writerFence = 0
-  /** The same of what he has notified himself, once the connection was given back. */
-  wroteFence = 0
 
+  #state: SessionState = SessionState.empty
+  #status: number = txStatus.idle
+  #holder: ConnectionHolder | null = null
+  #condemnation: Condemnation | null = null
+  #unnamed: number | 'none' | 'unknown' = 'unknown'
+  #sequenceUser: SequenceUser = 'nobody'
+  #hasTemporarySchema = false
+  #isSyncing = false
+  #cancelsPending = 0
+  #isCancelNear = false
+  #isReaderSlow = false
+  #headSinceMs: number | null = null
+  #lastWord: Buffer | null = null
   #events: ServerConnectionEvents
   #framer: Framer
   #isClosed = false
@@ -136,8 +142,150 @@ export class ServerConnection implements FrameSink {
     return this.queue.size
   }
 
+  /** Settings the server's session will have when all that is queued has run. */
+  get state(): SessionState {
+    return this.#state
+  }
+
   get stateKey(): object {
-    return this.state
+    return this.#state
+  }
+
+  /** Transaction status of the last ReadyForQuery. */
+  get status(): number {
+    return this.#status
+  }
+
+  get isSyncing(): boolean {
+    return this.#isSyncing
+  }
+
+  /** A statement has changed settings: they are these, beside the custom ones that are known here. */
+  adoptState(state: SessionState): void {
+    this.#state = state.knowing(this.#state.customs)
+  }
+
+  /** From here on `holder` gets what the server says unasked. */
+  hold(holder: ConnectionHolder): void {
+    this.#holder = holder
+  }
+
+  letGo(): void {
+    this.#holder = null
+  }
+
+  get holder(): ConnectionHolder | null {
+    return this.#holder
+  }
+
+  /** It must not be handed on any more; the first cause stays. */
+  condemn(cause: Condemnation): void {
+    this.#condemnation ??= cause
+  }
+
+  /** Why it must not be handed on; null: it may. */
+  get condemnation(): Condemnation | null {
+    return this.#condemnation
+  }
+
+  /** Is this what its unnamed statement holds? For `serial` see `UnnamedStatement`. */
+  hasUnnamed(serial: number): boolean {
+    return this.#unnamed === serial
+  }
+
+  /** Has it surely no unnamed statement? */
+  get lacksUnnamed(): boolean {
+    return this.#unnamed === 'none'
+  }
+
+  /** What its unnamed statement will be when all that is queued has run; null: none. */
+  noteUnnamed(serial: number | null): void {
+    this.#unnamed = serial ?? 'none'
+  }
+
+  /** Nobody knows what its unnamed statement is. */
+  forgetUnnamed(): void {
+    this.#unnamed = 'unknown'
+  }
+
+  /** Has this session called nextval() here, as far as is known, and nobody else since? */
+  hasSequencesOf(sessionId: number): boolean {
+    return this.#sequenceUser === sessionId
+  }
+
+  /** Has nobody called nextval() here, as far as is known? */
+  get lacksSequences(): boolean {
+    return this.#sequenceUser === 'nobody'
+  }
+
+  noteSequences(sessionId: number): void {
+    this.#sequenceUser = sessionId
+  }
+
+  /** Values may be there that are not one session's. */
+  mixSequences(): void {
+    this.#sequenceUser = 'several'
+  }
+
+  /** DISCARD SEQUENCES has run. */
+  forgetSequences(): void {
+    this.#sequenceUser = 'nobody'
+  }
+
+  /** A temporary schema may have been made here, which stays, and shows to who creates in it. */
+  noteTemporarySchema(): void {
+    this.#hasTemporarySchema = true
+  }
+
+  /** Are cancel requests on their way to its server process? */
+  get isBeingCancelled(): boolean {
+    return this.#cancelsPending > 0
+  }
+
+  /** A cancel meant for the current request may hit the next ones, which are run again then. */
+  get isCancelNear(): boolean {
+    return this.#isCancelNear
+  }
+
+  /** A cancel request is sent; `hasOthers`: what others have queued here may be hit. */
+  beginCancel(hasOthers: boolean): void {
+    this.#cancelsPending++
+    if (hasOthers) this.#isCancelNear = true
+  }
+
+  endCancel(): void {
+    this.#cancelsPending--
+    if (this.#isCancelNear) this.condemn('cancel near')
+  }
+
+  /** Is the client that reads the current answer slower than the server? */
+  get isReaderSlow(): boolean {
+    return this.#isReaderSlow
+  }
+
+  /** Reads no further until `resume`: the client doesn't. */
+  pause(): void {
+    this.#isReaderSlow = true
+    this.link.pause()
+  }
+
+  resume(): void {
+    this.#isReaderSlow = false
+    this.link.resume()
+  }
+
+  /** When the request at the head of the queue was sent or reached the head, ms; null: there was none. */
+  get headSinceMs(): number | null {
+    return this.#headSinceMs
+  }
+
+  noteHead(nowMs: number): void {
+    this.#headSinceMs = nowMs
+  }
+
+  /** The server's last FATAL as it came. */
+  get lastWord(): Buffer | null {
+    return this.#lastWord
   }
 
   /**
@@ -147,8 +295,8 @@ export class ServerConnection implements FrameSink {
    */
   nearness(stateKey: object): number {
     if (!(stateKey instanceof SessionState)) return 0
-    if (this.hasTemporarySchema && stateKey.namesTemporarySchema) return -1
-    return this.state.canBecome(stateKey) ? this.state.customs.length : -1
+    if (this.#hasTemporarySchema && stateKey.namesTemporarySchema) return -1
+    return this.#state.canBecome(stateKey) ? this.#state.customs.length : -1
   }
 
   /** Nothing in flight, no open transaction, nothing that forbids the next user. */
@@ -156,10 +304,10 @@ export class ServerConnection implements FrameSink {
     return (
       !this.#isClosed &&
       this.queue.size === 0 &&
-      this.status === txStatus.idle &&
-      this.dirty === null &&
-      !this.listens &&
-      this.cancelsPending === 0 &&
+      this.#status === txStatus.idle &&
+      this.#condemnation === null &&
+      !this.channels.listens &&
+      this.#cancelsPending === 0 &&
       this.unexplained === null
     )
   }
@@ -167,23 +315,22 @@ export class ServerConnection implements FrameSink {
   /** A parameter that the server has reported, and that the connection's state does not explain. */
   get unexplained(): string | null {
     if (!this.#hasNews || this.#reported === null) return null
-    const name = this.#reported.unexplained(this.state)
+    const name = this.#reported.unexplained(this.#state)
     if (name === null) this.#hasNews = false
     return name
   }
 
   /** The server was asked for all of its session's settings, and `state` has them. */
   explainParameters(): void {
-    this.#reported?.explain(this.state)
+    this.#reported?.explain(this.#state)
     this.#hasNews = false
   }
 
   /** Sends bytes that complete one Query, FunctionCall or Sync, whose answer goes to `receiver`. */
   request(bytes: Uint8Array, start: number, end: number, receiver: ReplyReceiver): void {
     // Whoever says it: a Query drops the unnamed statement (protocol-flow, "Extended Query").
-    if (bytes[start] === frontend.query) this.unnamed = 0
+    if (bytes[start] === frontend.query) this.forgetUnnamed()
     this.queue.push(receiver)
-    this.requests++
     this.link.write(bytes, start, end)
   }
 
@@ -194,24 +341,22 @@ export class ServerConnection implements FrameSink {
 
   expect(receiver: ReplyReceiver): void {
     this.queue.push(receiver)
-    this.requests++
   }
 
   /**
    * Brings the server's settings to `target`. Calls `done(null)` when the server has confirmed them,
-   * or with its error; then the connection is dirty. Nothing may be sent before `done`: a request
+   * or with its error; then the connection is condemned. Nothing may be sent before `done`: a request
    * behind a refused setting would run with the wrong one. Custom parameters that the target lacks
    * stay known.
    */
   sync(target: SessionState, done: (error: ErrorFields | null) => void): void {
-    const before = this.state
+    const before = this.#state
     const changes = stateChanges(before, target)
-    this.state = target.knowing(before.customs)
+    this.#state = target.knowing(before.customs)
     if (changes.length === 0) {
       done(null)
       return
     }
-    this.unnamed = 0
     this.#change(changes, (error) => {
       // Nothing of it has happened: the batch is one transaction.
       const other =
@@ -223,13 +368,17 @@ export class ServerConnection implements FrameSink {
 
   #change(changes: readonly StateChange[], done: (error: ErrorFields | null) => void): void {
     const bytes = stateSyncMessages(changes)
-    this.isSyncing = true
-    this.request(bytes, 0, bytes.length, new SyncReceiver(done))
+    this.#isSyncing = true
+    this.forgetUnnamed()
+    ask(this, bytes, {
+      answered: (answer) => done(errorOf(answer)),
+      lost: ({ message }) => done({ ...connectionFailure, message }),
+    })
   }
 
   #endSync(error: ErrorFields | null, done: (error: ErrorFields | null) => void): void {
-    this.isSyncing = false
-    if (error !== null) this.dirty ??= `setting refused: ${error.message}`
+    this.#isSyncing = false
+    if (error !== null) this.condemn('setting refused')
     done(error)
   }
 
@@ -259,17 +408,17 @@ export class ServerConnection implements FrameSink {
     if (type === backend.readyForQuery) {
       if (end - start !== 6) throw new ProtocolError('ReadyForQuery of the server has no status')
       const receiver = this.queue.shift()
-      this.status = buffer[start + 5] as number
+      this.#status = buffer[start + 5] as number
       if (receiver === null) throw new ProtocolError('server is ready without having been asked')
       if (this.#touched === receiver) this.#touched = null
-      receiver.onReady(this.status, buffer, start, end)
+      receiver.onReady(this.#status, buffer, start, end)
       if (this.queue.size === 0 && !this.#isClosed) this.#events.onQuiet(this)
       return
     }
     const receiver = this.queue.peek()
     if (type === backend.parameterStatus) {
       this.#noteParameter(buffer, start, end)
-      if (receiver === null) this.holder?.say(buffer.subarray(start, end))
+      if (receiver === null) this.#holder?.say(buffer.subarray(start, end))
     } else if (type === backend.notificationResponse) {
       // Between two messages: what came before it must leave before it.
       this.#touched?.onChunkEnd()
@@ -283,7 +432,7 @@ export class ServerConnection implements FrameSink {
       if (fields.severity === 'FATAL' || fields.severity === 'PANIC') {
         // Its last word: who waits for an answer is told of the loss, or served elsewhere.
         this.#fatal = fields
-        this.lastWord = Buffer.from(buffer.subarray(start, end))
+        this.#lastWord = Buffer.from(buffer.subarray(start, end))
         this.#lose(new Error(fields.message))
         return
       }
@@ -312,7 +461,7 @@ export class ServerConnection implements FrameSink {
     if (this.#isClosed) return chunk.length
     let taken: number
     // Its last words: whoever is answered by them leaves it, and nobody comes.
-    if (this.link.hasEnded) this.dirty ??= 'connection lost'
+    if (this.link.hasEnded) this.condemn('lost')
     try {
       taken = this.#framer.push(chunk, share)
     } catch (error) {
@@ -332,16 +481,16 @@ export class ServerConnection implements FrameSink {
     const name = cursor.string()
     const value = cursor.string()
     this.#reported ??= new ReportedParameters(this.parameters)
-    this.#reported.note(name, value, this.isSyncing ? this.state : null)
-    if (!this.isSyncing) this.#hasNews = true
+    this.#reported.note(name, value, this.#isSyncing ? this.#state : null)
+    if (!this.#isSyncing) this.#hasNews = true
     this.parameters.set(name, value)
     // While settings are being replayed the client knows them already.
-    if (!this.isSyncing) this.holder?.noteParameter(name, value)
+    if (!this.#isSyncing) this.#holder?.noteParameter(name, value)
   }
 
   /** A client's own notification bears the process id that the client knows as its own. */
   #notify(buffer: Buffer, start: number, end: number): void {
-    const { holder } = this
+    const holder = this.#holder
     if (holder === null) return
     const isOwn = end - start >= 9 && buffer.readInt32BE(start + 5) === this.processId
     const frame = isOwn ? Buffer.from(buffer.subarray(start, end)) : buffer.subarray(start, end)
@@ -356,15 +505,15 @@ export class ServerConnection implements FrameSink {
     const fields = decodeErrorFields(buffer, start + 5, end)
     if (type === backend.errorResponse) {
       this.#fatal = fields
-      this.lastWord = Buffer.from(buffer.subarray(start, end))
-      this.dirty ??= `server said ${fields.sqlstate}`
+      this.#lastWord = Buffer.from(buffer.subarray(start, end))
+      this.condemn('ended by the server')
     } else this.#events.onStrayNotice(this, fields)
   }
 
   #lose(error: Error): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.dirty ??= 'connection lost'
+    this.condemn('lost')
     const touched = this.#touched
     this.#touched = null
     touched?.onChunkEnd()
@@ -373,7 +522,7 @@ export class ServerConnection implements FrameSink {
     for (let receiver = this.queue.shift(); receiver !== null; receiver = this.queue.shift()) {
       receiver.onLost(error)
     }
-    this.holder?.onConnectionLost(this)
+    this.#holder?.onConnectionLost(this)
   }
 
   /** The server's last FATAL, once the connection is lost. */
@@ -391,42 +540,5 @@ function isOwnMatter(type: number): boolean {
   )
 }
 
-/** Swallows the answer to a batch of settings. */
-class SyncReceiver implements ReplyReceiver {
-  #done: (error: ErrorFields | null) => void
-  #error: ErrorFields | null = null
-
-  constructor(done: (error: ErrorFields | null) => void) {
-    this.#done = done
-  }
-
-  onFrame(type: number, buffer: Buffer, start: number, end: number): void {
-    if (type === backend.errorResponse) this.#error = decodeErrorFields(buffer, start + 5, end)
-  }
-
-  onPart(): void {}
-  onChunkEnd(): void {}
-
-  onReady(): void {
-    this.#done(this.#error)
-  }
-
-  onLost(error: Error): void {
-    this.#done({
-      severity: 'FATAL',
-      sqlstate: '08006',
-      message: error.message,
-      detail: '',
-      routine: '',
-    })
-  }
-}
-
-/** Swallows one answer that nobody waits for. */
-export const swallow: ReplyReceiver = {
-  onFrame(): void {},
-  onPart(): void {},
-  onReady(): void {},
-  onChunkEnd(): void {},
-  onLost(): void {},
-}
+/** What is said of settings whose connection was lost under them. */
+const connectionFailure = { severity: 'FATAL', sqlstate: '08006', detail: '', routine: '' }

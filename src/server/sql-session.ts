@@ -1,7 +1,8 @@
 import { PgSplitError } from '../errors.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { query, textQuery } from '../wire/frontend-messages.ts'
-import { AnswerReceiver, type TextAnswer } from './answer-receiver.ts'
+import type { TextAnswer } from './answer-receiver.ts'
+import { askText } from './ask.ts'
 import type { ServerLogin } from './connect.ts'
 import { ServerConnection } from './server-connection.ts'
 
@@ -54,10 +55,9 @@ export class SqlSession {
     const { promise, resolve, reject } = Promise.withResolvers<TextAnswer>()
     const timer =
       this.#timeoutMs > 0 ? setTimeout(() => this.#giveUp(reject), this.#timeoutMs) : undefined
-    const receiver = new AnswerReceiver(resolve, (error) =>
+    askText(connection, message).then(resolve, (error) =>
       reject(error instanceof PgSplitError ? error : (this.#loss ?? error)),
     )
-    connection.request(message, 0, message.length, receiver)
     try {
       return await promise
     } finally {

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { swallow } from '../../src/server/server-connection.ts'
+import { swallow } from '../../src/server/reply-queue.ts'
 import { query } from '../../src/wire/frontend-messages.ts'
 import { type EmbeddedCluster, sql, startCluster, waitFor } from '../support/cluster.ts'
 import { HandOverCheck } from '../support/hand-over-check.ts'

@@ -103,7 +103,6 @@ export class HandOverCheck {
     if (!this.#logins.has(connection)) {
       this.#logins.set(connection, connection.parameters.get('session_authorization') ?? '')
     }
-    connection.unnamed = 0
     const answer = new Answer((row) => {
       this.inspected++
       const wrong =

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ReplyQueue, type ReplyReceiver } from '../../../src/server/reply-queue.ts'
-import { swallow } from '../../../src/server/server-connection.ts'
+import { ReplyQueue, type ReplyReceiver, swallow } from '../../../src/server/reply-queue.ts'
 
 const steps = fc.array(
   fc.oneof(
