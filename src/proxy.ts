@@ -7,14 +7,17 @@ import type { ProxyControl, ReloadReport } from './cluster/admin-actions.ts'
 import { openAdmin } from './cluster/admin-door.ts'
 import { Cluster } from './cluster/cluster.ts'
 import { FrontDoor } from './cluster/front-door.ts'
+import { httpSource } from './cluster/http-source.ts'
 import { Roles } from './cluster/roles.ts'
 import { CancelKeys } from './cluster/start-session.ts'
 import type { Config, ListenAddress } from './config/config.ts'
 import { configChanges } from './config/config-changes.ts'
 import { ConfigError } from './errors.ts'
+import { HttpDoor } from './http/http-door.ts'
 import type { Logger } from './log.ts'
 import { Descriptors } from './net/descriptors.ts'
 import { Link } from './net/link.ts'
+import { listenAt, placeOf } from './net/listen.ts'
 import { ClientTls } from './net/tls-options.ts'
 import type { NodeStatus } from './node-status.ts'
 import { nodeState } from './topology/node-state.ts'
@@ -22,6 +25,8 @@ import type { Snapshot } from './topology/snapshot.ts'
 
 export interface RunningProxy {
   readonly addresses: readonly { readonly host: string; readonly port: number }[]
+  /** Where the HTTP door listens; empty without one. */
+  readonly httpAddresses: readonly { readonly host: string; readonly port: number }[]
   readonly clusters: readonly Cluster[]
   /** The topology of the first cluster. */
   snapshot(): Snapshot
@@ -93,11 +98,12 @@ export async function startProxy(
     (socket) => socket.destroy(),
   )
   const servers: net.Server[] = []
+  let http: HttpDoor | null = null
   const stopped = Promise.withResolvers<void>()
   let stopping: Promise<void> | null = null
   const control: ProxyControl = {
     reload: (reason) => {
-      const report = reload(door, logger, readConfig, reason)
+      const report = reload(door, logger, readConfig, reason, http)
       arrivals.max = door.options.config.limits.maxUnauthenticated
       return report
     },
@@ -107,25 +113,28 @@ export async function startProxy(
       stopping = (async () => {
         await door.close(drain ? door.options.config.limits.drainTimeoutMs : 0)
         await Promise.all(clusters.map((cluster) => cluster.stop()))
+        http?.close()
         stopped.resolve()
       })()
       return stopping
     },
   }
   try {
+    // First: who watches is told that it starts.
+    http = await openHttp(config, door, control)
     await Promise.all(clusters.map((cluster) => cluster.start()))
     tryLookups(door)
     for (const address of config.listen) servers.push(await listen(address, config, arrivals))
+    door.isOpen = true
   } catch (error) {
     for (const server of servers) server.close()
+    http?.close()
     await Promise.all(clusters.map((cluster) => cluster.stop()))
     throw error
   }
   return {
-    addresses: servers.map((server) => {
-      const { address, port } = server.address() as net.AddressInfo
-      return { host: address, port }
-    }),
+    addresses: servers.map(placeOf),
+    httpAddresses: http?.addresses ?? [],
     clusters,
     snapshot: () => (clusters[0] as Cluster).snapshot,
     nodes: () => nodeStatus(clusters[0] as Cluster),
@@ -141,11 +150,13 @@ function reload(
   logger: Logger,
   readConfig: () => Config,
   reason: 'operator' | 'signal',
+  http: HttpDoor | null,
 ): ReloadReport {
   const { clusters, config: now, mockVerifiers } = door.options
   try {
     const { config, changed, needsRestart } = configChanges(now, readConfig())
     const tls = new ClientTls(config.tls)
+    const httpTls = config.http === null ? null : new ClientTls(config.http.tls, 'http.tls')
     const steps = config.clusters.map((part, i) => clusters[i]?.prepare(part, config.limits))
     for (const step of steps) step?.()
     door.reconfigure({
@@ -155,6 +166,9 @@ function reload(
       mockVerifiers: mockVerifiersOf(config, mockVerifiers),
     })
     tryLookups(door)
+    if (config.http !== null && httpTls !== null) {
+      http?.reconfigure({ maxConnections: config.http.maxConnections, tls: httpTls })
+    }
     logger.level = config.log.level
     for (const cluster of clusters) cluster.logLevel = config.log.level
     logger.info(
@@ -167,6 +181,21 @@ function reload(
     logger.error({ event: 'reload_failed', reason, error }, text)
     throw error
   }
+}
+
+async function openHttp(
+  config: Config,
+  door: FrontDoor,
+  control: ProxyControl,
+): Promise<HttpDoor | null> {
+  const { http } = config
+  if (http === null) return null
+  return HttpDoor.open({
+    listen: http.listen,
+    maxConnections: http.maxConnections,
+    tls: new ClientTls(http.tls, 'http.tls'),
+    source: httpSource(door, control),
+  })
 }
 
 /** Whether roles can be looked up is told before somebody is turned away. */
@@ -186,7 +215,7 @@ function checkDescriptors({ limit }: Descriptors, config: Config, logger: Logger
   logger.warn({ event: 'few_descriptors', reason: 'limit', limit, need }, text)
 }
 
-function listen(
+async function listen(
   address: ListenAddress,
   config: Config,
   arrivals: Arrivals<net.Socket>,
@@ -194,21 +223,7 @@ function listen(
   const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
     arrivals.add(socket.remoteAddress ?? '', socket)
   })
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const index = config.listen.indexOf(address)
-      const where = `${address.host}:${address.port}`
-      const text =
-        error.code === 'EADDRINUSE'
-          ? `${where} is in use by another process; choose another port`
-          : `cannot listen on ${where}: ${error.message}`
-      reject(new ConfigError(config.listen.length > 1 ? `listen[${index}]` : 'listen', text, error))
-    })
-    server.listen(address.port, address.host, 1024, () => {
-      server.removeAllListeners('error')
-      // A failed accept (out of descriptors) must not end the process.
-      server.on('error', () => {})
-      resolve(server)
-    })
-  })
+  const index = config.listen.indexOf(address)
+  await listenAt(server, address, config.listen.length > 1 ? `listen[${index}]` : 'listen')
+  return server
 }

@@ -125,6 +125,7 @@ export class CatalogWatch {
   /** Ends the wait for a connection or an answer. */
   #interrupt: ((error: Error) => void) | null = null
   #failures = 0
+  #currentAtMs: number | null = null
 
   constructor(options: CatalogWatchOptions) {
     this.#open = options.open
@@ -139,6 +140,11 @@ export class CatalogWatch {
     this.#settleMs = options.settleMs ?? 20
     this.#timers = options.timers ?? REAL_TIMERS
     this.#nowMs = options.nowMs ?? (() => performance.now())
+  }
+
+  /** The catalog was as the sets say at this moment, at least; null: it was not read yet. Monotonic, ms. */
+  get currentAtMs(): number | null {
+    return this.#currentAtMs
   }
 
   /** Begins to load and poll; the first sets come by `onCatalog`. */
@@ -278,7 +284,9 @@ export class CatalogWatch {
     if (this.#hasNewDefaults(changes) && !this.#stopping) this.#onDefaults()
     const loaded =
       changes.state === this.#loaded?.state ? this.#loaded : await this.#load(connection, changes)
-    if (!this.#stopping) this.#settle(loaded, epoch)
+    if (this.#stopping) return
+    this.#settle(loaded, epoch)
+    if (!this.#pending) this.#currentAtMs = startedMs
   }
 
   async #load(connection: CatalogConnection, changes: Changes): Promise<LoadedCatalog> {

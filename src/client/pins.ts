@@ -15,6 +15,9 @@ const allCauses: readonly Cause[] = [
   'dblink',
 ]
 
+/** What pins, as one word for those who count. */
+export type PinWord = Cause | 'settings' | 'sequences' | 'unproved' | 'other'
+
 /** What is to be asked. */
 export interface PinQuestion {
   readonly causes: readonly Cause[]
@@ -140,6 +143,19 @@ export class Pins {
     for (const other of this.#others) return other
     if (this.#unproved !== null) return 'what a statement may have changed'
     return this.#settings.size > 0 ? 'settings whose values are not known' : null
+  }
+
+  /** The same as one of a few words. */
+  get word(): PinWord | null {
+    if (this.#channels.size > 0) return 'channels'
+    if (this.#prepared.size > 0) return 'prepared'
+    if (this.#cursors.size > 0) return 'cursors'
+    for (const cause of this.#causes.keys()) return cause
+    for (const other of this.#others) {
+      return other === sequencePins.read || other === sequencePins.call ? 'sequences' : 'other'
+    }
+    if (this.#unproved !== null) return 'unproved'
+    return this.#settings.size > 0 ? 'settings' : null
   }
 
   /** Pins for good: until `drop` or DISCARD ALL. */

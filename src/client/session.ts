@@ -33,7 +33,7 @@ import type { NamedText } from './named-text.ts'
 import { inOwnWords } from './own-answers.ts'
 import type { OwnCommand } from './own-command.ts'
 import { type Parked, unparkIfDone } from './parked.ts'
-import { Pins } from './pins.ts'
+import { Pins, type PinWord } from './pins.ts'
 import { reportedAtEnd, reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
 import { mayHeal, moved } from './rerun-request.ts'
@@ -245,6 +245,11 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** The same without the names of what it is. */
   get pinKind(): string | null {
     return this.#pins === null ? null : this.#pins.kind
+  }
+
+  /** The same as one word; null also while what it must keep is parked. */
+  get pinWord(): PinWord | null {
+    return this.#pins === null || this.parked !== null ? null : this.#pins.word
   }
 
   // ---- frames of the client

@@ -43,7 +43,8 @@ export function openAdmin(
   onClose: () => void,
 ): void {
   const { link } = login
-  const session = new AdminSession(adminSource(door), adminActions(door, control))
+  const mayAct = door.roleOf(login.user) === 'operator'
+  const session = new AdminSession(adminSource(door), mayAct ? adminActions(door, control) : null)
   const { processId, key } = door.adminKeys.add(login.protocolMinor, () => session.cancel())
   /** What came in while a command takes its time; null: none does. */
   let held: Frame[] | null = null

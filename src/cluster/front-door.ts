@@ -3,7 +3,7 @@ import { type Credential, credential, noCredential } from '../auth/credential.ts
 import { admissionRefusal } from '../auth/identity.ts'
 import type { MockVerifiers } from '../auth/mock-verifier.ts'
 import { parseStoredSecret, passwordSecret, type StoredSecret } from '../auth/stored-secret.ts'
-import type { Authenticator } from '../client/login.ts'
+import type { Authenticator, LoginAttempt } from '../client/login.ts'
 import type { LoginGate } from '../client/login-gate.ts'
 import type { ClientSession } from '../client/session.ts'
 import { acceptClient, type ClientLogin } from '../client/startup.ts'
@@ -39,7 +39,11 @@ export class FrontDoor {
   options: FrontDoorOptions
   readonly adminKeys = new AdminKeys()
   readonly sessions = new Set<ClientSession>()
+  /** All listeners accept. */
+  isOpen = false
   isDraining = false
+  /** Clients that have logged in and were let in, since the start. */
+  logins = 0
   #clients = 0
   readonly #adminLinks = new Set<Link>()
   readonly #log: LoginLog
@@ -49,6 +53,11 @@ export class FrontDoor {
   constructor(options: FrontDoorOptions) {
     this.options = options
     this.#log = new LoginLog(options.logger)
+  }
+
+  /** Log-ins that came to nothing, by SQLSTATE or `internal`. */
+  get loginFailures(): ReadonlyMap<string, number> {
+    return this.#log.failures
   }
 
   get clients(): number {
@@ -163,9 +172,33 @@ export class FrontDoor {
     }
   }
 
+  /** What a user may do in the admin database; null: nothing. */
+  roleOf(user: string): 'operator' | 'reader' | null {
+    const { users, readers } = this.options.config.admin
+    if (users.some(({ name }) => name === user)) return 'operator'
+    return readers.some(({ name }) => name === user) ? 'reader' : null
+  }
+
+  /**
+   * The secret of an administrator who logs in from elsewhere than the admin database. Rejects as its
+   * log-in would: with a refusal, or when nobody can say.
+   */
+  async secretOf(
+    user: string,
+    from: Pick<LoginAttempt, 'address' | 'isTls' | 'hasCertificate'>,
+  ): Promise<StoredSecret | null> {
+    const { database } = this.options.config.admin
+    const { assertReadable, find } = this.#authenticator()
+    const unproved = { isPhysical: false, endPointHash: null, certificateName: null }
+    const { secret } = await find({ user, database, ...from, ...unproved })
+    assertReadable?.(user, database)
+    return secret
+  }
+
   /** undefined: a listed admin without a secret of its own, who logs in as at the cluster. */
   #adminSecret(user: string): StoredSecret | null | undefined {
-    const admin = this.options.config.admin.users.find(({ name }) => name === user)
+    const { users, readers } = this.options.config.admin
+    const admin = [...users, ...readers].find(({ name }) => name === user)
     if (admin === undefined) return null
     if (admin.password !== undefined) return passwordSecret(admin.password.reveal())
     if (admin.verifier !== undefined) return parseStoredSecret(admin.verifier.reveal())
@@ -178,11 +211,11 @@ export class FrontDoor {
       throw new PgSplitError({ sqlstate: '57P03', message: 'pgsplit is shutting down' })
     }
     if (login.database === config.admin.database) {
-      if (!config.admin.users.some(({ name }) => name === login.user)) {
+      if (this.roleOf(login.user) === null) {
         throw new PgSplitError({
           sqlstate: '42501',
           message: `user "${login.user}" is not an administrator of pgsplit`,
-          hint: 'List the user under admin.users.',
+          hint: 'List the user under admin.users, or under admin.readers.',
         })
       }
       this.#adminLinks.add(login.link)
@@ -207,6 +240,7 @@ export class FrontDoor {
     this.#clients++
     try {
       await this.#startSession(cluster, login, cancelKeys, logger)
+      this.logins++
     } catch (error) {
       this.#clients--
       throw error

@@ -26,12 +26,15 @@ export class LoginLog {
   readonly #logger: Logger
   /** By event, for a second behind its last line; `count`: since that line. */
   readonly #recent = new Map<string, Recent>()
+  /** By SQLSTATE (or `internal`): how many there were since the start. */
+  readonly failures = new Map<string, number>()
 
   constructor(logger: Logger) {
     this.#logger = logger
   }
 
   note(event: 'login_refused' | 'login_failed', last: FailedLogin, message: string): void {
+    this.failures.set(last.reason, (this.failures.get(last.reason) ?? 0) + 1)
     const recent = this.#recent.get(event)
     if (recent === undefined) {
       this.#say(event, { count: 1, last, message })

@@ -11,7 +11,9 @@ export interface ConfigChanges {
 
 /** What a running pgsplit keeps when it reads its configuration again; `path` as in SHOW CONFIG. */
 export function needsRestart(path: string): boolean {
-  return /^(listen|log\.format|clusters\.[^.]+\.discovery)(\.|$)/.test(path)
+  return /^(listen|http\.listen|http\.tls\.mode|log\.format|clusters\.[^.]+\.discovery)(\.|$)/.test(
+    path,
+  )
 }
 
 /** What the step from one configuration to the next changes, and what it can't while pgsplit runs. */
@@ -31,16 +33,32 @@ export function configChanges(now: Config, next: Config): ConfigChanges {
     ...next,
     clusters,
     listen: now.listen,
+    http: mergeHttp(now.http, next.http),
     log: { level: next.log.level, format: now.log.format },
   }
   return { config, changed: differences(now, config), needsRestart: restart }
 }
 
-function pick({ listen, log }: Config) {
+/** What needs a restart. */
+function pick({ listen, http, log }: Config) {
   return {
-    listen: listen.map(({ host, port }) => `${host}:${port}`).join(),
+    listen: textOf(listen),
+    http: http === null ? {} : { listen: textOf(http.listen), tls: { mode: http.tls.mode } },
     log: { format: log.format },
   }
+}
+
+function textOf(addresses: Config['listen']): string {
+  return addresses.map(({ host, port }) => `${host}:${port}`).join()
+}
+
+/** The door stays where it is, and is opened or closed only by a restart. */
+function mergeHttp(now: Config['http'], next: Config['http']): Config['http'] {
+  if (now === null || next === null) return now
+  const { mode } = now.tls
+  // Its files belong to the mode that they were given for.
+  const tls = mode === next.tls.mode ? next.tls : now.tls
+  return { ...next, listen: now.listen, tls }
 }
 
 /** Discovered nodes come and go by themselves; where they are looked for is settled at start. */

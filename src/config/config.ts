@@ -14,6 +14,8 @@ export interface Config {
   readonly tls: ClientTlsOptions
   readonly limits: LimitsConfig
   readonly admin: AdminConfig
+  /** null: there is no HTTP door. */
+  readonly http: HttpConfig | null
   readonly auth: FrontAuthConfig
   readonly log: LogConfig
 }
@@ -180,6 +182,23 @@ export interface AdminConfig {
   readonly database: string
   /** Who may connect to the admin database. */
   readonly users: readonly AdminUser[]
+  /** Who may, too, but only to look. */
+  readonly readers: readonly AdminUser[]
+}
+
+export interface HttpConfig {
+  readonly listen: readonly ListenAddress[]
+  readonly metrics: 'open' | 'readers'
+  readonly tokens: readonly HttpToken[]
+  readonly maxConnections: number
+  /** For `new ClientTls`; file names are absolute and were readable at start. */
+  readonly tls: ClientTlsOptions
+}
+
+interface HttpToken {
+  readonly name: string
+  readonly token: Secret
+  readonly role: 'reader' | 'operator'
 }
 
 /** Without password and verifier the user is authenticated as at the first cluster. */

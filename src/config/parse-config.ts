@@ -6,6 +6,7 @@ import { configErrorOf } from './issue-text.ts'
 import { configJsonSchema } from './json-schema.ts'
 import { assertVerifier } from './resolve-auth.ts'
 import { resolveCluster } from './resolve-cluster.ts'
+import { resolveHttp } from './resolve-http.ts'
 import { resolveClientTls } from './resolve-tls.ts'
 import { type ConfigInput, configSchema } from './schema.ts'
 import type { Secret } from './secret.ts'
@@ -68,6 +69,7 @@ function resolve(input: ConfigInput, directory: string): Config {
       drainTimeoutMs: limits.drainTimeout,
     },
     admin: resolveAdmin(input.admin, clusters),
+    http: input.http === undefined ? null : resolveHttp(input.http, directory),
     auth: { mockSecret: resolveMockSecret(input.auth.mockSecret) },
     log,
   }
@@ -107,16 +109,25 @@ function resolveAdmin(
   input: ConfigInput['admin'],
   clusters: readonly ClusterConfig[],
 ): AdminConfig {
-  const users = input.users?.map((user, index): AdminUser => {
-    if (typeof user === 'string') return { name: user, password: undefined, verifier: undefined }
-    const path = `admin.users[${index}]`
-    assertVerifier(user.verifier, `${path}.verifier`)
-    if ((user.password === undefined) === (user.verifier === undefined)) {
-      throw new ConfigError(path, 'needs either password or verifier')
-    }
-    return { name: user.name, password: user.password, verifier: user.verifier }
-  })
-  return { database: input.database, users: users ?? monitorUsers(clusters) }
+  const users = input.users?.map((user, index) => adminUser(user, `admin.users[${index}]`))
+  const readers = input.readers.map((user, index) => adminUser(user, `admin.readers[${index}]`))
+  for (const [index, { name }] of readers.entries()) {
+    if (users?.some((user) => user.name === name) !== true) continue
+    throw new ConfigError(`admin.readers[${index}]`, `"${name}" is under admin.users, too`)
+  }
+  const others = monitorUsers(clusters).filter(
+    ({ name }) => !readers.some((reader) => reader.name === name),
+  )
+  return { database: input.database, users: users ?? others, readers }
+}
+
+function adminUser(user: ConfigInput['admin']['readers'][number], path: string): AdminUser {
+  if (typeof user === 'string') return { name: user, password: undefined, verifier: undefined }
+  assertVerifier(user.verifier, `${path}.verifier`)
+  if ((user.password === undefined) === (user.verifier === undefined)) {
+    throw new ConfigError(path, 'needs either password or verifier')
+  }
+  return { name: user.name, password: user.password, verifier: user.verifier }
 }
 
 function monitorUsers(clusters: readonly ClusterConfig[]): AdminUser[] {

@@ -62,15 +62,20 @@ export function resolveServerTls(
 }
 
 /** The same for TLS from the clients. */
-export function resolveClientTls(tls: ConfigInput['tls'], directory: string): ClientTlsOptions {
+export function resolveClientTls(
+  tls: ConfigInput['tls'],
+  directory: string,
+  path = 'tls',
+  withCertificate: SslMode = 'allow',
+): ClientTlsOptions {
   const options: ClientTlsOptions = {
-    mode: tls.mode ?? (tls.cert === undefined ? 'disable' : 'allow'),
+    mode: tls.mode ?? (tls.cert === undefined ? 'disable' : withCertificate),
     ...(tls.cert === undefined ? {} : { certFile: place(tls.cert, directory) }),
     ...(tls.key === undefined ? {} : { keyFile: place(tls.key, directory) }),
     ...(tls.ca === undefined ? {} : { caFile: place(tls.ca, directory) }),
   }
   try {
-    new ClientTls(options)
+    new ClientTls(options, path)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     const message = error.message.slice(error.path.length + 2)

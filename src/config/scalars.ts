@@ -91,9 +91,13 @@ export function integer(doc: OptionDoc, bounds: Required<Bounds>) {
   }).meta(meta(doc))
 }
 
-/** `host:port`, `[::1]:port` or a port. */
-export function listenAddress() {
-  return parsed('host:port, for example 127.0.0.1:6432 or [::1]:6432', parseListenAddress)
+/** `host:port`, `[::1]:port` or a port, or a list of them; it comes out as a list. */
+export function listenAddresses(doc: OptionDoc) {
+  const address = parsed('host:port, for example 127.0.0.1:6432 or [::1]:6432', parseListenAddress)
+  return z
+    .union([address, z.array(address).min(1)], expected('host:port or a list of them'))
+    .transform((value) => (Array.isArray(value) ? value : [value]))
+    .meta(meta(doc))
 }
 
 /** true or false. */

@@ -8,7 +8,7 @@ import {
   duration,
   expected,
   integer,
-  listenAddress,
+  listenAddresses,
   name,
   secretText,
   section,
@@ -16,6 +16,7 @@ import {
   text,
 } from './scalars.ts'
 import { clusterSchema } from './schema-cluster.ts'
+import { httpSchema } from './schema-http.ts'
 
 const file = 'a PEM file'
 
@@ -121,6 +122,12 @@ const admin = section(
         'x-default': "the monitors' users",
       })
       .optional(),
+    readers: z
+      .array(adminUser, expected('a list of users', true))
+      .meta({
+        description: 'Who may connect to the admin database (and to the HTTP door) only to look.',
+      })
+      .prefault([]),
   },
   'The admin database.',
 )
@@ -154,22 +161,16 @@ const clusterName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,62}$/)
 
 export const configSchema = section(
   {
-    listen: z
-      .union(
-        [listenAddress(), z.array(listenAddress()).min(1)],
-        expected('host:port or a list of them'),
-      )
-      .transform((value) => (Array.isArray(value) ? value : [value]))
-      .meta({
-        description: 'Where clients connect: `host:port`, or a list. `*:6432` is every interface.',
-      })
-      .prefault('127.0.0.1:6432'),
+    listen: listenAddresses({
+      description: 'Where clients connect: `host:port`, or a list. `*:6432` is every interface.',
+    }).prefault('127.0.0.1:6432'),
     clusters: z
       .record(clusterName, clusterSchema, expected('a section with one cluster per name'))
       .meta({ description: 'The clusters by name; at least one.' }),
     tls: clientTls.prefault({}),
     limits: limits.prefault({}),
     admin: admin.prefault({}),
+    http: httpSchema.optional(),
     auth: auth.prefault({}),
     log: log.prefault({}),
   },

@@ -100,6 +100,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     this.drainTimeoutMs = drainTimeoutMs
     this.members = new Members(config)
     const nodeOf = (index: number) => this.members.at(index)
+    const { counters } = this
     this.monitor = new Monitor({
       nodes: this.members.all.map(specOf),
       isOpen: config.discovery !== null,
@@ -119,6 +120,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
         )
         const text = 'node' in facts ? `${facts.node}: ${facts.detail}` : facts.detail
         log[isBad ? 'warn' : 'info']({ event: kind, ...facts }, text)
+        if (event.kind === 'primary-changed' && event.reason === 'elected') counters.elections++
         if (event.kind === 'node-down' && event.reason === 'timeout') this.#leaveSilent(event.node)
       },
     })
@@ -134,7 +136,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
       this.news.tell()
     })
     this.#router = this.#newRouter()
-    const { monitor, members, sampler, load, counters } = this
+    const { monitor, members, sampler, load } = this
     this.#departures = new Departures({
       members,
       monitor,
@@ -409,6 +411,15 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
       this.#catalogs.set(database, catalog)
     }
     return catalog
+  }
+
+  /** Since when the oldest of the catalogs that are watched may be outdated, monotonic ms; null: there is none. */
+  get catalogsCurrentAtMs(): number | null {
+    let oldest: number | null = null
+    for (const { currentAtMs } of this.#catalogs.values()) {
+      if (currentAtMs !== null) oldest = Math.min(currentAtMs, oldest ?? currentAtMs)
+    }
+    return oldest
   }
 
   /** What the replica has replayed at least. */

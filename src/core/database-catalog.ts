@@ -104,6 +104,11 @@ export class DatabaseCatalog {
     return this.#isAwake
   }
 
+  /** See `CatalogWatch`; null also while it is not watched. */
+  get currentAtMs(): number | null {
+    return this.#isAwake ? this.#watch.currentAtMs : null
+  }
+
   get isHeld(): boolean {
     return this.#holders > 0
   }

@@ -1,5 +1,5 @@
 import { constants } from 'node:crypto'
-import type { SecureContext } from 'node:tls'
+import type { SecureContext, SecureContextOptions } from 'node:tls'
 import { ConfigError } from '../errors.ts'
 import { readCertificates, readConfigured, readKeyPair, secureContextOf } from './pem-files.ts'
 import type { SslMode } from './tls-options.ts'
@@ -28,6 +28,8 @@ export interface ClientTlsOptions {
 /** One reading of the files that `ClientTlsOptions` names. */
 export interface ClientTlsFiles {
   readonly secureContext: SecureContext
+  /** What it was made of: for servers that make their own. */
+  readonly options: SecureContextOptions
   /** Our certificate in DER form, for channel binding. */
   readonly certificate: Buffer
 }
@@ -93,7 +95,7 @@ function readClientFiles(options: ClientTlsOptions, path: string): ClientTlsFile
     keyFile,
     options.keyPassphrase,
   )
-  const secureContext = secureContextOf(path, {
+  const given: SecureContextOptions = {
     ...pair.context,
     minVersion: options.minVersion ?? 'TLSv1.2',
     honorCipherOrder: true,
@@ -103,6 +105,7 @@ function readClientFiles(options: ClientTlsOptions, path: string): ClientTlsFile
     ...(ciphers === undefined ? {} : { ciphers }),
     ...(caFile === undefined ? {} : { ca: readCertificates(`${path}.caFile`, caFile).pem }),
     ...(crlFile === undefined ? {} : { crl: readConfigured(`${path}.crlFile`, crlFile) }),
-  })
-  return { secureContext, certificate: pair.certificate }
+  }
+  const secureContext = secureContextOf(path, given)
+  return { secureContext, options: given, certificate: pair.certificate }
 }

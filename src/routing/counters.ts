@@ -13,6 +13,8 @@ export interface ClusterCounters {
   held: number
   heldBytes: number
   misroutes: number
+  /** How often a node was found to be the primary, the first time included. */
+  elections: number
   received: number
   sent: number
   waitMs: number
@@ -34,6 +36,7 @@ export function newCounters(): ClusterCounters {
     held: 0,
     heldBytes: 0,
     misroutes: 0,
+    elections: 0,
     received: 0,
     sent: 0,
     waitMs: 0,
