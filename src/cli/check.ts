@@ -7,6 +7,7 @@ import { type CommandIo, ExitWith } from './command-io.ts'
 import { withConfigOptions } from './config-options.ts'
 import { errorLine } from './error-line.ts'
 import { inspectNode, type NodeFacts } from './inspect-node.ts'
+import { hbaObstacle } from './login-obstacles.ts'
 
 export type Inspect = (node: NodeConfig, cluster: ClusterConfig) => Promise<NodeFacts>
 
@@ -131,6 +132,11 @@ export function faults(
   if (stray !== null) found.push(stray)
   const isPrimary = hasRole ? node.role === 'primary' : !facts.isStandby
   if (isPrimary && facts.lookupFault !== null) found.push(facts.lookupFault)
+  if (primary?.hba && facts.hba && facts.isStandby) {
+    const obstacle = hbaObstacle(primary.hba, facts.hba)
+    if (obstacle !== null) found.push(obstacle)
+  }
+  found.push(...(facts.triggers ?? []))
   if (cluster.pool.size > facts.maxConnections) {
     found.push(
       `pool.size ${cluster.pool.size} is more than its max_connections ${facts.maxConnections}; lower pool.size`,

@@ -5,6 +5,7 @@ import { type NodeTraits, readTraits } from '../catalog/node-traits.ts'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
 import { connectNode } from '../node-client.ts'
+import { type NodeHba, readHba, triggerObstacles } from './login-obstacles.ts'
 
 /** What one look at a node shows. */
 export interface NodeFacts {
@@ -21,6 +22,10 @@ export interface NodeFacts {
   readonly lookupFault: string | null
   /** What the server has of its own beside its data; undefined: not looked at. */
   readonly traits?: NodeTraits
+  /** null: the monitor may not read it; undefined: not looked at. */
+  readonly hba?: NodeHba | null
+  /** What log-in triggers of a standby say to the monitor. */
+  readonly triggers?: readonly string[]
 }
 
 const factsSql = `SELECT pg_is_in_recovery() AS is_standby,
@@ -51,6 +56,8 @@ export async function inspectNode(node: NodeConfig, cluster: ClusterConfig): Pro
       walPosition: BigInt(row.wal_position ?? '0'),
       lookupFault: await lookupFault(node, cluster, client),
       traits: await traitsOf(node, timeouts),
+      hba: await readHba(client),
+      triggers: row.is_standby === 't' ? await triggerObstacles(client, node, timeouts) : [],
     }
   } finally {
     client.end()

@@ -1,3 +1,4 @@
+import type { HbaFacts } from '../auth/hba-file.ts'
 import { PgSplitError } from '../errors.ts'
 import { type AddressRange, addressBytes, isInRange } from '../net/address-range.ts'
 
@@ -12,13 +13,7 @@ export interface AccessRule {
 }
 
 /** Who asks for what, from where, over what. */
-export interface AccessFacts {
-  readonly user: string
-  readonly database: string
-  readonly address: string
-  /** Replication, for which a rule must name the database `replication`. */
-  readonly isPhysical: boolean
-  readonly isTls: boolean
+export interface AccessFacts extends HbaFacts {
   readonly hasCertificate: boolean
 }
 

@@ -1,6 +1,7 @@
+import { type HbaRule, hbaSql, parseHbaRules } from '../auth/hba-file.ts'
 import type { Identity } from '../auth/identity.ts'
 import { type AccessFacts, type AccessRule, rulesRefusal } from '../client/access-rules.ts'
-import { type HbaRule, hbaRulesRefusal, hbaSql, parseHbaRules } from '../client/hba-rules.ts'
+import { hbaRulesRefusal } from '../client/hba-rules.ts'
 import type { AuthConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
 import { parseRange } from '../net/address-range.ts'

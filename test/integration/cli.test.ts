@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { hbaText } from '../../src/embedded/server-settings.ts'
 import { CliProcess, type Ended } from '../support/cli-process.ts'
 import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
 
@@ -14,6 +15,7 @@ let cluster: EmbeddedCluster
 
 beforeAll(async () => {
   cluster = await startCluster({ replicas: 1 })
+  await cluster.primary.query('CREATE DATABASE triggered')
 })
 
 afterAll(async () => {
@@ -83,6 +85,44 @@ describe('pgsplit check', () => {
       /^ok {4}main {2}primary .* primary, PostgreSQL \d+(\.\d+)?, timeline 1$/,
     )
     expect(lines[1]).toMatch(/^ok {4}main {2}r1 .* replica, .*(up to date|bytes behind)$/)
+  })
+
+  it('tells whom a replica would refuse that the primary lets in', async (context) => {
+    const [replica] = cluster.replicas
+    if (replica === undefined) throw new Error('unreachable: there is one')
+    const write = async (text: string): Promise<void> => {
+      await replica.writeFiles({ 'pg_hba.conf': text })
+      await replica.reload()
+    }
+    await write(hbaText(['host shop web all reject', 'host all all 127.0.0.1/32 scram-sha-256']))
+    try {
+      const { code, out } = await pgsplit(['check', ...nodeFlags()])
+      expect(code).toBe(1)
+      const [primary, line] = out.split('\n')
+      expect(primary).toMatch(/^ok/)
+      expect(line).toMatch(/^FAIL {2}main {2}r1 .*refuses whom the primary's admits/)
+      expect(line).toContain('(user web at database shop)')
+    } finally {
+      await write(hbaText())
+    }
+    if (cluster.version < 17) context.skip()
+    await cluster.primary.query(
+      `CREATE TABLE logins (who name);
+       CREATE FUNCTION note_login() RETURNS event_trigger LANGUAGE plpgsql AS
+         $$BEGIN INSERT INTO logins VALUES (session_user); END$$;
+       CREATE EVENT TRIGGER note_login ON login EXECUTE FUNCTION note_login()`,
+      [],
+      'triggered',
+    )
+    await cluster.catchUp()
+    const { code, out } = await pgsplit(['check', ...nodeFlags()])
+    expect(code).toBe(1)
+    const [primary, line] = out.split('\n')
+    expect(primary).toMatch(/^ok/)
+    expect(line).toContain('log-ins at its database triggered fail in a log-in trigger (25006:')
+    await cluster.primary.query('DROP DATABASE triggered', [], 'postgres')
+    await cluster.catchUp()
+    expect(await pgsplit(['check', ...nodeFlags()])).toMatchObject({ code: 0 })
   })
 
   it('takes passwords from the environment of a file', async () => {

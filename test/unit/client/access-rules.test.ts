@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { type HbaRule, parseHbaRules } from '../../../src/auth/hba-file.ts'
 import {
   type AccessFacts,
   type AccessRule,
   rulesRefusal,
 } from '../../../src/client/access-rules.ts'
-import { type HbaRule, hbaRulesRefusal, parseHbaRules } from '../../../src/client/hba-rules.ts'
+import { hbaRulesRefusal } from '../../../src/client/hba-rules.ts'
 import { parseRange } from '../../../src/net/address-range.ts'
 
 const facts: AccessFacts = {
