@@ -1,6 +1,7 @@
 /**
  * Keeps one database's sets up to date: loads them from the primary, polls cheaply for changes, and
- * takes away at once what DDL that passed through pgsplit touches, until it has been read again.
+ * takes away at once what DDL that passed through pgsplit touches, until it has been read again. While
+ * there is no primary a standby's catalog serves: it is all that reads can meet now.
  */
 import type { CatalogSets } from '../sql/catalog-sets.ts'
 import type { Touched } from '../sql/touched-names.ts'
@@ -16,6 +17,8 @@ import {
 } from './load-catalog.ts'
 
 export interface CatalogConnection extends Queryable {
+  /** A standby's, in the place of a primary that isn't there. Default false. */
+  readonly isStandby?: boolean
   end(): void
 }
 
@@ -26,7 +29,7 @@ export interface WatchTimers {
 }
 
 export interface CatalogWatchOptions {
-  /** Connects to the primary's database, with the monitor's credential. */
+  /** Connects to the database at the primary or what stands for it, with the monitor's credential. */
   readonly open: () => Promise<CatalogConnection>
   /**
    * New sets, or null: what was given before must not be used any longer. What they say of names
@@ -74,10 +77,7 @@ const MAX_SETTLE_MS = 2_000
 /** Longest pause after failed attempts, in polls. */
 const MAX_BACKOFF = 10
 
-/**
- * While the primary can't be reached the last sets stay in use: nothing can change them through a
- * primary that is down, and reads go on at the replicas.
- */
+/** While no server can be reached the last sets stay in use: nothing can change them through one. */
 export class CatalogWatch {
   readonly #open: () => Promise<CatalogConnection>
   readonly #onCatalog: CatalogWatchOptions['onCatalog']
@@ -100,10 +100,16 @@ export class CatalogWatch {
   /** Names that DDL has touched, and all at once, with the epochs of it, since the last load. */
   readonly #touched = new Map<string, number>()
   #touchedAll = 0
+  /** All DDL up to this epoch was read again, at a primary: a standby may lack some of it. */
+  #confirmed = 0
+  /** The sets of looks before this epoch are nobody's any more. */
+  #withdrawn = 0
   /** Of the last look on this connection. */
   #changes: Changes | null = null
   #tookMs = 0
   #isLookWanted = false
+  /** Another server is to be looked at, now. */
+  #isRenewed = false
   /** Of the last such look on this connection; when it ended, and how long it took. */
   #whole: WholeState | null = null
   #lookedAtMs = Number.NEGATIVE_INFINITY
@@ -190,6 +196,12 @@ export class CatalogWatch {
     this.#wake?.()
   }
 
+  /** Nobody needs the sets for now; they come again when this is started anew. */
+  withdraw(): void {
+    this.#withdrawn = ++this.#epoch
+    this.#publish(null, null)
+  }
+
   /** Asks for a look that begins after this moment; `onLook` tells of it, if it succeeds. */
   look(): void {
     this.#isLookWanted = true
@@ -203,6 +215,8 @@ export class CatalogWatch {
     const connection = await this.#connect()
     const beganMs = this.#nowMs()
     this.#isLookWanted = false
+    // It can't tell what the primary has beyond it.
+    if (connection.isStandby === true) return
     const whole = await this.#bounded(wholeState(connection, this.#whole), 'a look at the catalog')
     this.#lookedAtMs = this.#nowMs()
     this.#lookTookMs = this.#lookedAtMs - beganMs
@@ -222,6 +236,18 @@ export class CatalogWatch {
   leave(): void {
     this.#drop()
     this.#interrupt?.(new LeftError('the connection was given up'))
+  }
+
+  /** The same, as another server is to be read from now on: the next look is at once. */
+  renew(): void {
+    this.leave()
+    this.#failures = 0
+    this.#isRenewed = true
+    this.#wake?.()
+  }
+
+  get #isAsked(): boolean {
+    return this.#pending || this.#isLookWanted || this.#isRenewed
   }
 
   async #run(): Promise<void> {
@@ -259,8 +285,7 @@ export class CatalogWatch {
     for (let leftMs = this.#pollMs; leftMs > 0; leftMs -= stepMs) {
       await this.#sleep(stepMs, true)
       const uses = this.#uses()
-      const isAsked = this.#pending || this.#isLookWanted || this.#stopping
-      if (uses !== this.#usesSeen || isAsked) {
+      if (uses !== this.#usesSeen || this.#isAsked || this.#stopping) {
         this.#usesSeen = uses
         return
       }
@@ -269,6 +294,7 @@ export class CatalogWatch {
 
   /** One look at the catalog; afterwards the sets are current or `#pending` is still set. */
   async #round(): Promise<void> {
+    this.#isRenewed = false
     if (this.#isLookWanted) await this.#lookAtAll()
     if (this.#stopping) return
     const epoch = this.#epoch
@@ -277,16 +303,18 @@ export class CatalogWatch {
     const startedMs = this.#nowMs()
     const isBrief = !this.#pending && startedMs < this.#fullAtMs + this.#pollMs
     if (!isBrief) this.#fullAtMs = startedMs
-    const probing = probeChanges(connection, this.#changes, isBrief)
+    const isStandby = connection.isStandby === true
+    const probing = probeChanges(connection, { last: this.#changes, isBrief, isStandby })
     const changes = await this.#bounded(probing, 'the change probe')
     this.#tookMs = this.#nowMs() - startedMs
     if (this.#connection === connection) this.#changes = changes
-    if (this.#hasNewDefaults(changes) && !this.#stopping) this.#onDefaults()
+    // A standby counts for itself what was deleted, and reloads its own configuration.
+    if (!isStandby && this.#hasNewDefaults(changes) && !this.#stopping) this.#onDefaults()
     const loaded =
       changes.state === this.#loaded?.state ? this.#loaded : await this.#load(connection, changes)
     if (this.#stopping) return
-    this.#settle(loaded, epoch)
-    if (!this.#pending) this.#currentAtMs = startedMs
+    this.#settle(loaded, epoch, isStandby)
+    if (!this.#pending && !isStandby) this.#currentAtMs = startedMs
   }
 
   async #load(connection: CatalogConnection, changes: Changes): Promise<LoadedCatalog> {
@@ -308,13 +336,16 @@ export class CatalogWatch {
     }
   }
 
-  /** `loaded` has all that was done up to `epoch`. */
-  #settle(loaded: LoadedCatalog, epoch: number): void {
-    for (const [name, touchedAt] of this.#touched) {
-      if (touchedAt <= epoch) this.#touched.delete(name)
+  /** `loaded` has all that was done up to `epoch`, if it is a primary's. */
+  #settle(loaded: LoadedCatalog, epoch: number, isStandby: boolean): void {
+    if (!isStandby) {
+      this.#confirmed = epoch
+      for (const [name, touchedAt] of this.#touched) {
+        if (touchedAt <= epoch) this.#touched.delete(name)
+      }
     }
     this.#pending = epoch !== this.#epoch
-    if (this.#touchedAll > epoch) return
+    if (this.#touchedAll > this.#confirmed || this.#withdrawn > epoch) return
     const doubted = this.#touched.size === 0 ? null : this.#dependents()
     if (this.#touched.size > 0 && doubted === null) {
       this.#publish(null, null)
@@ -401,8 +432,7 @@ export class CatalogWatch {
         if (wakeable || this.#stopping) done()
       }
       // Invalidated or stopped while nobody slept.
-      const isAsked = this.#pending || this.#isLookWanted
-      if (this.#stopping || (wakeable && isAsked && this.#failures === 0)) done()
+      if (this.#stopping || (wakeable && this.#isAsked && this.#failures === 0)) done()
     })
   }
 }

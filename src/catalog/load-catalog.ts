@@ -1,4 +1,4 @@
-/** Reads one database's catalog over a connection of the primary. */
+/** Reads one database's catalog over a connection of the primary, or of a standby in its place. */
 import type { CatalogSets } from '../sql/catalog-sets.ts'
 import {
   AGGREGATES,
@@ -136,22 +136,26 @@ export class CatalogLoader {
   readonly #parts = new Map<Part, ReadPart>()
   #version = 0
 
-  /** The sets as `changes` told them, or later ones. Fails when the server is a standby. */
+  /**
+   * The sets as `changes` told them, or later ones. Fails when the server is a standby and `changes`
+   * are not one's.
+   */
   async load(connection: Queryable, changes: Changes): Promise<LoadedCatalog> {
+    const { isStandby } = changes
     let { state } = changes
     for (let attempt = 1; ; attempt++) {
       const isLast = attempt === MAX_ATTEMPTS
       if (isLast) await connection.query(BEGIN_LOAD)
       try {
-        if (isLast) ({ state } = await probeChanges(connection))
-        await this.#read(connection, state)
+        if (isLast) ({ state } = await probeChanges(connection, { isStandby }))
+        await this.#read(connection, state, isStandby)
         if (isLast) await connection.query(END_LOAD)
       } catch (error) {
         if (isLast) await connection.query('ROLLBACK').catch(() => undefined)
         throw error
       }
       if (isLast) break
-      const after = await probeChanges(connection)
+      const after = await probeChanges(connection, { isStandby })
       if (after.state === state) break
       state = after.state
     }
@@ -161,10 +165,10 @@ export class CatalogLoader {
   }
 
   /** Reads what is of another state. */
-  async #read(connection: Queryable, state: string): Promise<void> {
+  async #read(connection: Queryable, state: string, isStandby: boolean): Promise<void> {
     const states = state.split(STATE_SEPARATOR)
     const server = (await connection.query(SERVER)).rows[0] ?? {}
-    if (flag(server, 'standby')) throw new Error('the catalog was asked of a standby')
+    refuseStandby(server, isStandby)
     const version = integer(server, 'version')
     if (version !== this.#version) this.#parts.clear()
     this.#version = version
@@ -217,23 +221,32 @@ export interface Changes {
   readonly snapshot: string
   /** Columns and types were taken to be as they had been. */
   readonly isBrief: boolean
+  /** Asked of a standby, as there was no primary. */
+  readonly isStandby: boolean
 }
 
-/**
- * `last`: the answer before on this connection. `isBrief`: what columns or types alone would tell may
- * be told by the next look. Fails on a standby.
- */
+export interface ProbeOptions {
+  /** The answer before on this connection. */
+  readonly last?: Changes | null
+  /** What columns or types alone would tell may be told by the next look. */
+  readonly isBrief?: boolean
+  /** A standby is asked in the place of a primary. */
+  readonly isStandby?: boolean
+}
+
+/** Fails on a standby, unless `isStandby`. */
 export async function probeChanges(
   connection: Queryable,
-  last: Changes | null = null,
-  isBrief = false,
+  { last = null, isBrief = false, isStandby = false }: ProbeOptions = {},
 ): Promise<Changes> {
   const ask = async (sql: string): Promise<Row> => {
     const row = (await connection.query(sql)).rows[0] ?? {}
-    if (flag(row, 'standby')) throw new Error('the catalog was asked of a standby')
+    refuseStandby(row, isStandby)
     return row
   }
-  if (last !== null && (isBrief || !last.isBrief)) {
+  // A standby's snapshot doesn't show which transactions are under way ("procarray.c",
+  // GetSnapshotData: in recovery they are all in subxip), so not that one of them has ended.
+  if (last !== null && (isBrief || !last.isBrief) && !isStandby) {
     const glance = await ask(GLANCE)
     const { snapshot } = last
     if (snapshotOf(glance) === snapshot) return { ...last, reloaded: text(glance, 'reloaded') }
@@ -246,7 +259,12 @@ export async function probeChanges(
     reloaded: text(row, 'reloaded'),
     snapshot: snapshotOf(row),
     isBrief: known.size > 0,
+    isStandby,
   }
+}
+
+function refuseStandby(row: Row, isExpected: boolean): void {
+  if (!isExpected && flag(row, 'standby')) throw new Error('the catalog was asked of a standby')
 }
 
 /** The state of all that reads may depend on, and which transactions had ended when it was read. */
@@ -265,7 +283,7 @@ export async function wholeState(
     if (!flag(glance, 'standby') && text(glance, 'snapshot') === last.snapshot) return last
   }
   const row = (await connection.query(WHOLE_STATE)).rows[0] ?? {}
-  if (flag(row, 'standby')) throw new Error('the catalog was asked of a standby')
+  refuseStandby(row, false)
   return { state: text(row, 'state'), snapshot: text(row, 'snapshot') }
 }
 

@@ -91,8 +91,10 @@ async function start(
   const own = login.settings.filter(({ name }) => isOwnSetting(name))
   const state = stateOf(login)
   const reported = scope.reported.get(state) ?? (await askParameters(cluster, scope, state))
-  await scope.catalogReady(catalogWaitMs)
-  const { routing } = cluster.config
+  const { routing, failover } = cluster.config
+  // Without it the first statement could only wait for a primary.
+  const waitMs = cluster.hasPrimary ? catalogWaitMs : Math.max(catalogWaitMs, failover.holdWritesMs)
+  await scope.catalogReady(waitMs)
   const facts = initialFacts({
     consistency: routing.consistency,
     causalWaitMs: routing.causalWaitMs,

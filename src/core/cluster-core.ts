@@ -20,6 +20,7 @@ import type { MonitorTuning } from '../topology/monitor-options.ts'
 import { News } from '../topology/news.ts'
 import { PositionSampler } from '../topology/position-sampler.ts'
 import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
+import { type CatalogSource, catalogSource, sameSource } from './catalog-source.ts'
 import { DatabaseCatalog } from './database-catalog.ts'
 import { Departures } from './departures.ts'
 import type { EventLog } from './event-log.ts'
@@ -89,6 +90,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   #retries: RetryBudget
   #silent: SilentNodes
   #lastPrimary: number | null = null
+  #catalogSource: CatalogSource | null = null
   #lastTimeline: number | null = null
 
   /** Throws ConfigError for TLS files that can't be read. */
@@ -133,6 +135,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     this.monitor.onSnapshot((snapshot) => {
       void this.sampler.replicas.follow(snapshot)
       this.#leaveOldPrimary(snapshot)
+      this.#followCatalogSource(snapshot)
       this.news.tell()
     })
     this.#router = this.#newRouter()
@@ -392,14 +395,17 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
         database,
         log: this.eventLog,
         open: async () => {
-          const { primary } = this.monitor.snapshot
-          if (primary === null) throw new Error('there is no primary now')
-          return connectNode(this.node(primary.index), {
+          const source = this.#catalogSource
+          if (source === null)
+            throw new Error('there is no primary now, and no replica to read from')
+          const { index, isStandby } = source
+          const session = await connectNode(this.node(index), {
             database,
-            tls: this.tls(primary.index),
+            tls: this.tls(index),
             connectTimeoutMs: this.config.pool.connectTimeoutMs,
             statementTimeoutMs: 10_000,
           })
+          return { isStandby, query: (sql) => session.query(sql), end: () => session.end() }
         },
         onDefaults: () => this.noteDefaultsChange(),
         onLostProofs: () => this.renewReplicas(database),
@@ -464,8 +470,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   }
 
   /**
-   * Another primary was elected: who waits for an answer of the old one would wait for good, and an
-   * old one that still lives must not be asked for its catalog.
+   * Another primary was elected: who waits for an answer of the old one would wait for good.
    */
   #leaveOldPrimary(snapshot: Snapshot): void {
     const { primary, timeline } = snapshot
@@ -479,7 +484,14 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     if (isSameTimeline && nodeAt(snapshot, old)?.leaving === true) return
     const error = new Error(`${primary.id} has taken over as the primary`)
     for (const use of this.uses.values()) use.leave(old, error)
-    for (const catalog of this.#catalogs.values()) catalog.leave()
+  }
+
+  /** Catalogs are read where they count now: an old primary that still lives must not be asked. */
+  #followCatalogSource(snapshot: Snapshot): void {
+    const source = catalogSource(snapshot, this.#catalogSource)
+    if (sameSource(source, this.#catalogSource)) return
+    this.#catalogSource = source
+    for (const catalog of this.#catalogs.values()) catalog.renew()
   }
 }
 

@@ -27,8 +27,8 @@ export interface DatabaseCatalogOptions {
 }
 
 /**
- * The classifier of one database, fed by the live catalog of the primary for as long as somebody
- * holds it. A catalog that nobody holds has no connection and proves nothing.
+ * The classifier of one database, fed by the live catalog of the primary, or of what stands for it,
+ * for as long as somebody holds it. A catalog that nobody holds has no connection and proves nothing.
  */
 export class DatabaseCatalog {
   readonly database: string
@@ -152,7 +152,7 @@ export class DatabaseCatalog {
     if (!this.#isAwake) return
     this.#isAwake = false
     if (this.#forgetting !== null) clearInterval(this.#forgetting)
-    this.#watch.invalidate()
+    this.#watch.withdraw()
     this.#stopping = this.#stopping.then(() => this.#watch.stop())
     this.#ready.resolve()
   }
@@ -189,6 +189,12 @@ export class DatabaseCatalog {
     if (touchesAnything(touched)) this.classifier.noteChange()
     this.age.noteChange()
     this.#watch.invalidate(touched)
+  }
+
+  /** Another node's catalog counts from now on: it is looked at at once, if this is held. */
+  renew(): void {
+    if (this.isHeld) this.#watch.renew()
+    else this.leave()
   }
 
   /** Closes its connection; it comes back at the next look for changes, if it is held. */

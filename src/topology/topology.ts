@@ -23,6 +23,8 @@ export class Topology {
   readonly #settings: MonitorSettings
   readonly #onPublish: (snapshot: Snapshot) => void
   readonly #ring: LagRing
+  /** What stands for the primary's positions until there has been one. */
+  readonly #standIn: LagRing
   #snapshot: Snapshot
   #sitting: number | null = null
   #primaryUp = false
@@ -41,7 +43,9 @@ export class Topology {
   ) {
     this.#settings = settings
     this.#onPublish = onPublish
-    this.#ring = new LagRing(Math.max(3 * settings.probeIntervalMs, settings.maxLagMs / 2))
+    const gapMs = Math.max(3 * settings.probeIntervalMs, settings.maxLagMs / 2)
+    this.#ring = new LagRing(gapMs)
+    this.#standIn = new LagRing(gapMs)
     this.#tracks = nodes.map((spec) => this.#newTrack(spec))
     this.#snapshot = this.#build(0)
   }
@@ -186,13 +190,15 @@ export class Topology {
     if (this.#complete) {
       this.#checkIdentity()
       // The first primary is elected when every node has been asked: claims must be compared.
-      if (this.#timeline > 0 || this.#tracks.every(({ isAsked }) => isAsked)) this.#elect()
+      const areAsked = this.#tracks.every(({ isAsked }) => isAsked)
+      if (this.#timeline > 0 || areAsked) this.#elect()
+      if (areAsked && !this.#hadPrimary) this.#sampleStandbys()
     }
     const nowMs = this.#settings.clock.nowMs()
     // Without a primary a replica can't fall behind any further.
     const writtenUntilMs = this.isPrimaryLost ? this.#sampledAtMs : Number.POSITIVE_INFINITY
     for (const track of this.#tracks) {
-      if (!track.measureLag(this.#ring, nowMs, writtenUntilMs)) continue
+      if (!track.measureLag(this.#facts.ring, nowMs, writtenUntilMs)) continue
       const judged = track.observation?.role === 'replica' && track.health.phase === 'up'
       if (judged) this.emit(lagEvent(track, this.#settings))
     }
@@ -201,6 +207,21 @@ export class Topology {
     }
     this.#snapshot = this.#build(this.#snapshot.version + 1)
     this.#onPublish(this.#snapshot)
+  }
+
+  /**
+   * The primary was down before anybody could ask it: what the most advanced standby has is all that
+   * is known of the cluster, and who has that may serve reads.
+   */
+  #sampleStandbys(): void {
+    let last: { readonly lsn: Lsn; readonly atMs: number } | null = null
+    for (const { observation, health, fence, leaving } of this.#tracks) {
+      if (observation?.role !== 'replica' || health.phase !== 'up') continue
+      const { replayLsn: lsn, atMs } = observation
+      if (lsn === null || fence !== null || leaving !== null) continue
+      if (last === null || lsn > last.lsn) last = { lsn, atMs }
+    }
+    if (last !== null) this.#standIn.push(last.lsn, last.atMs)
   }
 
   /** Mixing clusters up loses data: who has another system identifier gets nothing. */
@@ -288,7 +309,7 @@ export class Topology {
 
   get #facts(): ClusterFacts {
     return {
-      ring: this.#ring,
+      ring: this.#hadPrimary ? this.#ring : this.#standIn,
       timeline: this.#timeline === 0 ? null : this.#timeline,
       timelineStartLsn: this.#timelineStartLsn,
     }

@@ -36,11 +36,11 @@ async function measure(tables: number): Promise<void> {
   const pid = rows[0]?.pid ?? 0
   const quietMs = await perLook(pid, async () => {
     let last = await probeChanges(client)
-    for (let i = 0; i < looks; i++) last = await probeChanges(client, last)
+    for (let i = 0; i < looks; i++) last = await probeChanges(client, { last })
   })
   const briefMs = await perLook(pid, async () => {
     const last = { ...(await probeChanges(client)), snapshot: 'another' }
-    for (let i = 0; i < looks; i++) await probeChanges(client, last, true)
+    for (let i = 0; i < looks; i++) await probeChanges(client, { last, isBrief: true })
   })
   const wholeMs = await perLook(pid, async () => {
     for (let i = 0; i < looks; i++) await probeChanges(client)

@@ -25,9 +25,15 @@ export function openProxyDoor<Connection extends object>(
   const { host, port } = node
   const { database } = node.login
   const lines = new Lines(node, pool, connectorOf(node, driver), driver)
+  let isPrimaryThere = true
   const open = async () => {
     const { connectTimeoutMs } = pool
     const client = await connectNode(node, { connectTimeoutMs, statementTimeoutMs: 10_000 })
+    isPrimaryThere = await hasPrimary(client)
+    if (!isPrimaryThere) {
+      client.end()
+      throw new Error('the proxy has no primary now')
+    }
     // A replica may have yesterday's catalog.
     await client.query("SET pgsplit.route = 'primary'")
     return client
@@ -41,7 +47,22 @@ export function openProxyDoor<Connection extends object>(
     mayWatch: () => true,
   })
   catalog.hold()
-  return new ProxyDoor({ lines, driver, catalog, name: `${host}:${port}`, onWriteInReadSession })
+  return new ProxyDoor({
+    lines,
+    driver,
+    catalog,
+    hasPrimary: () => isPrimaryThere,
+    name: `${host}:${port}`,
+    onWriteInReadSession,
+  })
+}
+
+type NodeSession = Awaited<ReturnType<typeof connectNode>>
+
+/** pgsplit itself answers, at once: a statement for the primary would wait for one. */
+async function hasPrimary(client: NodeSession): Promise<boolean> {
+  const { rows } = await client.query('EXPLAIN (ROUTE) SELECT 1 FOR UPDATE')
+  return rows[0]?.node !== 'none'
 }
 
 /** Dials as sslmode says, first as it went the last time. */

@@ -29,6 +29,8 @@ export interface ProxyDoorOptions<Connection extends object> {
   readonly lines: Lines<Connection>
   readonly driver: ProxyDriver<Connection>
   readonly catalog: DatabaseCatalog
+  /** Whether the proxy had one when it was asked for the catalog last. */
+  readonly hasPrimary: () => boolean
   /** `host:port` of the proxy. */
   readonly name: string
   readonly onWriteInReadSession: 'error' | 'primary'
@@ -63,17 +65,21 @@ export class ProxyDoor<Connection extends object>
 
   constructor(options: ProxyDoorOptions<Connection>) {
     this.options = options
-    this.ready = Promise.all([options.catalog.ready, this.#learnCluster()]).then(() => {
-      this.#isReady = true
-    })
+    this.ready = options.catalog.ready
+      .then(() => this.#learnCluster())
+      .then(() => {
+        this.#isReady = true
+      })
   }
 
   /** So that tokens of another cluster are refused where they are given. */
   async #learnCluster(): Promise<void> {
-    const { lines, driver } = this.options
+    const { lines, driver, hasPrimary } = this.options
+    // A statement for it would wait for one, and reads with it.
+    const hint = hasPrimary() ? toPrimary : ''
     try {
       const line = await lines.take()
-      await driver.command(line.connection, `${toPrimary}SELECT 1`).catch(() => {})
+      await driver.command(line.connection, `${hint}SELECT 1`).catch(() => {})
       line.uses++
       lines.giveBack(line, false)
       await lines.capture(line)
@@ -161,7 +167,9 @@ export class ProxyDoor<Connection extends object>
     const reading = readingOf(cls)
     if (reading === 'proved') return this.#read(context, run)
     if (this.options.onWriteInReadSession === 'primary') return write()
-    if (reading === 'asks primary') return this.#askPrimary(context, run)
+    if (reading === 'asks primary') {
+      return this.#isBlind ? this.#askProxy(context, run) : this.#askPrimary(context, run)
+    }
     throw notARead(cls.reason)
   }
 
@@ -202,23 +210,44 @@ export class ProxyDoor<Connection extends object>
     }
   }
 
+  /** There is nobody to read a catalog from. */
+  get #isBlind(): boolean {
+    const { catalog, hasPrimary } = this.options
+    return !hasPrimary() && catalog.classifier.noReads !== null
+  }
+
+  /** The proxy has its catalog from a replica then: it judges, and READ ONLY sees to the rest. */
+  #askProxy<R>(context: ProxyContext<Connection>, run: Run<Connection, R>): Promise<R> {
+    return this.#read(context, (connection, hint) =>
+      this.#inReadOnly(connection, () => run(connection, hint)),
+    )
+  }
+
+  async #inReadOnly<R>(connection: Connection, run: () => Promise<R>): Promise<R> {
+    const { driver } = this.options
+    await driver.command(connection, 'BEGIN READ ONLY')
+    let isDone = false
+    try {
+      const result = await run()
+      isDone = true
+      return result
+    } catch (error) {
+      throw asNotARead(error)
+    } finally {
+      // The first error counts.
+      await driver.command(connection, isDone ? 'COMMIT' : 'ROLLBACK').catch(() => {})
+    }
+  }
+
   /** What is not proved, or is the primary's own: the primary itself sees to it that it is a read. */
   #askPrimary<R>(context: ProxyContext<Connection>, run: Run<Connection, R>): Promise<R> {
     const { driver } = this.options
     return this.onPrimary(context, null, async (line) => {
       const { connection } = line
       await driver.command(connection, "SET pgsplit.route = 'primary'")
-      await driver.command(connection, 'BEGIN READ ONLY')
-      let isDone = false
       try {
-        const result = await run(connection, toPrimary)
-        isDone = true
-        return result
-      } catch (error) {
-        throw asNotARead(error)
+        return await this.#inReadOnly(connection, () => run(connection, toPrimary))
       } finally {
-        // The first error counts.
-        await driver.command(connection, isDone ? 'COMMIT' : 'ROLLBACK').catch(() => {})
         await driver.command(connection, 'RESET pgsplit.route').catch(() => {})
       }
     })

@@ -371,6 +371,63 @@ describe('the catalog watch', () => {
     await watch.stop()
   })
 
+  it('takes what a standby has in the place of a primary, and its own word for no DDL', async () => {
+    let isStandby = false
+    const { primary, timers, given, doubts, watch } = watching({
+      open: async () => ({ ...(await primary.open()), isStandby }),
+    })
+    watch.start()
+    await settled()
+    expect([...(given.at(-1)?.functions.keys() ?? [])]).toContain('f')
+    // DDL has passed through, and then the primary was gone: the standby may lack it.
+    watch.invalidate(['f'])
+    isStandby = true
+    primary.standby = 'true'
+    watch.renew()
+    await settled()
+    timers.fire(SETTLE)
+    await settled()
+    expect(doubts.at(-1)?.has('f')).toBe(true)
+    // The new primary has it, or never will.
+    isStandby = false
+    primary.standby = 'false'
+    watch.renew()
+    await settled()
+    expect(doubts.at(-1)).toBeNull()
+    await watch.stop()
+  })
+
+  it('looks at another server at once when it is renewed, however long it was to wait', async () => {
+    const { primary, timers, given, watch } = watching()
+    primary.refuse = true
+    watch.start()
+    await settled()
+    for (const ms of [POLL, 2 * POLL, 4 * POLL, 8 * POLL]) {
+      timers.fire(ms)
+      await settled()
+    }
+    expect(given).toEqual([])
+    primary.refuse = false
+    watch.renew()
+    await settled()
+    expect(given).toHaveLength(1)
+    await watch.stop()
+  })
+
+  it('proves nothing while nobody needs it, and again when it is started anew', async () => {
+    const { primary, given, watch } = watching()
+    watch.start()
+    await settled()
+    watch.withdraw()
+    await watch.stop()
+    expect(given.at(-1)).toBeNull()
+    watch.start()
+    await settled()
+    expect(given.at(-1)).not.toBeNull()
+    expect(primary.loads).toBe(1)
+    await watch.stop()
+  })
+
   it('calls nobody after stop, also in the middle of a load', async () => {
     const { primary, given, errors, watch } = watching()
     primary.onLoad = () => void watch.stop()

@@ -371,6 +371,26 @@ describe('the monitor', () => {
     expect(monitor.snapshot.nodes.filter(({ fresh }) => fresh)).toHaveLength(2)
   })
 
+  it('takes what the most advanced standby has for fresh until there has been a primary', async () => {
+    const setup = setUp()
+    const { monitor, clock, primary, r1, r2, view } = setup
+    primary.dial = coded('ECONNREFUSED')
+    r2.replayLsn = r1.replayLsn - 50n
+    await monitor.start()
+    expect(monitor.snapshot.primary).toBe(null)
+    expect(view(1)).toMatchObject({ readable: true, fresh: true, lagMs: 0 })
+    expect(view(2)).toMatchObject({ readable: true, fresh: false, lagMs: null })
+    r2.replayLsn = r1.replayLsn
+    await clock.advance(1000)
+    expect(view(2)).toMatchObject({ fresh: true })
+    // From here on its own positions count, however far it was ahead.
+    primary.insertLsn = r1.replayLsn + 1_000_000n
+    primary.dial = 'ok'
+    await clock.advance(5000)
+    expect(monitor.snapshot.primary?.id).toBe('primary')
+    expect(view(1)).toMatchObject({ fresh: false, lagMs: null })
+  })
+
   it('leaves neither timers nor connections behind, and says no more', async () => {
     const { monitor, clock, events, primary, r1, r2 } = setUp()
     await monitor.start()
