@@ -24,7 +24,9 @@ export async function openLiveJudge(
     const bytes = Buffer.from(sql)
     // As a message would be: PostgreSQL reads a text up to its first zero byte.
     const zero = bytes.indexOf(0)
-    return classifier.classify(bytes, 0, zero < 0 ? bytes.length : zero, 'standard')
+    const end = zero < 0 ? bytes.length : zero
+    const { verdict, reason, pin, hint } = classifier.classify(bytes, 0, end, 'standard')
+    return { verdict, reason, pin: pin?.why ?? null, hint }
   }
 }
 

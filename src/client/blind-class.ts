@@ -3,7 +3,6 @@ import type { StatementClass } from '../sql/statement-class.ts'
 import type { SessionScope } from './cluster-access.ts'
 import { settle } from './leave-connection.ts'
 import { isUnproved } from './leaves-unknown.ts'
-import { unknownCustomPin } from './pins.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 
@@ -29,7 +28,7 @@ export function noteUnproved(session: ClientSession, request: Request): void {
   for (const ran of [cls, ...executed, queryClass, names?.body ?? null]) {
     if (ran === null || !classifier.wasBlind(ran) || !ran.effects.some(isUnproved)) continue
     if (blind.size < maxBlind) blind.add(ran)
-    else pins.add(unknownCustomPin)
+    else pins.add('unknown customs')
   }
 }
 
@@ -63,7 +62,7 @@ export function judgeBlind(session: ClientSession): boolean {
   }
   for (const cls of blind) {
     const again = classifier.judgeAgain(cls)
-    if (again === null) pins.add(unknownCustomPin)
+    if (again === null) pins.add('unknown customs')
     else learnAgain(session, again)
   }
   blind.clear()

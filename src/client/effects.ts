@@ -1,5 +1,6 @@
 import { SessionState } from '../server/session-state.ts'
 import { effectPin } from '../sql/effect-pin.ts'
+import type { Pin } from '../sql/pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { joinTouched } from '../sql/touched-names.ts'
 import { txStatus } from '../wire/message-types.ts'
@@ -9,7 +10,6 @@ import { isUnproved } from './leaves-unknown.ts'
 import type { Listener } from './listener.ts'
 import { noteSeen } from './note-seen.ts'
 import { isOwnSetting } from './own-settings.ts'
-import { searchPathPin } from './pins.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 import {
@@ -77,7 +77,8 @@ function keepWhatStays(session: ClientSession, request: Request): void {
     if (stays && effect.kind === 'set') session.pins.ask(effect.name)
     else if (stays) session.pins.apply(effect)
   }
-  if (!isAlone || cls.keyword !== 'load') for (const pin of pinsOf(request)) session.pins.add(pin)
+  if (!isAlone || cls.keyword !== 'load')
+    for (const pin of lastingPins(request)) session.pins.add(pin)
   if (session.pinReason !== null) session.pins.doubtAll()
 }
 
@@ -130,20 +131,15 @@ function applyCompleted(session: ClientSession, request: Request): Settings {
     for (const effect of request.effects) if (isUnproved(effect)) session.pins.apply(effect)
   }
   if (error !== null) knowUnfinished(session, request, units[done] ?? [])
-  else for (const pin of pinsOf(request)) session.pins.add(pin)
+  else for (const pin of lastingPins(request)) session.pins.add(pin)
   return implicit
 }
 
-/** Pin reasons that no effect stands for: nothing tells when they end. */
-function pinsOf({ kind, cls, executed, pin, effects }: Request): Set<string> {
-  const found = new Set<string>()
+/** Its pins that no effect stands for: nothing tells when they end. */
+function lastingPins({ kind, cls, executed, pin }: Request): Pin[] {
   const classes = kind === 'extended' ? executed : [cls]
-  for (const { pin } of classes.flatMap(({ parts }) => parts)) if (pin !== null) found.add(pin)
-  if (pin !== null) found.add(pin)
-  // That one is held in `refreshFacts`, for as long as the setting says so.
-  found.delete(searchPathPin)
-  for (const effect of effects) found.delete(effectPin(effect) ?? '')
-  return found
+  const found = classes.flatMap(({ parts }) => parts.map((part) => part.pin))
+  return [...found, pin].filter((one) => one !== null && !one.isOfEffects) as Pin[]
 }
 
 /** Is it a LISTEN or UNLISTEN that the hub serves? */

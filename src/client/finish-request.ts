@@ -4,7 +4,6 @@ import { applyEffects } from './effects.ts'
 import { abandon, leave, settle } from './leave-connection.ts'
 import { settleSteps } from './name-steps.ts'
 import { doubtOwnNames, leaveOwnNames } from './own-names.ts'
-import { stumbled } from './pins.ts'
 import type { Request } from './request.ts'
 import { learn, rerun } from './rerun-request.ts'
 import type { ClientSession } from './session.ts'
@@ -79,8 +78,8 @@ export function finishRequest(session: ClientSession, request: Request, status: 
  * Sync alone doesn't count.
  */
 function holdStumbled(session: ClientSession, request: Request): void {
-  if (request.queryAt >= 0 && request.error === null) session.pins.add(stumbled)
-  else if (request.kind !== 'extended' || request.kinds.length > 0) session.pins.drop(stumbled)
+  if (request.queryAt >= 0 && request.error === null) session.pins.add('stumbled')
+  else if (request.kind !== 'extended' || request.kinds.length > 0) session.pins.drop('stumbled')
 }
 
 /** The unnamed statement is what the last message that ran has left. */

@@ -1,10 +1,11 @@
+import { lastingPin, type Pin } from '../sql/pin.ts'
 import type { Effect, StatementClass, Verdict } from '../sql/statement-class.ts'
 
 /** A class for what is routed without being SQL text of the client. */
 function fixedClass(
   verdict: Verdict,
   reason: string,
-  pin: string | null = null,
+  pin: Pin | null = null,
   effects: readonly Effect[] = [],
 ): StatementClass {
   return {
@@ -38,7 +39,7 @@ export const parameterTypeClass: StatementClass = fixedClass('primary', paramete
 export const longTextClass: StatementClass = fixedClass(
   'pin',
   'a statement that is too long to be read',
-  'a statement that was too long to be read',
+  lastingPin('a statement that was too long to be read'),
 )
 const absent = 'executes a statement that was not prepared'
 /** A name that the session doesn't know; the server refuses it, or knows it from a function. */

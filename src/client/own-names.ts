@@ -14,9 +14,6 @@ import type { ClientSession } from './session.ts'
 import type { StatementNames } from './statement-names.ts'
 import { ownPortal, writeClose, writePreparation } from './write-preparation.ts'
 
-/** Why such a session is pinned. */
-const pinReason = 'its prepared statements are seen by name'
-
 const writer = new Writer(1024)
 const deallocateAll = query('DEALLOCATE ALL')
 
@@ -29,7 +26,7 @@ export function takeOwnNames(session: ClientSession): void {
   // What may not run where the transaction is gets its refusal there.
   if (statements.isOwn || (lease !== null && cluster.isReplica(lease.nodeIndex))) return
   statements.own()
-  session.pins.add(pinReason)
+  session.pins.add('own names')
   session.facts.pinned = session.pinReason
 }
 
@@ -164,7 +161,7 @@ export function leaveOwnNames(session: ClientSession): void {
   if (statements.size > 0) return
   statements.ownConnection?.prepared.clear()
   statements.share()
-  session.pins.remove(pinReason)
+  session.pins.drop('own names')
 }
 
 /** Most prepared statements on a connection of the session; its own names must stay. */

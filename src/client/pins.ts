@@ -1,4 +1,5 @@
 import { effectPin, settingPin } from '../sql/effect-pin.ts'
+import type { Pin } from '../sql/pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
 
 /** What the server of a pinned session can be asked about. */
@@ -44,23 +45,31 @@ const causeReasons: Readonly<Record<Exclude<Cause, NamedCause>, string>> = {
   dblink: 'dblink connection',
 }
 
-/** Reasons that end with DISCARD SEQUENCES. */
-export const sequencePins = {
-  read: 'uses currval() or lastval()',
-  call: 'nextval(), and this application uses currval()',
-} as const
+/** What pins a session for what it is itself, whatever the server could say; it ends with `drop`. */
+export type OwnPin =
+  /**
+   * The server has half an implicit transaction: the next thing that it is asked is refused, which is
+   * the client's to hear, and no question's.
+   */
+  | 'stumbled'
+  /** What is created without a schema is temporary. */
+  | 'search_path'
+  /** These two end with DISCARD SEQUENCES. */
+  | 'reads sequences'
+  | 'calls nextval'
+  /** pg_settings doesn't show such a parameter, and nobody can ask for it. */
+  | 'unknown customs'
+  /** See `own-names.ts`. */
+  | 'own names'
 
-/**
- * Reason while the server has half an implicit transaction: the next thing that it is asked is
- * refused, which is the client's to hear, and no question's.
- */
-export const stumbled = 'a Query came inside a segment'
-
-/** Reason of a `search_path` that names the temporary schema. */
-export const searchPathPin = 'search_path names the temporary schema'
-
-/** Reason of a custom parameter that pg_settings doesn't show and that nobody can ask for. */
-export const unknownCustomPin = 'may have set a parameter that no text names'
+const ownWhys: Readonly<Record<OwnPin, string>> = {
+  stumbled: 'a Query came inside a segment',
+  search_path: 'search_path names the temporary schema',
+  'reads sequences': 'uses currval() or lastval()',
+  'calls nextval': 'nextval(), and this application uses currval()',
+  'unknown customs': 'may have set a parameter that no text names',
+  'own names': 'its prepared statements are seen by name',
+}
 
 /**
  * Why a session must keep its server connection. Each reason goes when the state that caused it
@@ -74,8 +83,9 @@ export class Pins {
   #causes = new Map<Cause, string>()
   /** Parameters whose values are not known; `*`: any of pg_settings. */
   #settings = new Set<string>()
-  /** What no server can be asked about. */
-  #others = new Set<string>()
+  readonly #own = new Set<OwnPin>()
+  /** Lasting pins of statements, as they say it: no server can be asked about them. */
+  readonly #said = new Set<string>()
   /** What may have gone, or may never have come. */
   #doubts = new Set<Cause>()
   #settingsInDoubt = new Set<string>()
@@ -92,9 +102,9 @@ export class Pins {
    * may ask later.
    */
   get holdsState(): boolean {
-    const { size } = this.#others
-    const held =
-      size - Number(this.#others.has(searchPathPin)) - Number(this.#others.has(sequencePins.call))
+    let held = this.#said.size + this.#own.size
+    if (this.#own.has('search_path')) held--
+    if (this.#own.has('calls nextval')) held--
     // What a transaction may have left goes with it; what came before it has been asked for.
     if (held > 0 || this.#channels.size > 0 || this.#prepared.size > 0) return true
     return this.#cursors.size > 0 || this.#causes.size > 0 || this.#settings.size > 0
@@ -110,14 +120,15 @@ export class Pins {
    * that nobody knows by none that is proved to look at no such parameter.
    */
   get freeReads(): 'all' | 'that ignore customs' | 'none' {
-    if (this.#others.size === 0 || this.#unproved !== null || this.#isUnprovedInDoubt) return 'none'
+    if (this.#own.size === 0 || this.#said.size > 0) return 'none'
+    if (this.#unproved !== null || this.#isUnprovedInDoubt) return 'none'
     if (this.#channels.size > 0 || this.#prepared.size > 0 || this.#cursors.size > 0) return 'none'
     if (this.#causes.size > 0 || this.#doubts.size > 0) return 'none'
     if (this.#settings.size > 0 || this.#settingsInDoubt.size > 0) return 'none'
     let free: 'all' | 'that ignore customs' = 'all'
-    for (const other of this.#others) {
-      if (other === unknownCustomPin) free = 'that ignore customs'
-      else if (other !== sequencePins.call && other !== sequencePins.read) return 'none'
+    for (const own of this.#own) {
+      if (own === 'unknown customs') free = 'that ignore customs'
+      else if (own !== 'calls nextval' && own !== 'reads sequences') return 'none'
     }
     return free
   }
@@ -128,7 +139,8 @@ export class Pins {
     if (this.#prepared.size > 0) return `prepared statement ${[...this.#prepared].join(', ')}`
     if (this.#cursors.size > 0) return `cursor ${[...this.#cursors].join(', ')} WITH HOLD`
     for (const reason of this.#causes.values()) return reason
-    for (const other of this.#others) return other
+    for (const own of this.#own) return ownWhys[own]
+    for (const why of this.#said) return why
     if (this.#unproved !== null) return `may have changed the session: ${this.#unproved}`
     for (const name of this.#settings) return settingPin(name)
     return null
@@ -140,7 +152,8 @@ export class Pins {
     if (this.#prepared.size > 0) return 'prepared statements'
     if (this.#cursors.size > 0) return 'cursors WITH HOLD'
     for (const cause of this.#causes.keys()) return isNamed(cause) ? cause : causeReasons[cause]
-    for (const other of this.#others) return other
+    for (const own of this.#own) return ownWhys[own]
+    for (const why of this.#said) return why
     if (this.#unproved !== null) return 'what a statement may have changed'
     return this.#settings.size > 0 ? 'settings whose values are not known' : null
   }
@@ -151,24 +164,22 @@ export class Pins {
     if (this.#prepared.size > 0) return 'prepared'
     if (this.#cursors.size > 0) return 'cursors'
     for (const cause of this.#causes.keys()) return cause
-    for (const other of this.#others) {
-      return other === sequencePins.read || other === sequencePins.call ? 'sequences' : 'other'
+    for (const own of this.#own) {
+      return own === 'reads sequences' || own === 'calls nextval' ? 'sequences' : 'other'
     }
+    if (this.#said.size > 0) return 'other'
     if (this.#unproved !== null) return 'unproved'
     return this.#settings.size > 0 ? 'settings' : null
   }
 
-  /** Pins for good: until `drop` or DISCARD ALL. */
-  add(reason: string): void {
-    this.#others.add(reason)
+  /** Pins until `drop` or DISCARD ALL; what statements say of themselves until DISCARD ALL. */
+  add(pin: OwnPin | Pin): void {
+    if (typeof pin === 'string') this.#own.add(pin)
+    else this.#said.add(pin.why)
   }
 
-  remove(reason: string): void {
-    this.#others.delete(reason)
-  }
-
-  drop(reason: string): void {
-    this.#others.delete(reason)
+  drop(pin: OwnPin): void {
+    this.#own.delete(pin)
   }
 
   /** Anything may have been left: pins until the server has told. `why`: one clause. */
@@ -184,7 +195,7 @@ export class Pins {
 
   /** Is there what DISCARD ALL doesn't undo, as far as is known? */
   get outlivesDiscard(): boolean {
-    return this.#others.size > 0 || this.#unproved !== null
+    return this.#own.size > 0 || this.#said.size > 0 || this.#unproved !== null
   }
 
   /** Pins until the server has told the parameter's value. */
@@ -205,12 +216,14 @@ export class Pins {
 
   /** The server's session may have a temporary schema now. */
   get mayHaveTemporarySchema(): boolean {
-    return this.#causes.has('temp') || this.#unproved !== null || this.#others.has(searchPathPin)
+    return this.#causes.has('temp') || this.#unproved !== null || this.#own.has('search_path')
   }
 
   /** There is nothing on the server: the session must only stay off the replicas. */
   get needsNoConnection(): boolean {
-    return this.#others.size === 1 && this.reason === searchPathPin
+    if (!this.#own.has('search_path') || this.#own.size > 1 || this.#said.size > 0) return false
+    if (this.#channels.size > 0 || this.#prepared.size > 0 || this.#cursors.size > 0) return false
+    return this.#causes.size === 0 && this.#settings.size === 0 && this.#unproved === null
   }
 
   /** A rollback or an error may have taken any of it back. */
@@ -233,7 +246,8 @@ export class Pins {
     this.#cursors.clear()
     this.#causes.clear()
     this.#settings.clear()
-    this.#others.clear()
+    this.#own.clear()
+    this.#said.clear()
     this.#doubts.clear()
     this.#settingsInDoubt.clear()
     this.#unproved = null
@@ -245,7 +259,7 @@ export class Pins {
 
   /** What the server should be asked now, once; null: nothing is in doubt. */
   question(): PinQuestion | null {
-    if (this.#others.has(stumbled)) return null
+    if (this.#own.has('stumbled')) return null
     const isOpen = this.#isUnprovedInDoubt
     if (!isOpen && this.#doubts.size === 0 && this.#settingsInDoubt.size === 0) return null
     const settings = [...this.#settingsInDoubt]
@@ -319,7 +333,7 @@ export class Pins {
         return this.#cause('temp', effect)
       case 'ddl':
         // DROP of what is temporary, or CREATE where search_path makes it so.
-        if (this.#others.has(searchPathPin)) this.#cause('temp', { kind: 'temp' })
+        if (this.#own.has('search_path')) this.#cause('temp', { kind: 'temp' })
         else if (this.#causes.has('temp')) this.#doubts.add('temp')
         return false
       case 'advisory-lock':
@@ -333,7 +347,7 @@ export class Pins {
       case 'unproved':
         this.doubtEverything(effect.why)
         for (const name of effect.customs ?? []) this.ask(name)
-        if (effect.customs === null) this.#others.add(unknownCustomPin)
+        if (effect.customs === null) this.#own.add('unknown customs')
         return true
       case 'sequence-read':
         // It pins in `sequences.ts`, which knows what came before.
@@ -342,7 +356,8 @@ export class Pins {
         if (effect.what === 'all') this.clear()
         else if (effect.what === 'temp') this.#causes.delete('temp')
         else if (effect.what === 'sequences') {
-          for (const reason of Object.values(sequencePins)) this.drop(reason)
+          this.drop('reads sequences')
+          this.drop('calls nextval')
         }
         return true
       default:

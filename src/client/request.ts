@@ -2,6 +2,7 @@ import type { ErrorFacts } from '../errors.ts'
 import { isStaleness } from '../routing/judge-error.ts'
 import type { ReplyReceiver } from '../server/reply-queue.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
+import type { Pin } from '../sql/pin.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
 import { closeComplete, parseComplete, rowDescription } from '../wire/backend-messages.ts'
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
@@ -120,7 +121,7 @@ export class Request implements ReplyReceiver {
   /** Of what runs in this request, in order. */
   effects: readonly Effect[] = none
   #ownEffects: Effect[] | null = null
-  pin: string | null = null
+  pin: Pin | null = null
   /** Its text (or the last one that a segment parses) names prepared statements. */
   names: NamedText | null = null
   /** So many of its effects were prepared for at the hub; see `hear-first.ts`. */

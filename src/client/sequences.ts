@@ -6,7 +6,6 @@ import { query } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { settle } from './leave-connection.ts'
 import { mayHaveWritten } from './note-seen.ts'
-import { sequencePins } from './pins.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 
@@ -124,14 +123,14 @@ export function noteSequences(session: ClientSession, request: Request): void {
   const reads = effects.some((effect) => effect.kind === 'sequence-read' && !effect.isOwn)
   if (reads && !(transaction?.callsNextval ?? false) && !callsBefore(request)) {
     if (session.sequenceConnection !== null) scope.noteCurrval()
-    if (error === null) session.pins.add(sequencePins.read)
+    if (error === null) session.pins.add('reads sequences')
   }
   if (effects.some((effect) => effect.kind === 'discard' && /^(all|seq)/.test(effect.what))) {
     session.sequenceConnection = null
     request.connection?.forgetSequences()
   } else if (calls) {
     if (transaction !== null) transaction.callsNextval = true
-    if (scope.usesCurrval) session.pins.add(sequencePins.call)
+    if (scope.usesCurrval) session.pins.add('calls nextval')
   }
 }
 
@@ -148,7 +147,7 @@ function callsBefore(request: Request): boolean {
 
 /** Nobody has used currval() for long: who was pinned at nextval() for its sake is free again. */
 export function forgetCurrval(session: ClientSession): void {
-  session.pins.drop(sequencePins.call)
+  session.pins.drop('calls nextval')
   session.facts.pinned = session.pinReason
   if (session.lease !== null) settle(session, session.lease)
 }

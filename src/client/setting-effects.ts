@@ -3,10 +3,10 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { isCustomName, SessionState, unshownName } from '../server/session-state.ts'
 import { isTrackableName } from '../server/state-sync.ts'
 import { settingPin } from '../sql/effect-pin.ts'
+import { lastingPin } from '../sql/pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
 import { giveBackKept } from './leave-connection.ts'
 import { applyOwnSetting, isOwnSetting } from './own-settings.ts'
-import { searchPathPin } from './pins.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 import { settingValue } from './setting-value.ts'
@@ -67,7 +67,7 @@ export function applySet(
     sqlText === null || isOpaque || isEscaped
       ? null
       : byteText(config ?? settingValue(name, sqlText))
-  if (name !== '*' && !isTrackableName(name)) session.pins.add(settingPin(name))
+  if (name !== '*' && !isTrackableName(name)) session.pins.add(lastingPin(settingPin(name)))
   else if (value === null) session.pins.ask(name)
   else trackSetting(session, name, value)
 }
@@ -151,9 +151,9 @@ export function refreshFacts(session: ClientSession): void {
   facts.defaultIsolationRepeatable = isolation === 'repeatable read'
   // What is created without a schema is temporary then, and no text shows it.
   if (state.namesTemporarySchema) {
-    session.pins.add(searchPathPin)
+    session.pins.add('search_path')
     facts.pinned = session.pinReason
-  } else if (session.pinReason !== null) session.pins.drop(searchPathPin)
+  } else if (session.pinReason !== null) session.pins.drop('search_path')
 }
 
 /** Notes what settings the leased connection has now. */

@@ -1,6 +1,7 @@
 /** COPY. */
+import { TEMPORARY } from './effect-pin.ts'
 import { judgeRelation, judgeWrite } from './judge-query.ts'
-import { effectPart, type JudgeContext, plainPart } from './part.ts'
+import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
 import { skipParentheses } from './prepared-statement.ts'
 import { isTemporarySchema } from './session-functions.ts'
 import { addEffect } from './session-uses.ts'
@@ -36,14 +37,14 @@ export function judgeCopy(
     for (let i = from; i < to; i++) {
       if (isTemporarySchema(cursor.tokens.word(i))) effects.push({ kind: 'temp' })
     }
-    const own = effects.length > 1 ? 'temporary objects' : null
+    const own = effects.length > 1 ? TEMPORARY : null
     const write = judgeWrite(cursor.tokens, from, cursor.to, context, 'COPY FROM writes', [
       'insert',
     ])
     const read = judgeRelation(cursor.tokens, from, to, context)
     for (const effect of [...write.effects, ...read.effects]) addEffect(effects, effect)
     const pin = own ?? write.pin
-    return effectPart(pin === null ? 'primary' : 'pin', pin ?? 'COPY FROM writes', effects, pin)
+    return pin === null ? effectPart('primary', 'COPY FROM writes', effects) : pinPart(pin, effects)
   }
   return copyOut(cursor, judgeRelation(cursor.tokens, from, to, context))
 }

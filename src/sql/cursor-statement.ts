@@ -1,5 +1,6 @@
 /** DECLARE, FETCH, MOVE and CLOSE. */
-import { effectPart, type JudgeContext, plainPart } from './part.ts'
+import { firstPin } from './effect-pin.ts'
+import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
 import type { Effect, StatementClass, StatementPart } from './statement-class.ts'
 import type { TokenCursor } from './token-cursor.ts'
 
@@ -18,8 +19,8 @@ export function judgeDeclare(
   if (cursor.accept('for') === '') return plainPart('primary', 'DECLARE is not understood')
   const body = inner(cursor, context)
   const effects: Effect[] = [{ kind: 'declare', name, hold }, ...body.effects]
-  const pin = hold ? `cursor ${name} WITH HOLD` : body.pin
-  if (pin !== null) return effectPart('pin', pin, effects, pin)
+  const pin = hold ? firstPin(effects) : body.pin
+  if (pin !== null) return pinPart(pin, effects)
   const isRead = body.verdict === 'replica' || body.verdict === 'either'
   if (isRead) return effectPart('control', `declares the cursor ${name}`, effects)
   return effectPart('primary', body.reason, effects)

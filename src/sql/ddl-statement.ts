@@ -1,10 +1,11 @@
 /** What changes the catalog, and DO, CALL and other statements that only the primary runs. */
 import type { CatalogSets } from './catalog-sets.ts'
-import { firstPin } from './effect-pin.ts'
+import { firstPin, TEMPORARY } from './effect-pin.ts'
 import { judgeWrite } from './judge-query.ts'
 import { RESERVED, SYNTAX_BEFORE_PARENTHESIS } from './keywords.ts'
 import { channelsOfBlock } from './listen-statement.ts'
 import { effectPart, type JudgeContext, pinPart } from './part.ts'
+import { lastingPin, type Pin } from './pin.ts'
 import { executeEffects } from './prepared-statement.ts'
 import { isTemporarySchema } from './session-functions.ts'
 import { addEffect, usesOf } from './session-uses.ts'
@@ -22,7 +23,7 @@ export function judgeCreate(cursor: TokenCursor, context: JudgeContext): Stateme
     const effects: Effect[] = [{ kind: 'temp' }, ...executed(cursor, context)]
     for (const effect of body.effects) addEffect(effects, effect)
     seenByTriggers(effects, context)
-    return effectPart('pin', 'temporary objects', effects, 'temporary objects')
+    return pinPart(TEMPORARY, effects)
   }
   const what = tokens.keyword(from + 1).toUpperCase()
   const body = judgeWrite(tokens, from, to, context, `CREATE ${what}`.trim(), RUNS_EXPRESSIONS)
@@ -34,11 +35,11 @@ export function judgeCreate(cursor: TokenCursor, context: JudgeContext): Stateme
   if (what === 'DATABASE') effects.push({ kind: 'vacate', database: templateName(cursor) })
   const [execute, ...args] = runs ? executed(cursor, context) : []
   if (execute?.kind === 'execute') effects.push(execute, ...args)
-  const own = execute?.kind === 'execute' ? `prepared statement ${execute.name}` : null
+  const own = execute === undefined ? null : firstPin([execute])
   const pin = own ?? (runs || temp ? body.pin : null)
   if (temp && !effects.some((effect) => effect.kind === 'temp')) effects.push({ kind: 'temp' })
   seenByTriggers(effects, context)
-  return effectPart(pin === null ? 'primary' : 'pin', pin ?? body.reason, effects, pin)
+  return pin === null ? effectPart('primary', body.reason, effects) : pinPart(pin, effects)
 }
 
 /** `CREATE DATABASE x TEMPLATE y` → y. */
@@ -194,12 +195,12 @@ function withTemporary(
   cursor: TokenCursor,
   reason: string,
   effects: Effect[],
-  pin: string | null = null,
+  pin: Pin | null = null,
 ): StatementPart {
-  if (pin !== null) return effectPart('pin', pin, effects, pin)
+  if (pin !== null) return pinPart(pin, effects)
   if (!namesTemporarySchema(cursor)) return effectPart('primary', reason, effects)
   addEffect(effects, { kind: 'temp' })
-  return effectPart('pin', 'temporary objects', effects, 'temporary objects')
+  return pinPart(TEMPORARY, effects)
 }
 
 /** The channels of a block that does nothing but LISTEN, or null. */
@@ -222,12 +223,12 @@ export function judgeDo(cursor: TokenCursor, context: JudgeContext): StatementPa
   reader.readBlock(cursor.tokens, cursor.i, cursor.to)
   const effects: Effect[] = []
   for (const effect of reader.effects) addEffect(effects, effect)
-  let own = reader.pin === null ? null : `a DO block that ${reader.pin}`
+  let own = reader.pin === null ? null : lastingPin(`a DO block that ${reader.pin}`)
   let makes = reader.createsObjects
   if (catalog !== null) {
     for (const { what, effects: more, pin } of usesOf(catalog, reader)) {
       for (const effect of more) addEffect(effects, effect)
-      if (pin !== null) own ??= `a DO block that uses ${what}, which ${pin}`
+      if (pin !== null) own ??= lastingPin(`a DO block that uses ${what}, which ${pin}`)
     }
     for (const name of reader.called) makes ||= catalog.ddlFunctions.has(name)
     const unknown = [...reader.invoked].find((name) => !isKnownWord(name, catalog))
@@ -241,7 +242,7 @@ export function judgeDo(cursor: TokenCursor, context: JudgeContext): StatementPa
     addEffect(effects, { kind: 'unproved', why: 'the catalog is being read', customs: [] })
   }
   const pin = own ?? firstPin(effects)
-  return effectPart(pin === null ? 'primary' : 'pin', pin ?? 'DO may write', effects, pin)
+  return pin === null ? effectPart('primary', 'DO may write', effects) : pinPart(pin, effects)
 }
 
 /** Whether the name in front of a parenthesis is known, or no function's. */

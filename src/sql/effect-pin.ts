@@ -1,9 +1,10 @@
+import { type Pin, pinOfEffects } from './pin.ts'
 import type { Effect } from './statement-class.ts'
 
-/**
- * Why a session that did this must keep its server connection, or null. A statement's pin reason
- * that is none of its effects' is of a kind that no server can be asked about afterwards.
- */
+/** Of what makes objects in the temporary schema. */
+export const TEMPORARY = pinOfEffects('temporary objects')
+
+/** Why a session that did this must keep its server connection, in words; null: it need not. */
 export function effectPin(effect: Effect): string | null {
   switch (effect.kind) {
     case 'listen':
@@ -14,7 +15,7 @@ export function effectPin(effect: Effect): string | null {
     case 'declare':
       return effect.hold ? `cursor ${effect.name} WITH HOLD` : null
     case 'temp':
-      return 'temporary objects'
+      return TEMPORARY.why
     case 'advisory-lock':
       return 'session advisory lock'
     case 'dblink':
@@ -35,11 +36,11 @@ export function settingPin(name: string): string {
     : `setting ${name} whose value the statement does not show`
 }
 
-/** First pin reason among the effects, or null. */
-export function firstPin(effects: readonly Effect[]): string | null {
+/** The first pin among the effects, or null. */
+export function firstPin(effects: readonly Effect[]): Pin | null {
   for (const effect of effects) {
-    const pin = effectPin(effect)
-    if (pin !== null) return pin
+    const why = effectPin(effect)
+    if (why !== null) return pinOfEffects(why)
   }
   return null
 }

@@ -1,6 +1,7 @@
 /** Queries and writes: what the walk over their tokens has found, as a verdict. */
 import { firstPin } from './effect-pin.ts'
-import { effectPart, type JudgeContext, plainPart } from './part.ts'
+import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
+import { lastingPin, type Pin } from './pin.ts'
 import { QueryWalk } from './query-walk.ts'
 import { addEffect, usesOf } from './session-uses.ts'
 import type { Verb } from './source-reader.ts'
@@ -43,7 +44,7 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   walk.run()
   settle(walk, context)
   const pin = pinOf(walk)
-  if (pin !== null) return effectPart('pin', pin, walk.effects, pin)
+  if (pin !== null) return pinPart(pin, walk.effects)
   const against = walk.refusal ?? context.noReads
   if (against !== null) {
     const part = effectPart('primary', against, walk.effects)
@@ -99,8 +100,8 @@ function isOfUnknown({ kind }: Effect): boolean {
 const STALE = 'the catalog is being read'
 
 /** What can't be asked about comes first. A setting that Bind shows needs no pin. */
-function pinOf({ pin, hides, effects }: QueryWalk): string | null {
-  if (pin !== null) return pin
+function pinOf({ pin, hides, effects }: QueryWalk): Pin | null {
+  if (pin !== null) return lastingPin(pin)
   const isShown = (effect: Effect): boolean => effect.kind === 'set' && !hides
   return firstPin(effects.filter((effect) => !isShown(effect)))
 }
@@ -122,6 +123,6 @@ export function judgeWrite(
   walk.usesAny = usesAny
   settle(walk, context)
   const pin = pinOf(walk)
-  if (pin !== null) return effectPart('pin', pin, walk.effects, pin)
+  if (pin !== null) return pinPart(pin, walk.effects)
   return effectPart('primary', reason, walk.effects)
 }

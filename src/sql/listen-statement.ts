@@ -1,5 +1,6 @@
 /** LISTEN, UNLISTEN and NOTIFY. */
 import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
+import { pinOfEffects } from './pin.ts'
 import type { Effect, StatementPart } from './statement-class.ts'
 import { statementName } from './statement-name.ts'
 import type { TokenCursor } from './token-cursor.ts'
@@ -22,7 +23,7 @@ export function judgeListen(cursor: TokenCursor, context: JudgeContext): Stateme
   const channel = cut(given.name)
   const isForeign = context.asciiNamesOnly && /[^\0-\x7f]/.test(channel)
   if (!isListen) return effectPart('primary', 'stops listening', [{ kind: 'unlisten', channel }])
-  return pinPart(`listens to ${channel}`, [
+  return pinPart(pinOfEffects(`listens to ${channel}`), [
     isForeign || channel.includes('\ufffd')
       ? { kind: 'listen', channel, isOdd: true }
       : { kind: 'listen', channel },

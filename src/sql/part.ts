@@ -1,5 +1,6 @@
 /** Building blocks of the families: the context that a statement is judged in, and its result. */
 import type { CatalogSets } from './catalog-sets.ts'
+import { lastingPin, type Pin } from './pin.ts'
 import type { Effect, StatementPart, Verdict } from './statement-class.ts'
 
 export interface JudgeContext {
@@ -31,12 +32,13 @@ export function effectPart(
   verdict: Verdict,
   reason: string,
   effects: readonly Effect[],
-  pin: string | null = null,
+  pin: Pin | null = null,
 ): StatementPart {
   return { verdict, reason, pin, effects }
 }
 
-/** A part that needs its server connection afterwards; the reason is the pin reason. */
-export function pinPart(reason: string, effects: readonly Effect[] = NO_EFFECTS): StatementPart {
-  return { verdict: 'pin', reason, pin: reason, effects }
+/** A part that needs its server connection afterwards, for as long as its pin says; text: for good. */
+export function pinPart(pin: Pin | string, effects: readonly Effect[] = NO_EFFECTS): StatementPart {
+  const held = typeof pin === 'string' ? lastingPin(pin) : pin
+  return { verdict: 'pin', reason: held.why, pin: held, effects }
 }

@@ -1,6 +1,7 @@
 /** SQL-level PREPARE, EXECUTE and DEALLOCATE. */
 import { judgeExpression } from './judge-query.ts'
 import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
+import { pinOfEffects } from './pin.ts'
 import type { Effect, StatementClass, StatementPart } from './statement-class.ts'
 import { statementName } from './statement-name.ts'
 import type { TokenCursor } from './token-cursor.ts'
@@ -36,7 +37,7 @@ export function judgePrepare(
   const end = tokens.end(cursor.to - 1) - tokens.origin
   const body = inner(cursor, context)
   const { name, spot } = named
-  return pinPart(`prepared statement ${name}`, [
+  return pinPart(pinOfEffects(`prepared statement ${name}`), [
     { kind: 'prepare', name, spot, body, start, bodyFrom, end },
   ])
 }
@@ -49,7 +50,7 @@ export function judgeExecute(cursor: TokenCursor, context: JudgeContext): Statem
   const effects = executeEffects(cursor, context)
   const [effect] = effects
   if (effect?.kind !== 'execute') return plainPart('primary', 'EXECUTE is not understood')
-  return pinPart(`prepared statement ${effect.name}`, effects)
+  return pinPart(pinOfEffects(`prepared statement ${effect.name}`), effects)
 }
 
 /** Effects of the EXECUTE at the cursor, those of its arguments included; empty: not understood. */

@@ -1,5 +1,6 @@
 /** SET, RESET, SHOW and DISCARD. */
 import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
+import { pinOfEffects } from './pin.ts'
 import { isTemporarySchema, SEED_PIN } from './session-functions.ts'
 import type { Effect, StatementPart, TransactionModes } from './statement-class.ts'
 import { stringValue, type TokenCursor } from './token-cursor.ts'
@@ -84,7 +85,8 @@ function setValue(cursor: TokenCursor, name: string, local: boolean): StatementP
   const effect: Effect = { kind: 'set', name, value, local, opaque: false }
   if (name === 'seed') return pinPart(SEED_PIN)
   if (name === 'search_path' && value !== null && namesTemporarySchema(cursor)) {
-    const pin = 'search_path names the temporary schema'
+    // It ends when search_path names another one.
+    const pin = pinOfEffects('search_path names the temporary schema')
     return effectPart('control', 'sets search_path', [effect, { kind: 'temp' }], pin)
   }
   return set([effect])

@@ -2,6 +2,7 @@
  * What the classifier says of one SQL text (a simple Query's string, or the text of a Parse).
  * Immutable and shared: equal fingerprints get the same object, so identity is a cheap key.
  */
+import type { Pin } from './pin.ts'
 import type { Touched } from './touched-names.ts'
 
 /** Strongest wins when a text has several statements: pin > primary > control > replica > either. */
@@ -157,7 +158,7 @@ export interface StatementPart {
   readonly reason: string
   /** Why the session must keep its server connection after this statement; null = it need not.
    * May be set with another verdict than `pin`: `SET search_path = pg_temp` is `control`. */
-  readonly pin: string | null
+  readonly pin: Pin | null
   readonly effects: readonly Effect[]
   /**
    * Beside the verdict `primary`: nothing shows that it does more than read, but what it reads is the
@@ -172,7 +173,7 @@ export interface StatementClass {
   readonly verdict: Verdict
   /** One short clause for logs, EXPLAIN and SHOW: `calls nextval(), which may write`. */
   readonly reason: string
-  readonly pin: string | null
+  readonly pin: Pin | null
   /** Empty for an empty or comment-only text. */
   readonly parts: readonly StatementPart[]
   /** All parts' effects, in order; empty for plain reads and writes (the common case). */

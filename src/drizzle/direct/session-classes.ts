@@ -1,5 +1,6 @@
 import { makeClass } from '../../sql/classify-text.ts'
 import { effectPart, plainPart } from '../../sql/part.ts'
+import { lastingPin } from '../../sql/pin.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
 
 /** Whatever a write session runs belongs to the primary. */
@@ -11,7 +12,14 @@ export const WRITE_SESSION: StatementClass = makeClass(
 
 /** A READ ONLY transaction that calls what isn't known: its connection serves nobody else. */
 export const UNKNOWN_READ: StatementClass = makeClass(
-  [effectPart('either', 'READ ONLY transaction', [], 'calls what the catalog does not know')],
+  [
+    effectPart(
+      'either',
+      'READ ONLY transaction',
+      [],
+      lastingPin('calls what the catalog does not know'),
+    ),
+  ],
   '',
   null,
 )

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { questionText } from '../../../src/client/pin-question.ts'
-import { Pins, sequencePins } from '../../../src/client/pins.ts'
+import { Pins } from '../../../src/client/pins.ts'
+import { lastingPin } from '../../../src/sql/pin.ts'
 import type { Effect } from '../../../src/sql/statement-class.ts'
 
 const pairs: [string, Effect, Effect[]][] = [
@@ -40,7 +41,7 @@ describe('a pin', () => {
     const pins = new Pins()
     pins.apply({ kind: 'listen', channel: 'a' })
     pins.apply({ kind: 'temp' })
-    pins.add('LOAD')
+    pins.add(lastingPin('LOAD'))
     pins.apply({ kind: 'unlisten', channel: null })
     expect(pins.reason).toBe('temporary objects')
     pins.apply({ kind: 'discard', what: 'temp' })
@@ -98,7 +99,7 @@ describe('what the server is asked', () => {
     const pins = new Pins()
     pins.apply({ kind: 'listen', channel: 'a' })
     pins.apply({ kind: 'declare', name: 'c', hold: true })
-    pins.add('loads x')
+    pins.add(lastingPin('loads x'))
     expect(pins.question()).toBeNull()
     pins.doubtAll()
     expect(pins.question()?.causes).toEqual(['channels', 'cursors'])
@@ -139,8 +140,8 @@ describe('what the server is asked', () => {
 
   it('is not asked of sequences, which end with DISCARD SEQUENCES', () => {
     const pins = new Pins()
-    pins.add(sequencePins.read)
-    pins.add(sequencePins.call)
+    pins.add('reads sequences')
+    pins.add('calls nextval')
     pins.doubtAll()
     expect(pins.question()).toBeNull()
     pins.apply({ kind: 'discard', what: 'sequences' })

@@ -1,3 +1,4 @@
+import { pinOfEffects } from '../../../src/sql/pin.ts'
 import type { Hint, StatementClass, Verdict } from '../../../src/sql/statement-class.ts'
 import { hashText, type NodeView } from '../../../src/topology/node.ts'
 import { freezeSnapshot, type Snapshot } from '../../../src/topology/snapshot.ts'
@@ -6,7 +7,7 @@ export function classOf(verdict: Verdict, given: Partial<StatementClass> = {}): 
   return {
     verdict,
     reason: `because ${verdict}`,
-    pin: verdict === 'pin' ? 'session advisory lock' : null,
+    pin: verdict === 'pin' ? pinOfEffects('session advisory lock') : null,
     parts: [],
     effects: [],
     hint: null,

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { Classifier } from '../../../src/sql/classifier.ts'
+import { effectPin } from '../../../src/sql/effect-pin.ts'
 import type { Effect, Verdict } from '../../../src/sql/statement-class.ts'
 import { recordedCatalog } from '../../corpus/recorded-catalog.ts'
-import { classOf } from './corpus-statements.ts'
+import { classOf, corpusStatements } from './corpus-statements.ts'
 
 const classifier = new Classifier()
 classifier.setCatalog(recordedCatalog())
@@ -36,6 +37,33 @@ function cases(all: Case[]): void {
     if (verdict === 'pin') expect(cls.pin).not.toBeNull()
   })
 }
+
+describe('a pin', () => {
+  const pinned = corpusStatements().flatMap(({ sql }) =>
+    classOf(classifier, sql).parts.flatMap((part) =>
+      part.pin === null ? [] : [{ sql, pin: part.pin, effects: part.effects }],
+    ),
+  )
+
+  it('is of effects if one of them pins by itself, which is what ends it', () => {
+    const ofEffects = pinned.filter(({ pin }) => pin.isOfEffects)
+    expect(ofEffects.length).toBeGreaterThan(20)
+    for (const { sql, effects } of ofEffects) {
+      expect(
+        effects.filter((effect) => effectPin(effect) !== null),
+        sql,
+      ).not.toEqual([])
+    }
+  })
+
+  it('lasts if nothing of the statement can be asked about', () => {
+    const lasting = pinned.filter(({ pin }) => !pin.isOfEffects)
+    expect(lasting.map(({ pin }) => pin.why)).toContain('loads auto_explain')
+    for (const { sql, pin, effects } of lasting) {
+      expect(effects.map(effectPin), sql).not.toContain(pin.why)
+    }
+  })
+})
 
 describe('transactions', () => {
   cases([
