@@ -1,4 +1,5 @@
 import type { ServerConnection } from '../server/server-connection.ts'
+import { isProvedRead } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { applyEffects } from './effects.ts'
 import { abandon, leave, settle } from './leave-connection.ts'
@@ -122,8 +123,7 @@ function count(
   counters.queryMs += elapsedMs
   counters.requests[node] = (counters.requests[node] ?? 0) + 1
   if (request.error !== null) counters.errors[node] = (counters.errors[node] ?? 0) + 1
-  const { verdict } = request.cls
-  if (verdict === 'replica' || verdict === 'either') {
+  if (isProvedRead(request.cls)) {
     counters.reads++
     counters.readsByNode[node] = (counters.readsByNode[node] ?? 0) + 1
     if (request.onReplica) session.scope.classifier.replicaReads++

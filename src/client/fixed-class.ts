@@ -17,6 +17,7 @@ function fixedClass(
     ignoresCustoms: false,
     hint: null,
     keyword: '',
+    ignorance: null,
     learned: null,
     timing: { runs: 0, peakMs: 0, peakBytes: 0 },
   }

@@ -1,4 +1,4 @@
-import type { Effect, StatementClass } from '../sql/statement-class.ts'
+import { type Effect, isProvedRead, type StatementClass } from '../sql/statement-class.ts'
 import { parameterTypeClass, parameterTypeEffect } from './fixed-class.ts'
 import { parseSettings } from './parse-settings.ts'
 import { PreparedStatement, type PrepareSpots } from './prepared-statement.ts'
@@ -32,7 +32,7 @@ export function judge(
 }
 
 function withParameterType(cls: StatementClass): StatementClass {
-  if (cls.verdict === 'replica' || cls.verdict === 'either') return parameterTypeClass
+  if (isProvedRead(cls)) return parameterTypeClass
   const parts = cls.parts.map((part) => ({
     ...part,
     effects: [...part.effects, parameterTypeEffect],

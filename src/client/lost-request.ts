@@ -1,6 +1,7 @@
 import type { ErrorFacts } from '../errors.ts'
 import { isFatalConflict } from '../routing/judge-error.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
+import { isProvedRead } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { detach } from './leave-connection.ts'
 import { takeTrouble } from './local-answer.ts'
@@ -122,10 +123,9 @@ function lossOf(
 ): ErrorFacts {
   const conflict = conflictOf(connection)
   if (conflict !== null) return conflict
-  const { verdict } = request.cls
   // A client that sends ahead may have sent the COMMIT of what this request began or went on with.
   const isCommit = [request, ...session.inFlight].some(commits)
-  const isRead = verdict === 'replica' || verdict === 'either'
+  const isRead = isProvedRead(request.cls)
   const why = connection.fatal?.message ?? error.message
   // A node that was the primary when this was sent may be known as a replica by now.
   const mayHaveWritten = !request.onReplica || !session.cluster.isReplica(connection.nodeIndex)

@@ -1,5 +1,6 @@
 import { PgSplitError } from '../errors.ts'
 import { makeClass } from '../sql/classify-text.ts'
+import { withIgnorance } from '../sql/part.ts'
 import type { Effect, NameSpot, StatementClass, StatementPart } from '../sql/statement-class.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
@@ -101,6 +102,7 @@ class Resolver {
     }
     const effects: Effect[] = []
     let { verdict, reason, pin } = part
+    let ignorance = part.ignorance ?? null
     for (const effect of part.effects) {
       switch (effect.kind) {
         case 'own-names':
@@ -109,6 +111,7 @@ class Resolver {
           this.prepare(effect, index)
           verdict = 'control'
           reason = 'prepares a statement'
+          ignorance = null
           pin = null
           break
         case 'deallocate':
@@ -121,6 +124,7 @@ class Resolver {
           const isTemporary = part.effects.some(({ kind }) => kind === 'temp')
           verdict = makes ? 'primary' : runs.verdict
           reason = runs.reason
+          ignorance = runs.ignorance ?? null
           pin = isTemporary ? part.pin : (runs.pin ?? body.pin)
           if (pin !== null) verdict = 'pin'
           effects.push(...body.effects)
@@ -133,7 +137,7 @@ class Resolver {
           effects.push(effect)
       }
     }
-    this.parts.push({ verdict, reason, pin, effects })
+    this.parts.push(withIgnorance({ verdict, reason, pin, effects }, ignorance))
   }
 
   prepare(effect: Effect & { readonly kind: 'prepare' }, part: number): void {

@@ -1,4 +1,4 @@
-import type { Effect } from '../sql/statement-class.ts'
+import { type Effect, isProvedRead } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import type { Request } from './request.ts'
 import { noteSequences } from './sequences.ts'
@@ -39,9 +39,8 @@ export function noteLeft(session: ClientSession): void {
 
 /** May the request have written, as far as its class tells? */
 export function mayHaveWritten({ cls }: Request): boolean {
-  const { verdict } = cls
-  if (verdict === 'replica' || verdict === 'either') return cls.learned !== null
-  if (verdict !== 'control') return true
+  if (isProvedRead(cls)) return cls.learned !== null
+  if (cls.verdict !== 'control') return true
   return !cls.effects.every(isHarmless)
 }
 

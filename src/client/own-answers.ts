@@ -1,5 +1,5 @@
 import { type ErrorFacts, PgSplitError } from '../errors.ts'
-import type { StatementClass } from '../sql/statement-class.ts'
+import { isProvedRead, type StatementClass } from '../sql/statement-class.ts'
 import {
   commandComplete,
   dataRow,
@@ -185,9 +185,7 @@ function coversAll(
   before: readonly Pick<StatementClass, 'verdict' | 'effects'>[],
 ): boolean {
   if (session.transaction !== null || session.localStatus !== txStatus.idle) return true
-  return before.every(
-    ({ verdict }) => verdict === 'replica' || verdict === 'either' || verdict === 'control',
-  )
+  return before.every((part) => isProvedRead(part) || part.verdict === 'control')
 }
 
 /** Does it show a position, which may have to be waited for (`settleOwn`)? */

@@ -9,6 +9,7 @@
  */
 import type { NodePool } from '../pool/node-pool.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
+import { isProvedRead } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
@@ -22,7 +23,7 @@ export interface Parked {
 /** Does the request need nothing that only the session's own connection has? */
 export function mayPark(session: ClientSession, request: Request): boolean {
   const { cls, kind } = request
-  const isRead = cls.verdict === 'replica' || cls.verdict === 'either'
+  const isRead = isProvedRead(cls)
   if (!isRead || cls.learned !== null || kind === 'function') return false
   if (request.effects.length > 0 || request.pin !== null || request.names !== null) return false
   if (!request.isComplete || request.isFlushed || request.isLong || request.queryAt >= 0) {

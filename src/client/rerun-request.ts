@@ -6,6 +6,7 @@ import {
 } from '../routing/judge-error.ts'
 import { swallow } from '../server/reply-queue.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
+import { isProvedRead } from '../sql/statement-class.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { levelOf } from './ask-isolation.ts'
 import { isDemotion } from './demotion.ts'
@@ -82,7 +83,7 @@ function mayGoOnElsewhere(session: ClientSession, request: Request, fields: Erro
     isCancelNear,
     isReadOnlySession: defaultReadOnly,
   })
-  const isRead = request.cls.verdict === 'replica' || request.cls.verdict === 'either'
+  const isRead = isProvedRead(request.cls)
   const { sqlstate } = fields
   const isStale = verdict === 'doubt' && (isOfNames(sqlstate) || isKnownBehind(session, request))
   const isNodes =
@@ -111,7 +112,7 @@ function noteRefusal(request: Request, error: ErrorFields, nodeIndex: number): v
   const cls = (sqlstate === '25006' ? request.names?.body : null) ?? request.cls
   request.refused = { cls, error, nodeIndex }
   const reason = `a replica refused it (${sqlstate}: ${message})`
-  request.cls = { ...request.cls, verdict: 'primary', reason }
+  request.cls = { ...request.cls, verdict: 'primary', reason, ignorance: null }
 }
 
 /** The primary has answered what a replica refused: is it a lesson for all such statements? */

@@ -1,7 +1,6 @@
 import type { ErrorFacts } from '../errors.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
-import { NO_CATALOG } from '../sql/classifier.ts'
-import type { Effect } from '../sql/statement-class.ts'
+import { type Effect, isProvedRead } from '../sql/statement-class.ts'
 import { sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { pendingModes } from './ask-isolation.ts'
@@ -84,8 +83,7 @@ function isMisplaced(
   if (session.transaction !== null) {
     if (refusalOf(session, request, connection) === null) return false
   } else {
-    const { verdict } = request.cls
-    const isRead = verdict === 'replica' || verdict === 'either'
+    const isRead = isProvedRead(request.cls)
     if (isRead && !isOpen(request)) return false
   }
   return mayMove(session, request, connection)
@@ -103,14 +101,13 @@ export function refusalOf(
   request: Request,
   connection: ServerConnection,
 ): ErrorFacts | null {
-  const { verdict } = request.cls
-  const isRead = verdict === 'replica' || verdict === 'either' || verdict === 'control'
+  const isRead = isProvedRead(request.cls) || request.cls.verdict === 'control'
   // SHOW tells what the transaction has, but for what a standby has; and while the catalog is read anew, nothing is proved.
-  const { keyword, reason } = request.cls
+  const { keyword, ignorance } = request.cls
   // In a failed transaction the server has its own answer to everything.
   if (connection.status === txStatus.failed) return null
   const isShow = keyword === 'show' && !request.effects.some(tellsStandby)
-  const isMild = isRead || isPlainWrite(request) || isShow || reason === NO_CATALOG
+  const isMild = isRead || isPlainWrite(request) || isShow || ignorance === 'no catalog'
   // What it leaves there could not be taken to the primary.
   const isHarmless = isMild && !request.effects.some(leavesUnknown)
   if (isHarmless || !session.cluster.isReplica(connection.nodeIndex)) return null
@@ -194,7 +191,7 @@ export function route(session: ClientSession, request: Request): void {
   const isAhead = isOpen(request) && session.deferred === null
   const isUnsure = request.effects.length > 0 && request.effects.some(isUnproved)
   const cls = isAhead ? openSegmentClass : isUnsure ? unprovedClass : request.cls
-  const isRead = cls.verdict === 'replica' || cls.verdict === 'either'
+  const isRead = isProvedRead(cls)
   if (isRead && facts.reader >= 0 && mayMoveOn(session, request)) return
   const refusing = session.scope.refusals.at(session.state, session.requestStartedAtMs)
   const exclude = request.exclude | refusing

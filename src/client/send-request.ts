@@ -1,5 +1,6 @@
 import { type Asker, ask } from '../server/ask.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
+import { isProvedRead } from '../sql/statement-class.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
 import type { AnswerScript } from './answer-script.ts'
@@ -55,8 +56,7 @@ export function sendOn(
     }
   }
   // Only what the hot path isn't made of: a plain read neither calls nextval() nor sees its values.
-  const { verdict } = request.cls
-  if ((verdict !== 'replica' && verdict !== 'either') || !request.isComplete) {
+  if (!isProvedRead(request.cls) || !request.isComplete) {
     claimSequences(session, request, connection, isFirst)
     noteChannelUse(session, request, connection)
   }

@@ -1,6 +1,5 @@
 import { type Asker, ask } from '../server/ask.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
-import { NO_CATALOG } from '../sql/classifier.ts'
 import type { StatementClass, StatementPart } from '../sql/statement-class.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
@@ -14,14 +13,6 @@ const discardSequences = query('DISCARD SEQUENCES')
 /** Writes of these kinds call nextval() only by a trigger, and reads of these kinds don't. */
 const seldom =
   /^(?:UPDATE|DELETE|TRUNCATE|VACUUM|ANALYZE|DROP|ALTER|GRANT|REVOKE|COMMENT|LOCK|NOTIFY|REFRESH)\b|^(?:shows|reads|locks rows)\b|answers for the node/
-
-/**
- * Reads that could not be proved because the catalog is away, or does not show what they name yet:
- * the last one had nothing against them. They are judged again when it is there.
- */
-function isIgnorance(reason: string): boolean {
-  return reason === NO_CATALOG || reason.endsWith(', which the catalog does not know')
-}
 
 /** Has running it called nextval(), as far as its form tells? `maybe`: nobody knows it yet. */
 type Likelihood = 'no' | 'maybe' | 'yes'
@@ -39,9 +30,10 @@ function callsNextval(cls: StatementClass): Likelihood {
   return calls
 }
 
-function likelihood({ verdict, reason }: StatementPart): Likelihood {
+function likelihood({ verdict, reason, ignorance }: StatementPart): Likelihood {
   if ((verdict !== 'primary' && verdict !== 'pin') || seldom.test(reason)) return 'no'
-  return isIgnorance(reason) ? 'maybe' : 'yes'
+  // The last catalog had nothing against it; it is judged again when there is one.
+  return ignorance === undefined ? 'yes' : 'maybe'
 }
 
 function likeliest(found: readonly Likelihood[]): Likelihood {

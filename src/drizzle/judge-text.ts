@@ -1,5 +1,10 @@
 import type { Classifier } from '../sql/classifier.ts'
-import type { Effect, StatementClass, StatementPart } from '../sql/statement-class.ts'
+import {
+  type Effect,
+  isProvedRead,
+  type StatementClass,
+  type StatementPart,
+} from '../sql/statement-class.ts'
 
 /** Bytes of the text that is judged; a longer one gets a buffer of its own. */
 const scratch = Buffer.allocUnsafe(64 * 1024)
@@ -51,8 +56,8 @@ function judge(classifier: Classifier, text: string): StatementClass {
 
 /** Proved to read only, and to leave nothing in its session. */
 export function isRead(cls: StatementClass): boolean {
-  const { verdict, pin, effects } = cls
-  const isProved = (verdict === 'replica' || verdict === 'either') && pin === null
+  const { pin, effects } = cls
+  const isProved = isProvedRead(cls) && pin === null
   return isProved && cls.learned === null && !effects.some(({ kind }) => kind === 'unproved')
 }
 
@@ -68,8 +73,9 @@ export function readingOf(cls: StatementClass): Reading {
   return cls.pin === null && cls.parts.every(mayAsk) ? 'asks primary' : 'no'
 }
 
-function mayAsk({ verdict, asksPrimary, effects }: StatementPart): boolean {
-  if (verdict === 'replica' || verdict === 'either' || asksPrimary === true) return true
+function mayAsk(part: StatementPart): boolean {
+  const { asksPrimary, effects } = part
+  if (isProvedRead(part) || asksPrimary === true) return true
   return effects.length > 0 && effects.every(({ kind }) => kind === 'show')
 }
 

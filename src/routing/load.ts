@@ -5,28 +5,22 @@ export interface LoadOptions {
   readonly decayMs?: number
   /** Monotonic ms; default the process's own clock. */
   readonly nowMs?: () => number
-  /** Backing store of `inFlight`, e.g. on a SharedArrayBuffer; at least `MAX_NODES` long. */
-  readonly inFlight?: Int32Array
 }
 
 /** What every node has to do, by node index. Plain counters, written where it happens. */
 export class LoadTable {
   /** Requests sent whose answer is not complete. */
-  readonly inFlight: Int32Array
+  readonly inFlight = new Int32Array(MAX_NODES)
   /** Those of them that share their server connection with others. */
   readonly #shared = new Int32Array(MAX_NODES)
   /** Server connections that somebody has for himself, working or not. */
   readonly leased = new Int32Array(MAX_NODES)
-  /** Requests ever started, and ever ended in an error of the node. */
-  readonly started = new Float64Array(MAX_NODES)
-  readonly failed = new Float64Array(MAX_NODES)
   readonly #ewmaMs = new Float64Array(MAX_NODES)
   readonly #stampMs = new Float64Array(MAX_NODES)
   readonly #decayMs: number
   readonly #nowMs: () => number
 
   constructor(options: LoadOptions = {}) {
-    this.inFlight = options.inFlight ?? new Int32Array(MAX_NODES)
     this.#decayMs = options.decayMs ?? 10_000
     this.#nowMs = options.nowMs ?? (() => performance.now())
   }
@@ -51,7 +45,6 @@ export class LoadTable {
   start(node: number, isShared = false): void {
     if (isShared) this.#shared[node] = (this.#shared[node] ?? 0) + 1
     this.inFlight[node] = (this.inFlight[node] ?? 0) + 1
-    this.started[node] = (this.started[node] ?? 0) + 1
   }
 
   /**
@@ -63,15 +56,14 @@ export class LoadTable {
     if (now > 0) this.inFlight[node] = now - 1
     const shared = this.#shared[node] ?? 0
     if (isShared && shared > 0) this.#shared[node] = shared - 1
-    if (Number.isNaN(latencyMs)) this.failed[node] = (this.failed[node] ?? 0) + 1
-    else this.#observe(node, latencyMs, nowMs ?? this.#nowMs())
+    if (!Number.isNaN(latencyMs)) this.#observe(node, latencyMs, nowMs ?? this.#nowMs())
   }
 
   /** Another node has this index from here on. */
   reset(node: number): void {
     this.#shared[node] = 0
     this.leased[node] = 0
-    for (const table of [this.inFlight, this.started, this.failed, this.#ewmaMs, this.#stampMs]) {
+    for (const table of [this.inFlight, this.#ewmaMs, this.#stampMs]) {
       table[node] = 0
     }
   }

@@ -1,4 +1,4 @@
-import type { StatementClass, TransactionModes } from '../sql/statement-class.ts'
+import { isProvedRead, type StatementClass, type TransactionModes } from '../sql/statement-class.ts'
 import type { CausalToken } from './watermark.ts'
 
 type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
@@ -7,10 +7,6 @@ type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
 export interface SessionFacts {
   /** Why the session is pinned to its server connection; null = it is not. */
   pinned: string | null
-  /** Where its open transaction runs; null = none has a node yet. */
-  inTransactionOn: 'primary' | 'replica' | null
-  /** Index of the node that holds the pin or the transaction; null = none. */
-  heldNode: number | null
   /** Modes of a BEGIN that was answered and not sent yet; null = no such transaction. */
   pendingBegin: TransactionModes | null
   /** `default_transaction_read_only` of the session. */
@@ -49,8 +45,6 @@ export interface SessionFacts {
 export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
   return {
     pinned: null,
-    inTransactionOn: null,
-    heldNode: null,
     pendingBegin: null,
     defaultReadOnly: false,
     defaultIsolationSerializable: false,
@@ -92,8 +86,6 @@ const HINTED_REPLICA = bothFor('hint asks for a replica')
 const SET_REPLICA = bothFor("pgsplit.route is 'replica'")
 const PROVED = { seeing: SEEING_REPLICA, plain: PLAIN_REPLICA }
 
-const ON_PRIMARY = primaryFor('in a transaction on the primary')
-const ON_REPLICA = replicaFor('in a READ ONLY transaction on a replica', false)
 const HINTED_PRIMARY = primaryFor('hint asks for the primary')
 const SET_PRIMARY = primaryFor("pgsplit.route is 'primary'")
 const UNSPLIT = primaryFor("pgsplit.consistency is 'primary'")
@@ -117,13 +109,10 @@ const ofClass = new WeakMap<StatementClass, Requirement>()
  */
 export function requirementOf(cls: StatementClass, facts: SessionFacts): Requirement {
   if (facts.pinned !== null) return primaryFor(`pinned: ${facts.pinned}`)
-  if (facts.inTransactionOn !== null) {
-    return facts.inTransactionOn === 'primary' ? ON_PRIMARY : ON_REPLICA
-  }
   if (cls.learned !== null) return primaryFor(cls.learned)
   const { verdict, hint } = cls
   const begin = facts.pendingBegin
-  if (verdict !== 'replica' && verdict !== 'either') {
+  if (!isProvedRead(cls)) {
     // SET LOCAL, SHOW or SAVEPOINT at the head of a READ ONLY transaction don't decide its node.
     if (verdict !== 'control' || begin === null || !isReadOnly(begin, facts)) return byClass(cls)
   }

@@ -120,7 +120,6 @@ export class Router {
     snapshot: Snapshot,
     exclude: number,
   ): Route {
-    if (facts.heldNode !== null) return held(requirement, facts.heldNode, snapshot)
     const isPrimaryOnly = requirement.target === 'primary'
     if ((isPrimaryOnly || requirement.sees) && isOutdated(facts, snapshot)) {
       const reason = 'its causal token is of a later promotion than is known of here'
@@ -213,8 +212,10 @@ export class Router {
     }
   }
 
-  #toReplica(node: NodeView, { reason }: Requirement, snapshot: Snapshot): Route {
-    if (reason !== PLAIN_REPLICA.reason) return { node, target: 'replica', reason }
+  #toReplica(node: NodeView, requirement: Requirement, snapshot: Snapshot): Route {
+    const { reason } = requirement
+    const isPlain = requirement === PLAIN_REPLICA || requirement === SEEING_REPLICA
+    if (!isPlain) return { node, target: 'replica', reason }
     if (this.#cachedFor !== snapshot) {
       this.#cached = []
       this.#cachedFor = snapshot
@@ -254,10 +255,4 @@ function onPrimary(requirement: Requirement, snapshot: Snapshot): Route {
   const node = snapshot.primary
   if (node !== null) return { node, target: 'primary', reason: requirement.reason }
   return { node, target: 'primary', reason: `${requirement.reason}, but there is no primary now` }
-}
-
-/** A pin or an open transaction keeps its node, whatever has become of it. */
-function held(requirement: Requirement, index: number, snapshot: Snapshot): Route {
-  const node = nodeAt(snapshot, index) ?? null
-  return { node, target: requirement.target, reason: requirement.reason }
 }

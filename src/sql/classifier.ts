@@ -169,7 +169,7 @@ export class Classifier {
 
   /** Why every read goes to the primary at the moment, or null. */
   get noReads(): string | null {
-    return this.#catalog === null ? NO_CATALOG : this.#catalog.everything
+    return this.#catalog === null ? NO_CATALOG.why : this.#catalog.everything
   }
 
   /**
@@ -203,7 +203,7 @@ export class Classifier {
       if (oldest !== undefined) this.#learned.delete(oldest)
     }
     const verdict = cls.verdict === 'pin' ? 'pin' : 'primary'
-    const learned = { ...cls, verdict, reason, learned: reason } as const
+    const learned = { ...cls, verdict, reason, ignorance: null, learned: reason } as const
     this.#keys.set(learned, key)
     this.#current.set(key.a, key.b, key.check, learned, ENTRY_BYTES)
     if (this.#current !== this.#cache) this.#cache.delete(key.a, key.b, key.check)
@@ -277,18 +277,19 @@ export class Classifier {
 /** A longer text is not kept to be judged again, bytes. */
 const MAX_BLIND_BYTES = 64 * 1024
 
-/** The reason of a text that may be a proved read as soon as the catalog is there. */
-export const NO_CATALOG = 'the catalog is not loaded yet'
+/** A text may be a proved read as soon as the catalog is there. */
+const NO_CATALOG = { why: 'the catalog is not loaded yet', ignorance: 'no catalog' } as const
 
-const NO_READS: Readonly<Record<LexMode, string | null>> = {
+const NO_READS: Readonly<Record<LexMode, JudgeContext['noReads']>> = {
   standard: null,
   'foreign-encoding': null,
-  'unsafe-encoding': 'client_encoding can hide quotes from a proxy',
-  escape: 'standard_conforming_strings is off',
+  'unsafe-encoding': { why: 'client_encoding can hide quotes from a proxy', ignorance: null },
+  escape: { why: 'standard_conforming_strings is off', ignorance: null },
 }
 
 function relearned(cls: StatementClass, reason: string): StatementClass {
-  return { ...cls, verdict: cls.verdict === 'pin' ? 'pin' : 'primary', reason, learned: reason }
+  const verdict = cls.verdict === 'pin' ? 'pin' : 'primary'
+  return { ...cls, verdict, reason, ignorance: null, learned: reason }
 }
 
 function effectBytes(cls: StatementClass, textBytes: number): number {

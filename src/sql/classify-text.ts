@@ -77,6 +77,7 @@ export function makeClass(
     verdict: strongest.verdict,
     reason: strongest.reason,
     pin: parts.find((part) => part.pin !== null)?.pin ?? null,
+    ignorance: strongest.ignorance ?? null,
     parts,
     effects: only === undefined ? parts.flatMap((part) => part.effects) : only.effects,
     ignoresCustoms: parts.length > 0 && parts.every((part) => part.ignoresCustoms === true),

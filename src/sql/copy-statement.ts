@@ -1,7 +1,7 @@
 /** COPY. */
 import { TEMPORARY } from './effect-pin.ts'
 import { judgeRelation, judgeWrite } from './judge-query.ts'
-import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
+import { effectPart, type JudgeContext, pinPart, plainPart, withIgnorance } from './part.ts'
 import { skipParentheses } from './prepared-statement.ts'
 import { isTemporarySchema } from './session-functions.ts'
 import { addEffect } from './session-uses.ts'
@@ -56,5 +56,6 @@ function copyOut(cursor: TokenCursor, body: StatementPart): StatementPart {
   if (direction === 'server-file' && body.pin === null) {
     return effectPart('primary', 'COPY to a file or program of the server', effects)
   }
-  return effectPart(body.verdict, body.reason, effects, body.pin)
+  const part = effectPart(body.verdict, body.reason, effects, body.pin)
+  return withIgnorance(part, body.ignorance ?? null)
 }

@@ -1,7 +1,12 @@
 /** DECLARE, FETCH, MOVE and CLOSE. */
 import { firstPin } from './effect-pin.ts'
-import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
-import type { Effect, StatementClass, StatementPart } from './statement-class.ts'
+import { effectPart, type JudgeContext, pinPart, plainPart, withIgnorance } from './part.ts'
+import {
+  type Effect,
+  isProvedRead,
+  type StatementClass,
+  type StatementPart,
+} from './statement-class.ts'
 import type { TokenCursor } from './token-cursor.ts'
 
 export function judgeDeclare(
@@ -21,9 +26,8 @@ export function judgeDeclare(
   const effects: Effect[] = [{ kind: 'declare', name, hold }, ...body.effects]
   const pin = hold ? firstPin(effects) : body.pin
   if (pin !== null) return pinPart(pin, effects)
-  const isRead = body.verdict === 'replica' || body.verdict === 'either'
-  if (isRead) return effectPart('control', `declares the cursor ${name}`, effects)
-  return effectPart('primary', body.reason, effects)
+  if (isProvedRead(body)) return effectPart('control', `declares the cursor ${name}`, effects)
+  return withIgnorance(effectPart('primary', body.reason, effects), body.ignorance)
 }
 
 /** FETCH and MOVE: the cursor's name is the last word. */

@@ -1,7 +1,12 @@
 /** EXPLAIN, and our own EXPLAIN (ROUTE). */
-import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
+import { effectPart, type JudgeContext, pinPart, plainPart, withIgnorance } from './part.ts'
 import { skipParentheses } from './prepared-statement.ts'
-import type { Effect, StatementClass, StatementPart } from './statement-class.ts'
+import {
+  type Effect,
+  isProvedRead,
+  type StatementClass,
+  type StatementPart,
+} from './statement-class.ts'
 import type { TokenCursor } from './token-cursor.ts'
 import { T_OPEN } from './tokens.ts'
 
@@ -25,13 +30,15 @@ export function judgeExplain(
   if (route) {
     return effectPart('control', 'explains the route', [{ kind: 'explain-route', inner: body }])
   }
-  if (body.verdict === 'replica' || body.verdict === 'either') {
+  if (isProvedRead(body)) {
     const part = plainPart(body.verdict, body.reason)
     return body.ignoresCustoms ? { ...part, ignoresCustoms: true } : part
   }
   // Whether ANALYZE runs it isn't looked at: options come in too many forms.
   if (body.pin !== null) return pinPart(body.pin, body.effects)
-  const part = effectPart('primary', `explains: ${body.reason}`, body.effects.map(asOpaque))
+  const explained = effectPart('primary', `explains: ${body.reason}`, body.effects.map(asOpaque))
+  // Without the catalog it may have been ANALYZE of anything.
+  const part = withIgnorance(explained, body.ignorance === 'no catalog' ? null : body.ignorance)
   return body.parts.every(({ asksPrimary }) => asksPrimary) ? { ...part, asksPrimary: true } : part
 }
 

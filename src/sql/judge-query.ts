@@ -1,6 +1,6 @@
 /** Queries and writes: what the walk over their tokens has found, as a verdict. */
 import { firstPin } from './effect-pin.ts'
-import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
+import { effectPart, type JudgeContext, pinPart, plainPart, withIgnorance } from './part.ts'
 import { lastingPin, type Pin } from './pin.ts'
 import { QueryWalk } from './query-walk.ts'
 import { addEffect, usesOf } from './session-uses.ts'
@@ -45,9 +45,10 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   settle(walk, context)
   const pin = pinOf(walk)
   if (pin !== null) return pinPart(pin, walk.effects)
-  const against = walk.refusal ?? context.noReads
+  const against = againstReading(walk, context)
   if (against !== null) {
-    const part = effectPart('primary', against, walk.effects)
+    const refused = effectPart('primary', against.why, walk.effects)
+    const part = withIgnorance(refused, against.ignorance)
     const asks = walk.isRead && !walk.mayWrite && walk.effects.every(isOfUnknown)
     return asks ? { ...part, asksPrimary: true } : part
   }
@@ -61,6 +62,14 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
     ? plainPart('replica', 'reads only')
     : plainPart('either', 'reads no stored data')
   return ignoresCustoms(walk, context) ? { ...part, ignoresCustoms: true } : part
+}
+
+function againstReading(
+  { refusal, isOfUnknown }: QueryWalk,
+  { noReads }: JudgeContext,
+): JudgeContext['noReads'] {
+  if (refusal === null) return noReads
+  return { why: refusal, ignorance: isOfUnknown ? 'unknown name' : null }
 }
 
 /** Nothing that it names, whatever for, may look at a custom parameter. */

@@ -2,7 +2,12 @@
 import { judgeExpression } from './judge-query.ts'
 import { effectPart, type JudgeContext, pinPart, plainPart } from './part.ts'
 import { pinOfEffects } from './pin.ts'
-import type { Effect, StatementClass, StatementPart } from './statement-class.ts'
+import {
+  type Effect,
+  isProvedRead,
+  type StatementClass,
+  type StatementPart,
+} from './statement-class.ts'
 import { statementName } from './statement-name.ts'
 import type { TokenCursor } from './token-cursor.ts'
 import { T_CLOSE, T_OPEN } from './tokens.ts'
@@ -62,7 +67,7 @@ export function executeEffects(cursor: TokenCursor, context: JudgeContext): Effe
   skipParentheses(cursor)
   const judged =
     cursor.i > from + 2 ? judgeExpression(cursor.tokens, from, cursor.i, context) : null
-  const isRead = judged === null || judged.verdict === 'either' || judged.verdict === 'replica'
+  const isRead = judged === null || isProvedRead(judged)
   const args = isRead && (judged?.effects.length ?? 0) === 0 ? null : judged
   const { name, spot } = named
   const hasArgs = cursor.i > from

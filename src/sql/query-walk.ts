@@ -108,6 +108,8 @@ export class QueryWalk {
   readonly isRead: boolean
   /** First reason against a replica. */
   refusal: string | null = null
+  /** … which is that the catalog does not know what it names. */
+  isOfUnknown = false
   /** Some reason against a replica may be that it writes, or does more than read. */
   mayWrite = false
   /** Why the session must be pinned for something that is no effect. */
@@ -183,6 +185,12 @@ export class QueryWalk {
   /** It may well be a read, but what it reads is the primary's, or isn't known yet. */
   #leave(reason: string): void {
     this.refusal ??= reason
+  }
+
+  /** Nothing is against its being a read but that the catalog does not know what it names. */
+  #leaveUnknown(what: string): void {
+    this.isOfUnknown ||= this.refusal === null
+    this.#leave(unknownToCatalog(what))
   }
 
   #token(i: number, kind: number): void {
@@ -380,8 +388,8 @@ export class QueryWalk {
 
   #knownType(name: string): void {
     if (this.#catalog === null || this.#catalog.types.has(name)) return
-    this.#leave(`names the type ${name}, which the catalog does not know`)
-    this.#doesNotKnow(`names the type ${name}, which the catalog does not know`)
+    this.#leaveUnknown(`names the type ${name}`)
+    this.#doesNotKnow(unknownToCatalog(`names the type ${name}`))
   }
 
   #castTarget(i: number): void {
@@ -451,8 +459,8 @@ export class QueryWalk {
     if (!label && SYNTAX_BEFORE_PARENTHESIS.has(word)) return
     if (catalog.types.has(word)) return
     if (this.#isAlias(i, behindDot)) return
-    this.#leave(`calls ${word}(), which the catalog does not know`)
-    this.#doesNotKnow(`calls ${word}(), which the catalog does not know`)
+    this.#leaveUnknown(`calls ${word}()`)
+    this.#doesNotKnow(unknownToCatalog(`calls ${word}()`))
     this.effects.push({ kind: 'dynamic' })
   }
 
@@ -465,7 +473,7 @@ export class QueryWalk {
     if (catalog.unsafeRelations.has(word)) return
     if (!label && (SYNTAX_BEFORE_PARENTHESIS.has(word) || SYNTAX_OF_WRITES.has(word))) return
     if (this.#isTarget(i) || (i - 1 > this.from && this.#isAlias(i, behindDot))) return
-    this.#doesNotKnow(`calls ${word}(), which the catalog does not know`)
+    this.#doesNotKnow(unknownToCatalog(`calls ${word}()`))
   }
 
   /** `INTO t (`, `INTO s.t (` */
@@ -598,7 +606,7 @@ export class QueryWalk {
     const catalog = this.#catalog
     if (catalog === null || catalog.relations.has(name) || catalog.unsafeRelations.has(name)) return
     if (this.#cteNames.has(name)) return
-    this.#doesNotKnow(`uses ${name}, which the catalog does not know`)
+    this.#doesNotKnow(unknownToCatalog(`uses ${name}`))
   }
 
   #verb(): void {
@@ -715,7 +723,7 @@ export class QueryWalk {
     if (why !== undefined) this.#leave(`reads ${name}, which ${why}`)
     else if (catalog.relations.has(name)) return
     else if (!unqualified || !this.#cteNames.has(name)) {
-      this.#leave(`reads ${name}, which the catalog does not know`)
+      this.#leaveUnknown(`reads ${name}`)
     }
   }
 }
@@ -747,4 +755,8 @@ function isSyntaxWord(word: string): boolean {
 function isAscii(word: string): boolean {
   for (let i = 0; i < word.length; i++) if (word.charCodeAt(i) > 0x7f) return false
   return true
+}
+
+function unknownToCatalog(what: string): string {
+  return `${what}, which the catalog does not know`
 }

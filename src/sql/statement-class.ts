@@ -152,6 +152,9 @@ export interface Hint {
   readonly unread: string
 }
 
+/** What kept a statement from being proved a read, when there is nothing against it yet. */
+export type Ignorance = 'no catalog' | 'unknown name'
+
 /** One statement of the text. */
 export interface StatementPart {
   readonly verdict: Verdict
@@ -165,8 +168,15 @@ export interface StatementPart {
    * primary's own or isn't known. A READ ONLY transaction there may run it.
    */
   readonly asksPrimary?: true
+  /** Nothing is against it but this. */
+  readonly ignorance?: Ignorance
   /** A read that is proved to give the same whatever custom parameters (`app.tenant`) are set to. */
   readonly ignoresCustoms?: true
+}
+
+/** Is it proved to read only, whatever it reads? */
+export function isProvedRead({ verdict }: { readonly verdict: Verdict }): boolean {
+  return verdict === 'replica' || verdict === 'either'
 }
 
 export interface StatementClass {
@@ -174,6 +184,8 @@ export interface StatementClass {
   /** One short clause for logs, EXPLAIN and SHOW: `calls nextval(), which may write`. */
   readonly reason: string
   readonly pin: Pin | null
+  /** Nothing is against its being a read but this; it may be one as soon as more is known. */
+  readonly ignorance: Ignorance | null
   /** Empty for an empty or comment-only text. */
   readonly parts: readonly StatementPart[]
   /** All parts' effects, in order; empty for plain reads and writes (the common case). */

@@ -46,14 +46,6 @@ export class TokenCursor {
     return this.tokens.word(this.i++)
   }
 
-  /** Steps over a name or a string constant, as channels and roles may be given. */
-  nameOrString(): string | null {
-    if (this.kind() !== T_STRING) return this.name()
-    const value = stringValue(this.tokens, this.i)
-    if (value !== null) this.i++
-    return value
-  }
-
   /** Source text of what is left, without trailing commas; null if nothing is left. */
   rest(): string | null {
     return this.atEnd() || this.kind() === T_COMMA ? null : this.tokens.source(this.i, this.to)

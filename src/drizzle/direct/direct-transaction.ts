@@ -1,5 +1,4 @@
 import { isFatalConflict } from '../../routing/judge-error.ts'
-import { NO_CATALOG } from '../../sql/classifier.ts'
 import type { StatementClass, TransactionModes } from '../../sql/statement-class.ts'
 import type { SessionMode } from '../door.ts'
 import { asNotARead, onlyOnPrimary } from '../door-error.ts'
@@ -130,7 +129,7 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
     run: (connection: Connection) => Promise<R>,
   ): Promise<R | null> {
     // While the catalog is read anew the replica itself sees to it that nothing is written.
-    const isKnown = isTransactionControl(cls) || cls.reason === NO_CATALOG
+    const isKnown = isTransactionControl(cls) || cls.ignorance === 'no catalog'
     const asksPrimary = !isKnown && readingOf(cls) === 'asks primary'
     if (opened.onReplica && asksPrimary) this.#moving ??= this.#moveToPrimary(opened, cls)
     // Those sent side by side with what moves it go there, too.

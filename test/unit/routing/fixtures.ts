@@ -12,6 +12,7 @@ export function classOf(verdict: Verdict, given: Partial<StatementClass> = {}): 
     effects: [],
     hint: null,
     keyword: 'select',
+    ignorance: null,
     learned: null,
     ignoresCustoms: false,
     timing: { runs: 0, peakMs: 0, peakBytes: 0 },

@@ -45,11 +45,9 @@ describe('the requirement of a statement', () => {
     })
   })
 
-  it('keeps a pinned session and an open transaction where they are', () => {
+  it('keeps a pinned session where it is', () => {
     const pinned = requirementOf(READ, initialFacts({ pinned: 'temporary table' }))
     expect(pinned).toMatchObject({ target: 'primary', reason: 'pinned: temporary table' })
-    expect(target('replica', { inTransactionOn: 'primary' })).toBe('primary')
-    expect(target('primary', { inTransactionOn: 'replica' })).toBe('replica')
   })
 
   it('sends READ ONLY transactions to a replica and all others to the primary', () => {
@@ -128,7 +126,6 @@ describe('the requirement of a statement', () => {
     const verdicts = fc.constantFrom<Verdict>('either', 'replica', 'control', 'primary', 'pin')
     const facts = fc.record({
       pinned: fc.constantFrom(null, 'x'),
-      inTransactionOn: fc.constantFrom(null, 'primary' as const),
       pendingBegin: fc.option(
         fc.record<TransactionModes>({
           isolation: fc.constantFrom(null, 'serializable' as const, 'read committed' as const),
@@ -148,7 +145,6 @@ describe('the requirement of a statement', () => {
         expect(requirement.reason).not.toBe('')
         if (requirement.target !== 'replica') return
         expect(given.pinned).toBeNull()
-        expect(given.inTransactionOn).toBeNull()
         const begin = given.pendingBegin
         if (begin !== null) expect(begin.readOnly ?? given.defaultReadOnly).toBe(true)
         if (begin === null) expect(['either', 'replica']).toContain(verdict)

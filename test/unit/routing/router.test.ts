@@ -182,18 +182,6 @@ describe('the router', () => {
     for (let i = 0; i < 4; i++) expect(one.route(READ, FACTS, snapshot).node?.id).toBe('r2')
   })
 
-  it('keeps pins and transactions on the node that holds them, up or not', () => {
-    const snapshot = snapshotOf([view(0), view(1), view(2, { readable: false, health: 'down' })])
-    const one = router()
-    const reading = initialFacts({ inTransactionOn: 'replica', heldNode: 2 })
-    expect(one.route(WRITE, reading, snapshot).node?.id).toBe('r2')
-    const pinned = initialFacts({ pinned: 'LISTEN', heldNode: 0 })
-    expect(one.route(READ, pinned, snapshot)).toMatchObject({
-      node: { id: 'primary' },
-      reason: 'pinned: LISTEN',
-    })
-  })
-
   it('applies a maxLag hint', () => {
     const snapshot = snapshotOf([view(0), view(1, { lagMs: 900 }), view(2, { lagMs: 100 })])
     const cls = classOf('replica', { hint: hint({ maxLagMs: 500 }) })
@@ -226,8 +214,6 @@ describe('the router', () => {
       fc.anything(),
       fc.record({
         pinned: fc.constantFrom(null, 'x'),
-        inTransactionOn: fc.constantFrom(null, 'replica', 'primary', 7),
-        heldNode: fc.constantFrom(null, 0, 1, -1, 99, Number.NaN),
         pendingBegin: fc.anything(),
         consistency: fc.anything(),
         watermark: fc.oneof(fc.record({ timeline: fc.nat(3), lsn: fc.bigInt() }), fc.anything()),

@@ -165,6 +165,28 @@ describe('the classifier', { timeout: 60_000 }, () => {
     expect(classifier.stats().learned).toBe(4096)
   })
 
+  it('tells what only want of knowledge keeps from being a read from what is against it', () => {
+    const classifier = loaded({})
+    const ignorance = (sql: string) => classOf(classifier, sql).ignorance
+    for (const sql of [
+      'SELECT * FROM nowhere',
+      'SELECT nothing_such(1)',
+      'EXPLAIN SELECT * FROM nowhere',
+      'DECLARE c CURSOR FOR SELECT * FROM nowhere',
+      'COPY (SELECT * FROM nowhere) TO STDOUT',
+      "SELECT 'a'::no_type, nextval('s')",
+    ]) {
+      expect(ignorance(sql), sql).toBe('unknown name')
+    }
+    for (const sql of ['SELECT 1', "SELECT nextval('s'), nothing_such(1)", 'DELETE FROM nowhere']) {
+      expect(ignorance(sql), sql).toBeNull()
+    }
+    classifier.setCatalog(null)
+    expect(ignorance('SELECT 1')).toBe('no catalog')
+    expect(ignorance('EXPLAIN SELECT 1')).toBeNull()
+    expect(ignorance("SELECT nextval('s')")).toBeNull()
+  })
+
   it('pins on texts too long to be read', () => {
     const classifier = new Classifier({ maxTextBytes: 100, maxTokens: 30 })
     classifier.setCatalog(sets)
