@@ -32,13 +32,19 @@ export function isIsolationUnknown({ deferred, scope, state }: ClientSession): b
   return scope.defaultIsolation === null && !state.entries.has('default_transaction_isolation')
 }
 
-/** The modes of the transaction that is to begin, with the level that its user has by default. */
+/**
+ * The modes by which a node is chosen for the transaction that is to begin, with the level that its
+ * user has by default.
+ */
 export function pendingModes({ deferred, scope, state }: ClientSession): TransactionModes | null {
-  if (deferred === null || deferred.modes.isolation !== null) return deferred?.modes ?? null
+  if (deferred === null) return null
+  const said = deferred.modes
+  const modes = deferred.saysReadWrite ? { ...said, readOnly: false } : said
+  if (modes.isolation !== null) return modes
   const { defaultIsolation } = scope
   const isUsual = defaultIsolation === null || defaultIsolation === 'read committed'
-  if (isUsual || state.entries.has('default_transaction_isolation')) return deferred.modes
-  return { ...deferred.modes, isolation: defaultIsolation }
+  if (isUsual || state.entries.has('default_transaction_isolation')) return modes
+  return { ...modes, isolation: defaultIsolation }
 }
 
 /** The level of a transaction of the session with these modes, as far as is known. */

@@ -259,6 +259,7 @@ function withoutLease(
         messages: [message()],
         modes: effect.modes,
         wantsReplica: cls.hint?.route === 'replica',
+        saysReadWrite: effect.modes.readOnly === false,
       }
       session.transaction = new Transaction(session)
       return { tag: cls.keyword === 'start' ? 'START TRANSACTION' : 'BEGIN' }
@@ -273,6 +274,7 @@ function withoutLease(
         ...deferred,
         messages: [...deferred.messages, message()],
         modes: mergeModes(deferred.modes, effect.modes),
+        saysReadWrite: deferred.saysReadWrite || effect.modes.readOnly === false,
       }
       return { tag: 'SET' }
     case 'commit':
@@ -328,7 +330,7 @@ function outsideBlock(session: ClientSession, effect: Effect, cls: StatementClas
 /** The Query message of the one statement that a segment executes. */
 function textMessage(session: ClientSession, segment: Request): Buffer {
   const statement = (segment.needs[0] ?? segment.parses[0])?.statement
-  const unnamed = session.unnamed
+  const unnamed = session.unnamed.statement
   const usesUnnamed = segment.unnamedSerial !== 0 || segment.earlierUnnamed !== null
   if (usesUnnamed && unnamed !== null) {
     return query(unnamed.body.toString('utf8', 0, unnamed.body.indexOf(0)))

@@ -107,6 +107,8 @@ export interface DeferredBegin {
   readonly modes: TransactionModes
   /** A hint in front of it asks for a replica. */
   readonly wantsReplica: boolean
+  /** One of them says READ WRITE, which a standby refuses whatever is said behind it. */
+  readonly saysReadWrite: boolean
 }
 
 /** Later statements override what earlier ones said. */

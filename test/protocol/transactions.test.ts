@@ -64,6 +64,20 @@ describe('BEGIN', () => {
     ])
   })
 
+  it('READ WRITE stays on the primary, whatever SET TRANSACTION says behind it', async () => {
+    const client = cluster.connect()
+    for (const [first, second] of [
+      ['BEGIN READ WRITE', 'SET TRANSACTION READ ONLY'],
+      ['BEGIN READ ONLY', 'SET TRANSACTION READ WRITE; SET TRANSACTION READ ONLY'],
+    ] as const) {
+      await client.query(first)
+      // A standby refuses the word itself.
+      for (const text of second.split('; ')) expect(await client.query(text)).toBe('C SET · Z T')
+      expect(await client.query('SELECT node()')).toBe('T · D primary · C SELECT 1 · Z T')
+      await client.query('COMMIT')
+    }
+  })
+
   it('READ ONLY refuses on its replica what would succeed there and mean nothing', async () => {
     const client = cluster.connect()
     await client.query('BEGIN READ ONLY')
