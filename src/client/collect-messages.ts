@@ -1,6 +1,5 @@
 import { type ErrorFacts, PgSplitError, ProtocolError } from '../errors.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
-import { copyBytes } from '../wire/copy-bytes.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { frontend, txStatus } from '../wire/message-types.ts'
 import { boundClass } from './bound-settings.ts'
@@ -16,7 +15,7 @@ import { takeOwnNamesIn } from './own-names.ts'
 import { boundOwn, ownClass, standInBody } from './own-parse.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import { type Request, takenName } from './request.ts'
-import { resolveAgain, unnamedSerial } from './resolve-again.ts'
+import { resolveAgain } from './resolve-again.ts'
 import {
   appendToSegment,
   appendWriter,
@@ -26,6 +25,7 @@ import {
   writer,
 } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
+import type { UnnamedMeaning } from './unnamed.ts'
 
 /**
  * Takes one well-formed message into the segment, or says false: not now. `refusal`: what an Execute
@@ -97,7 +97,7 @@ function collectParse(
       collectUnnamed(session, segment, names, renamedParse(names, buffer, textEnd, end))
       return true
     }
-    keepUnnamed(session, segment, buffer, bodyStart, end, cls)
+    keepUnnamed(session, segment, buffer, bodyStart, end, { cls, names: null, own: null })
     mergeClass(segment, cls)
     appendToSegment(segment, buffer, start, end)
     segment.kinds.push(frontend.parse)
@@ -158,34 +158,21 @@ function keepUnnamed(
   buffer: Buffer,
   bodyStart: number,
   end: number,
-  cls: StatementClass,
-  names: NamedText | null = null,
-  own: StatementClass | null = null,
+  meaning: UnnamedMeaning,
 ): void {
-  const serial = unnamedSerial()
-  const size = end - bodyStart
   // What it replaces comes back if the segment fails in front of it; the one before that does not.
-  const isFree = segment.unnamedChanges === 0 && session.inFlight.length === 0
-  const spare = isFree ? session.spareBody : null
+  const mayReuse = segment.unnamedChanges === 0 && session.inFlight.length === 0
   changeUnnamed(session, segment)
-  session.spareBody = session.unnamed?.body ?? null
-  const body =
-    spare !== null && spare.length >= size && spare.length < 4096 + size * 2
-      ? spare
-      : Buffer.allocUnsafe(Math.max(128, size))
-  copyBytes(buffer, bodyStart, end, body, 0)
-  session.unnamed = { serial, body, bodyBytes: size, own }
-  segment.lastUnnamed = session.unnamed
-  session.unnamedClass = cls
-  session.unnamedNames = names
-  segment.unnamedSerial = serial
+  const statement = session.unnamed.parse(buffer, bodyStart, end, meaning, mayReuse)
+  segment.lastUnnamed = statement
+  segment.unnamedSerial = statement.serial
   segment.unnamedUnit = segment.kinds.length
 }
 
 /** The next message of the segment replaces or closes the unnamed statement. */
-function changeUnnamed(session: ClientSession, segment: Request): void {
+function changeUnnamed({ unnamed }: ClientSession, segment: Request): void {
   segment.unnamedChanges++
-  segment.noteUnnamed(session.unnamed, session.unnamedClass, session.unnamedNames)
+  segment.noteUnnamed(unnamed.statement, unnamed.cls, unnamed.names)
 }
 
 /** The Parse message of a text whose names were replaced. */
@@ -205,7 +192,8 @@ function collectUnnamed(
   message: Buffer,
 ): void {
   undoNames(session, names)
-  keepUnnamed(session, segment, message, 6, message.length, names.cls, names)
+  const meaning = { cls: names.cls, names, own: null }
+  keepUnnamed(session, segment, message, 6, message.length, meaning)
   segment.takenName ??= names.takenName
   segment.names = names
   for (const statement of names.needs) need(segment, statement)
@@ -223,7 +211,7 @@ function collectOwn(
 ): void {
   writer.begin(frontend.parse).byte(0).bytes(body).end()
   const message = writer.take()
-  keepUnnamed(session, segment, message, 6, message.length, own, null, own)
+  keepUnnamed(session, segment, message, 6, message.length, { cls: own, names: null, own })
   mergeClass(segment, own)
   appendToSegment(segment, message, 0, message.length)
   segment.kinds.push(frontend.parse)
@@ -261,28 +249,29 @@ function collectTaken(session: ClientSession, segment: Request, name: string, bo
 }
 
 function useUnnamed(session: ClientSession, segment: Request): StatementClass {
+  const { unnamed } = session
   if (segment.unnamedChanges === 0) {
-    if (segment.earlierUnnamed === null && session.unnamedNames !== null) {
-      resolveAgain(session, session.unnamedNames)
+    if (segment.earlierUnnamed === null && unnamed.names !== null) {
+      resolveAgain(session, unnamed.names)
     }
     if (segment.earlierUnnamed === null) {
       segment.earlierUnnamedUnit = segment.kinds.length
       segment.earlierUnnamedStart = segment.size
     }
-    segment.earlierUnnamed = session.unnamed
-    segment.lacksUnnamed = session.unnamed === null
+    segment.earlierUnnamed = unnamed.statement
+    segment.lacksUnnamed = unnamed.statement === null
   }
-  const { unnamed, unnamedNames: names } = session
-  if (unnamed === null || session.unnamedClass === null) return bareSyncClass
+  const { statement, names } = unnamed
+  if (statement === null || unnamed.cls === null) return bareSyncClass
   if (names !== null) {
-    for (const statement of names.needs) need(segment, statement)
+    for (const needed of names.needs) need(segment, needed)
     segment.names = names
-  } else if (unnamed.own === null && segment.unnamedSerial === 0) {
+  } else if (statement.own === null && segment.unnamedSerial === 0) {
     // Judged anew: the catalog may have changed since its Parse.
-    const zero = unnamed.body.indexOf(0)
-    session.unnamedClass = judge(session, unnamed.body, 0, zero, unnamed.bodyBytes)
+    const zero = statement.body.indexOf(0)
+    unnamed.judge(judge(session, statement.body, 0, zero, statement.bodyBytes))
   }
-  return session.unnamedClass ?? bareSyncClass
+  return unnamed.cls ?? bareSyncClass
 }
 
 function collectBind(
@@ -320,7 +309,7 @@ function collectBind(
   if (portal !== '' || formats > 1 || values > 0) segment.isPlain = false
   let own: Buffer | null = null
   if (cls.effects.length > 0) {
-    const parse = name === '' ? session.unnamed?.body : statement?.body
+    const parse = name === '' ? session.unnamed.statement?.body : statement?.body
     if (parse !== undefined) {
       cls = boundClass(cls, parse, cursor, values)
       const bound = boundOwn(session, segment, cls, parse, new Cursor(buffer, restStart, end))
@@ -344,17 +333,8 @@ function collectBind(
     appendWriter(segment)
   }
   mergeClass(segment, cls)
-  if (name === '') names = session.unnamedNames
-  if (portal === '') {
-    session.unnamedPortalClass = cls
-    session.unnamedPortalNames = names
-  } else {
-    session.portals.set(portal, cls)
-    if (names !== null) {
-      session.portalNames ??= new Map()
-      session.portalNames.set(portal, names)
-    } else session.portalNames?.delete(portal)
-  }
+  if (name === '') names = session.unnamed.names
+  session.portals.bind(portal, cls, names)
   segment.kinds.push(frontend.bind)
   return true
 }
@@ -392,22 +372,17 @@ function collectDescribe(
       need(segment, statement)
       mergeClass(segment, classOf(session, statement))
     }
-    noteOwn(segment, name === '' ? session.unnamedClass : (statement?.cls ?? null))
+    noteOwn(segment, name === '' ? session.unnamed.cls : (statement?.cls ?? null))
     const serverName = statement?.serverName ?? foreignName(session, name)
     writer.begin(frontend.describe).byte(kind).string(serverName).end()
     appendWriter(segment)
     segment.kinds.push(frontend.describe)
   } else {
     if (name !== '') segment.isPlain = false
-    noteOwn(segment, portalClass(session, name))
+    noteOwn(segment, session.portals.classOf(name))
     appendToSegment(segment, cursor.buffer, start, cursor.end)
     segment.kinds.push(describePortal)
   }
-}
-
-/** What the portal runs; null: not known. */
-export function portalClass(session: ClientSession, portal: string): StatementClass | null {
-  return portal === '' ? session.unnamedPortalClass : (session.portals.get(portal) ?? null)
 }
 
 /** The message that comes next is answered in pgsplit's words, if this is a class of its own. */
@@ -429,7 +404,7 @@ function collectExecute(
   const portal = cursor.string()
   const limit = cursor.int32()
   cursor.assertEnd()
-  const cls = portalClass(session, portal)
+  const cls = session.portals.classOf(portal)
   const command = noteOwn(segment, cls)
   if (portal !== '' || (command !== null && limit !== 0)) segment.isPlain = false
   const error =
@@ -443,8 +418,8 @@ function collectExecute(
     }
     segment.pin = cls.pin ?? segment.pin
   }
-  const names = portal === '' ? session.unnamedPortalNames : session.portalNames?.get(portal)
-  if (names !== null && names !== undefined) stepInSegment(session, segment, names)
+  const names = session.portals.namesOf(portal)
+  if (names !== null) stepInSegment(session, segment, names)
   if (error !== null) segment.own?.refuse(segment.kinds.length, error)
   if (error === null || command?.kind === 'set') {
     appendToSegment(segment, cursor.buffer, start, cursor.end)
@@ -469,10 +444,8 @@ function collectClose(
     if (kind === 0x53) {
       changeUnnamed(session, segment)
       segment.lastUnnamed = null
-      session.unnamed = null
-      session.unnamedClass = null
-      session.unnamedNames = null
-    } else session.portals.delete(name)
+      session.unnamed.drop()
+    } else session.portals.close(name)
     appendToSegment(segment, cursor.buffer, start, cursor.end)
     segment.kinds.push(frontend.close)
     return

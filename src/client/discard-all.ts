@@ -11,7 +11,7 @@ export function discardAll(session: ClientSession): void {
   session.sequenceConnection = null
   session.facts.pinned = null
   forgetStatements(session, null)
-  session.portals.clear()
+  session.portals.closeNamed()
 }
 
 /** Drops one name, or all; true when there was something to drop. */

@@ -59,7 +59,7 @@ export function applyEffects(session: ClientSession, request: Request, status: n
 function textOf({ unnamed }: ClientSession, request: Request): Buffer {
   if (request.kind !== 'extended') return request.bytes
   const statement = (request.needs[0] ?? request.parses[0])?.statement
-  return statement?.body ?? unnamed?.body ?? request.bytes
+  return statement?.body ?? unnamed.statement?.body ?? request.bytes
 }
 
 /**

@@ -2,7 +2,7 @@ import { type ErrorFacts, ProtocolError } from '../errors.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { frontend } from '../wire/message-types.ts'
-import { collectFrame, portalClass } from './collect-messages.ts'
+import { collectFrame } from './collect-messages.ts'
 import { bareSyncClass, openSegmentClass } from './fixed-class.ts'
 import { answerLocally, takeTrouble } from './local-answer.ts'
 import { settleOwn, showsToken } from './own-answers.ts'
@@ -71,7 +71,7 @@ function usesUnnamed(type: number, buffer: Buffer, start: number, end: number): 
 
 /** What of pgsplit's own the Execute at the cursor runs. */
 function executedCommand(session: ClientSession, { buffer, at }: Cursor): OwnCommand | null {
-  const cls = portalClass(session, buffer[at] === 0 ? '' : cursor.string())
+  const cls = session.portals.classOf(buffer[at] === 0 ? '' : cursor.string())
   cursor.at = at
   return cls === null || cls.effects.length === 0 ? null : ownCommandOf(cls)
 }

@@ -62,11 +62,7 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   }
   // Portals die with their transaction.
   if (status === txStatus.idle && session.segment === null && session.inFlight.length === 0) {
-    // clear() makes a new table even where there is nothing to clear.
-    if (session.portals.size > 0) session.portals.clear()
-    session.portalNames = null
-    session.unnamedPortalClass = null
-    session.unnamedPortalNames = null
+    session.portals.closeAll()
   }
   if (session.statements.isOwn) leaveOwnNames(session)
   if (!request.isShared) settle(session, connection)
@@ -91,14 +87,12 @@ function noteUnnamed(session: ClientSession, request: Request): void {
   const kept = error === null || request.isHealing ? null : request.keptUnnamed
   if (!isDropped && kept === null) return
   // What came behind this request has replaced it anyway.
-  if (request.unnamedChanges > 0 && session.unnamed !== request.lastUnnamed) return
+  if (request.unnamedChanges > 0 && session.unnamed.statement !== request.lastUnnamed) return
   // An earlier Parse of the same segment has left it there.
   const isThere = !isDropped && kept !== null && kept.isOfSegment && kept.unnamed !== null
   if (isThere) request.connection?.noteUnnamed(kept.unnamed.serial)
-  session.unnamed = isDropped ? null : (kept?.unnamed ?? null)
-  session.unnamedClass = isDropped ? null : (kept?.cls ?? null)
-  session.unnamedNames = isDropped ? null : (kept?.names ?? null)
-  session.spareBody = null
+  if (isDropped || kept === null) session.unnamed.restore(null, null, null)
+  else session.unnamed.restore(kept.unnamed, kept.cls, kept.names)
 }
 
 /** Names whose Parse failed do not exist for the client either. */

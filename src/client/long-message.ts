@@ -116,10 +116,7 @@ export class LongMessage {
     request.isComplete = true
     request.pin = cls.pin
     request.effects = cls.effects
-    if (isQuery) {
-      session.unnamed = null
-      session.unnamedClass = null
-    }
+    if (isQuery) session.unnamed.drop()
     this.#run(request)
   }
 
@@ -205,7 +202,7 @@ function collectParseHead(
     writer.begin(frontend.parse).bytes(head, 5, bodyAt).string(notKept).int16(0).end()
     collectStandIn(session, segment, frontend.parse, writer.take())
     segment.size -= notKept.length + 3
-    if (name === '') session.unnamedClass = longTextClass
+    if (name === '') session.unnamed.judge(longTextClass)
   } else {
     // No other server connection will have it: the session stays where it is.
     writer.begin(frontend.parse).string(outsideName(name)).end()

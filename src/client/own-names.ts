@@ -52,9 +52,9 @@ export function takeOwnNamesIn(session: ClientSession, segment: Request): boolea
   takeOwnNames(session)
   segment.bringsNames = statements.isOwn
   if (!statements.isOwn) return true
-  if (session.unnamedNames !== null) {
-    resolveAgain(session, session.unnamedNames)
-    segment.bringsUnnamed = session.unnamed
+  if (session.unnamed.names !== null) {
+    resolveAgain(session, session.unnamed.names)
+    segment.bringsUnnamed = session.unnamed.statement
   }
   return true
 }

@@ -43,7 +43,7 @@ function isBetween(session: ClientSession): boolean {
   const { lease, transaction, deferred, inFlight, isBroken, actual, portals } = session
   if (lease === null || lease.status !== txStatus.idle || lease.condemnation !== null) return false
   if (transaction !== null || deferred !== null || isBroken) return false
-  if (inFlight.length > 0 || actual !== null || portals.size > 0) return false
+  if (inFlight.length > 0 || actual !== null || portals.hasNamed) return false
   const { statements, listener, blind, poolMode } = session
   if (listener !== null || statements.isOwn || blind.size > 0) return false
   return poolMode === 'transaction'

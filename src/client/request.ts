@@ -16,8 +16,8 @@ import type { OwnAnswers } from './own-answers.ts'
 import { type OwnCommand, refusedName } from './own-command.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import { resultShape } from './result-shape.ts'
-import type { UnnamedStatement } from './segment.ts'
 import type { DeferredBegin } from './transaction.ts'
+import type { UnnamedStatement } from './unnamed.ts'
 
 /** A Parse of a named statement inside `Request.bytes`, which is left out where it is prepared. */
 export interface ParseRange {

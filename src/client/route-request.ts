@@ -161,7 +161,7 @@ function wantsPrimary(session: ClientSession, request: Request): boolean {
 
 /** Does it leave a cursor or a named portal open? */
 function keepsSnapshot({ portals }: ClientSession, { effects }: Request): boolean {
-  return portals.size > 0 || effects.some(({ kind }) => kind === 'declare')
+  return portals.hasNamed || effects.some(({ kind }) => kind === 'declare')
 }
 
 /** A pinned session that is in no transaction: what it asks now only begins. */

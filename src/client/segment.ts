@@ -1,5 +1,4 @@
 import type { ServerConnection } from '../server/server-connection.ts'
-import type { StatementClass } from '../sql/statement-class.ts'
 import { close } from '../wire/frontend-messages.ts'
 import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
@@ -10,15 +9,6 @@ import { type NeededStatement, type Request, takenName } from './request.ts'
 import { sendScripted } from './send-scripted.ts'
 
 const writer = new Writer(1024)
-
-/** The unnamed statement of a session: its Parse body and what tells one from the next. */
-export interface UnnamedStatement {
-  readonly serial: number
-  readonly body: Buffer
-  readonly bodyBytes: number
-  /** Of an own command, which `body` only stands in for. */
-  readonly own: StatementClass | null
-}
 
 /**
  * Sends what a segment holds and has not been sent. Statements that the server connection lacks are

@@ -23,7 +23,7 @@ export function sendOn(
   let isPrepared = false
   // Not in the middle of a segment, which a failure may have the server skip.
   if (isFirst && session.statements.isOwn) bringOwnNames(session, connection, request)
-  session.transaction?.noteSent(request, session.portals.size > 0)
+  session.transaction?.noteSent(request, session.portals.hasNamed)
   if (isFirst) {
     session.holdUntilMs = null
     request.connection = connection

@@ -5,7 +5,7 @@ import { type AnswerScript, scriptOp } from './answer-script.ts'
 import type { OwnAnswers } from './own-answers.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import type { NeededStatement, Request } from './request.ts'
-import type { UnnamedStatement } from './segment.ts'
+import type { UnnamedStatement } from './unnamed.ts'
 import { writePreparation } from './write-preparation.ts'
 
 const writer = new Writer(1024)

@@ -29,20 +29,20 @@ import { LexModes } from './lex-mode.ts'
 import type { Listener } from './listener.ts'
 import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
-import type { NamedText } from './named-text.ts'
 import { inOwnWords } from './own-answers.ts'
 import type { OwnCommand } from './own-command.ts'
 import { type Parked, unparkIfDone } from './parked.ts'
 import { Pins, type PinWord } from './pins.ts'
+import { Portals } from './portals.ts'
 import { reportedAtEnd, reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
 import { mayHeal, moved } from './rerun-request.ts'
 import { dispatch, goOn } from './route-request.ts'
-import type { UnnamedStatement } from './segment.ts'
 import type { SessionsByProcess } from './signal-backend.ts'
 import { StatementNames } from './statement-names.ts'
 import { takeFrame } from './take-frame.ts'
 import type { DeferredBegin, Transaction } from './transaction.ts'
+import { Unnamed } from './unnamed.ts'
 
 /** What a client's message takes of its share of a turn: judging it costs more than passing on a row. */
 const stepsPerFrame = 4
@@ -130,18 +130,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   isSkipping = false
   readonly copyIn = new CopyIn(this)
   readonly statements: StatementNames
-  /** Statements of named portals, by portal name. */
-  readonly portals = new Map<string, Request['cls']>()
-  unnamed: UnnamedStatement | null = null
-  unnamedClass: Request['cls'] | null = null
-  /** Of the one before it: room for the next one's. */
-  spareBody: Buffer | null = null
-  /** What the unnamed statement and portal do with names of prepared statements. */
-  unnamedNames: NamedText | null = null
-  unnamedPortalNames: NamedText | null = null
-  /** The same of named portals; made when the first such is bound. */
-  portalNames: Map<string, NamedText> | null = null
-  unnamedPortalClass: Request['cls'] | null = null
+  readonly unnamed = new Unnamed()
+  readonly portals = new Portals()
   /** What of the catalog statements of the open transaction may have changed. */
   ddl: Touched | undefined
   /**

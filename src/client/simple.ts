@@ -37,8 +37,7 @@ export function handleQuery(
   session.queries++
   if (session.segment !== null) return endSegment(session, session.segment, cls, buffer, start, end)
   // PostgreSQL drops it, too (protocol-flow, "Extended Query").
-  session.unnamed = null
-  session.unnamedClass = null
+  session.unnamed.drop()
   if (
     cls.effects.length > 0 ||
     cls.parts.length === 0 ||
