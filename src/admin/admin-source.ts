@@ -154,6 +154,34 @@ export interface UserRow {
   readonly current_connections: number
 }
 
+/** Why requests went to a node: one row per node and reason. */
+export interface RouteRow {
+  readonly cluster: string
+  readonly node: string
+  /** One of a few words; see `RouteWord`. */
+  readonly reason: string
+  readonly requests: number
+}
+
+/**
+ * How long requests took: one row per node and kind, µs. `wait_…`: in pgsplit, until they were sent;
+ * `serve_…`: from then to the end of the answer. Of all since the start.
+ */
+export interface LatencyRow {
+  readonly cluster: string
+  readonly node: string
+  readonly kind: 'read' | 'write'
+  readonly requests: number
+  readonly wait_p50_us: number | null
+  readonly wait_p95_us: number | null
+  readonly wait_p99_us: number | null
+  readonly wait_p999_us: number | null
+  readonly serve_p50_us: number | null
+  readonly serve_p95_us: number | null
+  readonly serve_p99_us: number | null
+  readonly serve_p999_us: number | null
+}
+
 /** `bytes` of one part: `rss`, `heap_used`, `external`, `class_cache` … */
 export interface MemoryRow {
   readonly name: string
@@ -172,6 +200,8 @@ export interface AdminSource {
   databases(): readonly DatabaseRow[]
   users(): readonly UserRow[]
   memory(): readonly MemoryRow[]
+  routes(): readonly RouteRow[]
+  latencies(): readonly LatencyRow[]
   /** `paused`: a cluster is; `draining`: after SIGTERM or SHUTDOWN. */
   state(): 'active' | 'paused' | 'draining'
   /** Version of pgsplit: `0.1.0`. */

@@ -2,9 +2,11 @@ import type {
   ClientRow,
   ConfigRow,
   DatabaseRow,
+  LatencyRow,
   MemoryRow,
   NodeRow,
   PoolRow,
+  RouteRow,
   ServerRow,
   StatsRow,
   UserRow,
@@ -176,4 +178,26 @@ export const userColumns: Columns<UserRow> = [
 export const memoryColumns: Columns<MemoryRow> = [
   ['name', 'text'],
   ['bytes', 'int8'],
+]
+
+export const routeColumns: Columns<RouteRow> = [
+  ['cluster', 'text'],
+  ['node', 'text'],
+  ['reason', 'text'],
+  ['requests', 'int8'],
+]
+
+export const latencyColumns: Columns<LatencyRow> = [
+  ['cluster', 'text'],
+  ['node', 'text'],
+  ['kind', 'text'],
+  ['requests', 'int8'],
+  ['wait_p50_us', 'float8'],
+  ['wait_p95_us', 'float8'],
+  ['wait_p99_us', 'float8'],
+  ['wait_p999_us', 'float8'],
+  ['serve_p50_us', 'float8'],
+  ['serve_p95_us', 'float8'],
+  ['serve_p99_us', 'float8'],
+  ['serve_p999_us', 'float8'],
 ]

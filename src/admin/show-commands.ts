@@ -44,6 +44,14 @@ export const showCommands: ReadonlyMap<string, ShowCommand> = new Map(
       help: 'the averages of SHOW STATS',
       run: (source) => tableOf(columns.statsAveragesColumns, () => source.stats()),
     },
+    routes: {
+      help: 'requests by node and by why they went there',
+      run: (source) => tableOf(columns.routeColumns, () => source.routes()),
+    },
+    latencies: {
+      help: 'percentiles of waiting and serving per node, reads and writes, in microseconds',
+      run: (source) => tableOf(columns.latencyColumns, () => source.latencies()),
+    },
     databases: {
       help: 'databases per node, with pool sizes',
       run: (source) => tableOf(columns.databaseColumns, () => source.databases()),

@@ -1,4 +1,5 @@
 import type { PgSplitError } from '../errors.ts'
+import type { RequestMeter } from '../metrics/request-meter.ts'
 import type { NodePool } from '../pool/node-pool.ts'
 import type { CatalogAge } from '../routing/catalog-age.ts'
 import type { ClusterCounters } from '../routing/counters.ts'
@@ -76,6 +77,7 @@ export interface ClusterAccess {
   readonly load: LoadTable
   readonly limits: SessionLimits
   readonly counters: ClusterCounters
+  readonly meter: RequestMeter
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route
   /** Would the session's reads rather go to another replica than the one where it stays? */
   wantsAway(facts: SessionFacts): boolean

@@ -117,7 +117,9 @@ function count(
   counters.queryMs += elapsedMs
   counters.requests[node] = (counters.requests[node] ?? 0) + 1
   if (request.error !== null) counters.errors[node] = (counters.errors[node] ?? 0) + 1
-  if (isProvedRead(request.cls)) {
+  const isRead = isProvedRead(request.cls)
+  session.cluster.meter.answered(node, isRead, request, elapsedMs)
+  if (isRead) {
     counters.reads++
     counters.readsByNode[node] = (counters.readsByNode[node] ?? 0) + 1
     if (request.onReplica) session.scope.classifier.replicaReads++

@@ -23,6 +23,7 @@ export function mayHold(session: ClientSession, request: Request): boolean {
   const isHeld = waitForRoute(session, request, session.holdUntilMs, () => {
     counters.held--
     counters.heldBytes -= size
+    cluster.meter.noteHeld(cluster.nowMs() - nowMs)
   })
   if (!isHeld) return false
   counters.held++

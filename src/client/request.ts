@@ -1,5 +1,7 @@
 import type { ErrorFacts } from '../errors.ts'
+import { RequestTrace } from '../metrics/request-meter.ts'
 import { isStaleness } from '../routing/judge-error.ts'
+import type { RouteWord } from '../routing/route-word.ts'
 import type { ReplyReceiver } from '../server/reply-queue.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { Pin } from '../sql/pin.ts'
@@ -237,6 +239,8 @@ export class Request implements ReplyReceiver {
   /** Bit per node index that has failed this request. */
   exclude = 0
   startedAtMs = 0
+  /** What is measured of it. */
+  readonly trace = new RequestTrace<RouteWord>('other')
 
   // The answer.
   isForwarded = false
@@ -386,7 +390,8 @@ export class Request implements ReplyReceiver {
       this.owner.onCopyIn(this)
       return
     }
-    if (type !== backend.dataRow && endsUnit(type)) this.#unitsDone++
+    if (type === backend.dataRow) this.trace.countRow()
+    else if (endsUnit(type)) this.#unitsDone++
     this.#extend(buffer, start, end)
   }
 
@@ -509,6 +514,7 @@ export class Request implements ReplyReceiver {
       }
     }
     if (isFirst && !this.isForwarded && !isHeldType(type)) this.#release()
+    if (isLast && type === backend.dataRow) this.trace.countRow()
     if (isLast && endsUnit(type)) this.#unitsDone++
     this.isMidFrame = this.isForwarded && !isLast
     this.#extend(buffer, start, end)
@@ -609,6 +615,7 @@ export class Request implements ReplyReceiver {
     this.isShapeChecked = false
     this.hasEarlierUnnamed = false
     this.answerBytes = 0
+    this.trace.dropRows()
     this.#unitsDone = 0
     this.#held = null
     this.#rangeBuffer = null

@@ -1,4 +1,5 @@
 import type { ErrorFacts } from '../errors.ts'
+import type { RouteWord } from '../routing/route-word.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { type Effect, isProvedRead } from '../sql/statement-class.ts'
 import { sync } from '../wire/frontend-messages.ts'
@@ -30,6 +31,7 @@ export function dispatch(session: ClientSession, request: Request): void {
     return
   }
   session.requestStartedAtMs = session.cluster.nowMs()
+  request.trace.arrived(session.requestStartedAtMs)
   if (request.effects.length > 0 && mayNameStatements(session, request)) takeOwnNames(session)
   if (session.lease !== null) {
     if (mayPark(session, request)) park(session)
@@ -137,6 +139,7 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
   session.holdUntilMs = null
   session.catchUpUntilMs = null
   request.onReplica = session.cluster.isReplica(lease.nodeIndex)
+  request.trace.routed(whyOnLease(session, request), false)
   request.refusal = refusalOf(session, request, lease)
   const isMisplaced =
     request.refusal !== null || (request.onReplica && wantsPrimary(session, request))
@@ -149,6 +152,11 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
   const canSync = session.inFlight.length === 0 && lease.status !== txStatus.failed
   if (lease.state !== session.state && canSync) prepare(session, request, lease)
   else sendOn(session, request, lease)
+}
+
+function whyOnLease({ transaction }: ClientSession, { onReplica }: Request): RouteWord {
+  if (transaction === null) return 'pinned'
+  return onReplica ? 'read_only_transaction' : 'transaction'
 }
 
 /** A cursor that a READ ONLY transaction opens keeps it where it is: better on the primary. */
@@ -201,6 +209,8 @@ export function route(session: ClientSession, request: Request): void {
   if (isOwn && chosen.node === null) chosen = cluster.route(bareSyncClass, facts, exclude)
   const { node } = chosen
   if (!isOwn) {
+    const avoidsStale = chosen.isBehind === true || chosen.avoidsStale === true
+    request.trace.routed(chosen.word, avoidsStale)
     session.lastReason = chosen.reason
     session.lastHint = cls.hint
   }

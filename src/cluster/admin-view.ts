@@ -16,6 +16,7 @@ import { nodeState } from '../topology/node-state.ts'
 import type { Cluster } from './cluster.ts'
 import { configRows } from './config-rows.ts'
 import type { FrontDoor } from './front-door.ts'
+import { latencyRows, routeRows } from './meter-rows.ts'
 import type { Scope } from './scope.ts'
 
 /** Copies what the admin database shows out of the live objects, at the moment it is asked. */
@@ -32,6 +33,8 @@ export function adminSource(door: FrontDoor): AdminSource {
     servers: () => scopes().flatMap(serverRows),
     stats: () => clusters.flatMap(statsRows),
     config: (): readonly ConfigRow[] => configRows(door.options.config),
+    routes: () => clusters.flatMap(routeRows),
+    latencies: () => clusters.flatMap(latencyRows),
     databases: () => clusters.flatMap(databaseRows),
     users: (): readonly UserRow[] =>
       [...new Set(scopes().map(({ user }) => user))].map((name) => ({

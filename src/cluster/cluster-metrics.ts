@@ -1,4 +1,4 @@
-import type { Metric, Sample } from '../http/metric.ts'
+import type { Metric, Sample } from '../metrics/metric.ts'
 import type { NodeView } from '../topology/node.ts'
 import { nodeState } from '../topology/node-state.ts'
 import type { Cluster } from './cluster.ts'
@@ -101,12 +101,6 @@ export function clusterMetrics(cluster: Cluster): Metric[] {
       'replica_lag_bytes',
       'WAL of the primary that the replica has not replayed.',
       ({ role, lagBytes }) => (role === 'replica' ? lagBytes : null),
-    ),
-    perNode(
-      'counter',
-      'requests_total',
-      'Requests that the node has answered.',
-      ({ index }) => counters.requests[index] ?? 0,
     ),
     perNode(
       'counter',

@@ -30,6 +30,7 @@ const pausedRoute: Route = Object.freeze({
   node: null,
   target: 'primary',
   reason: 'the cluster is paused by the operator',
+  word: 'other',
 })
 
 /** One cluster at work behind the proxy: the core, and pools. Sessions see it as `ClusterAccess`. */

@@ -1,14 +1,15 @@
 import { packageVersion } from '../config/version.ts'
-import type { Metric, Sample } from '../http/metric.ts'
+import type { Metric, Sample } from '../metrics/metric.ts'
 import type { Cluster } from './cluster.ts'
 import { clusterMetrics } from './cluster-metrics.ts'
 import type { FrontDoor } from './front-door.ts'
 import { causeOf } from './login-causes.ts'
+import { nodeMetrics } from './node-metrics.ts'
 
 /** What is measured, copied out of the live objects at the moment of the scrape. */
 export function metricsOf(door: FrontDoor): Metric[] {
   const { clusters, config } = door.options
-  const byCluster = clusters.map((cluster) => clusterMetrics(cluster))
+  const byCluster = clusters.map((cluster) => [...clusterMetrics(cluster), ...nodeMetrics(cluster)])
   const [first = []] = byCluster
   return [
     one('pgsplit_build_info', 'gauge', 'Version of pgsplit and of Node.js; always 1.', 1, {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConnectionOptions } from 'node:tls'
 import type { ClusterConfig, NodeConfig } from '../config/config.ts'
+import { RequestMeter } from '../metrics/request-meter.ts'
 import type { ServerTls } from '../net/tls-options.ts'
 import { nowMs } from '../net/turn-clock.ts'
 import { connectNode } from '../node-client.ts'
@@ -68,6 +69,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   readonly name: string
   readonly load = new LoadTable()
   readonly counters: ClusterCounters = newCounters()
+  readonly meter = new RequestMeter()
   readonly monitor: Monitor
   readonly members: Members
   readonly positions: SessionPositions
@@ -147,6 +149,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
       uses,
       load,
       counters,
+      meter: this.meter,
       drainTimeoutMs: () => this.drainTimeoutMs,
       nowMs: () => this.nowMs(),
     })

@@ -1,4 +1,5 @@
 import { PgSplitError } from '../errors.ts'
+import type { RequestMeter } from '../metrics/request-meter.ts'
 import type { ClusterCounters } from '../routing/counters.ts'
 import type { LoadTable } from '../routing/load.ts'
 import type { Monitor } from '../topology/monitor.ts'
@@ -14,6 +15,7 @@ export interface DeparturesOptions {
   readonly uses: ReadonlyMap<string, NodeUse>
   readonly load: LoadTable
   readonly counters: ClusterCounters
+  readonly meter: RequestMeter
   /** How long what runs at a node that leaves may go on, ms. */
   readonly drainTimeoutMs: () => number
   readonly nowMs: () => number
@@ -65,13 +67,14 @@ export class Departures {
   }
 
   #forget(index: number): void {
-    const { uses, load, counters, sampler, monitor, members } = this.#options
+    const { uses, load, counters, meter, sampler, monitor, members } = this.#options
     for (const use of uses.values()) use.forget(index)
     load.reset(index)
     // Counters by node begin anew with the next node of this index; sums over all nodes don't.
     for (const counter of [counters.requests, counters.errors, counters.readsByNode]) {
       counter[index] = 0
     }
+    meter.forget(index)
     sampler.forget(index)
     monitor.remove(index)
     members.remove(index)

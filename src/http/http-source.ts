@@ -3,7 +3,7 @@ import type { AdminSource } from '../admin/admin-source.ts'
 import type { AuthRateLimit } from '../auth/auth-rate-limit.ts'
 import type { MockVerifiers } from '../auth/mock-verifier.ts'
 import type { StoredSecret } from '../auth/stored-secret.ts'
-import type { Metric } from './metric.ts'
+import type { Metric } from '../metrics/metric.ts'
 
 export type HttpRole = 'reader' | 'operator'
 

@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import type { Metric, Sample } from './metric.ts'
+import type { Metric, Sample } from '../metrics/metric.ts'
 
 /** They walk through all sockets of the process: with thousands of clients that takes milliseconds. */
 const costly = [

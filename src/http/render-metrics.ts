@@ -1,5 +1,5 @@
 import { type Metric as ClientMetric, Registry, type RegistryContentType } from 'prom-client'
-import type { Metric } from './metric.ts'
+import type { Metric } from '../metrics/metric.ts'
 
 interface Page {
   readonly contentType: string

@@ -1,4 +1,5 @@
 import { isProvedRead, type StatementClass, type TransactionModes } from '../sql/statement-class.ts'
+import type { RouteWord } from './route-word.ts'
 import type { CausalToken } from './watermark.ts'
 
 type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
@@ -70,6 +71,7 @@ export interface Requirement {
   readonly target: 'primary' | 'replica'
   /** One clause for logs, `SHOW pgsplit.last_route` and EXPLAIN. */
   readonly reason: string
+  readonly word: RouteWord
   /** ms; null = the configured limit with its two thresholds. */
   readonly maxLagMs: number | null
   /** Its data must contain what the session has written and seen. */
@@ -79,25 +81,28 @@ export interface Requirement {
 }
 
 /** The common case, and reasons of reads: with the session's watermark, and without. */
-export const SEEING_REPLICA = replicaFor('proved read-only', true)
-export const PLAIN_REPLICA = replicaFor('proved read-only', false)
-const READ_ONLY_TRANSACTION = bothFor('READ ONLY transaction')
-const HINTED_REPLICA = bothFor('hint asks for a replica')
-const SET_REPLICA = bothFor("pgsplit.route is 'replica'")
+export const SEEING_REPLICA = replicaFor('read', 'proved read-only', true)
+export const PLAIN_REPLICA = replicaFor('read', 'proved read-only', false)
+const READ_ONLY_TRANSACTION = bothFor('read_only_transaction', 'READ ONLY transaction')
+const HINTED_REPLICA = bothFor('asked', 'hint asks for a replica')
+const SET_REPLICA = bothFor('asked', "pgsplit.route is 'replica'")
 const PROVED = { seeing: SEEING_REPLICA, plain: PLAIN_REPLICA }
 
-const HINTED_PRIMARY = primaryFor('hint asks for the primary')
-const SET_PRIMARY = primaryFor("pgsplit.route is 'primary'")
-const UNSPLIT = primaryFor("pgsplit.consistency is 'primary'")
-const SERIALIZABLE = primaryFor('serializable isolation, which a standby refuses')
-const DEFERRABLE = primaryFor('deferrable transaction, which a standby refuses')
+const HINTED_PRIMARY = primaryFor('asked', 'hint asks for the primary')
+const SET_PRIMARY = primaryFor('asked', "pgsplit.route is 'primary'")
+const UNSPLIT = primaryFor('asked', "pgsplit.consistency is 'primary'")
+const SERIALIZABLE = primaryFor('isolation', 'serializable isolation, which a standby refuses')
+const DEFERRABLE = primaryFor('isolation', 'deferrable transaction, which a standby refuses')
 /**
  * What a later statement needs may be on the primary only (an unlogged table, a lock, a function that
  * isn't proved to read), and a snapshot that a replica gave can't be taken there.
  */
-const REPEATABLE = primaryFor('repeatable read: its snapshot could not follow it to the primary')
-const CURSOR = primaryFor('its cursor could not follow it to the primary')
-const MAY_WRITE = primaryFor('transaction that may write')
+const REPEATABLE = primaryFor(
+  'isolation',
+  'repeatable read: its snapshot could not follow it to the primary',
+)
+const CURSOR = primaryFor('cursor', 'its cursor could not follow it to the primary')
+const MAY_WRITE = primaryFor('transaction', 'transaction that may write')
 
 /** Classes are interned by fingerprint, so their requirements can be kept beside them. */
 const ofClass = new WeakMap<StatementClass, Requirement>()
@@ -108,8 +113,8 @@ const ofClass = new WeakMap<StatementClass, Requirement>()
  * places come first, then what forbids a replica, then what people asked for.
  */
 export function requirementOf(cls: StatementClass, facts: SessionFacts): Requirement {
-  if (facts.pinned !== null) return primaryFor(`pinned: ${facts.pinned}`)
-  if (cls.learned !== null) return primaryFor(cls.learned)
+  if (facts.pinned !== null) return primaryFor('pinned', `pinned: ${facts.pinned}`)
+  if (cls.learned !== null) return primaryFor('refused', cls.learned)
   const { verdict, hint } = cls
   const begin = facts.pendingBegin
   if (!isProvedRead(cls)) {
@@ -170,20 +175,43 @@ function isReadOnly(begin: TransactionModes, facts: SessionFacts): boolean {
 function byClass(cls: StatementClass): Requirement {
   let requirement = ofClass.get(cls)
   if (requirement === undefined) {
-    requirement = primaryFor(cls.reason)
+    requirement = primaryFor(wordOf(cls), cls.reason)
     ofClass.set(cls, requirement)
   }
   return requirement
 }
 
-function primaryFor(reason: string): Requirement {
-  return Object.freeze({ target: 'primary', reason, maxLagMs: null, sees: false, isBounded: false })
+/** First words of what may turn out to read: queries, and what runs one. */
+const QUERIES = new Set([
+  'select',
+  'with',
+  'values',
+  'table',
+  'execute',
+  'fetch',
+  'explain',
+  'copy',
+])
+
+function wordOf({ verdict, keyword }: StatementClass): RouteWord {
+  if (verdict === 'control') return 'control'
+  if (verdict === 'pin') return 'pins'
+  return QUERIES.has(keyword) ? 'unproved' : 'write'
 }
 
-function replicaFor(reason: string, sees: boolean): Requirement {
-  return Object.freeze({ target: 'replica', reason, maxLagMs: null, sees, isBounded: false })
+function primaryFor(word: RouteWord, reason: string): Requirement {
+  const target = 'primary'
+  return Object.freeze({ target, reason, word, maxLagMs: null, sees: false, isBounded: false })
 }
 
-function bothFor(reason: string): { readonly seeing: Requirement; readonly plain: Requirement } {
-  return { seeing: replicaFor(reason, true), plain: replicaFor(reason, false) }
+function replicaFor(word: RouteWord, reason: string, sees: boolean): Requirement {
+  const target = 'replica'
+  return Object.freeze({ target, reason, word, maxLagMs: null, sees, isBounded: false })
+}
+
+function bothFor(
+  word: RouteWord,
+  reason: string,
+): { readonly seeing: Requirement; readonly plain: Requirement } {
+  return { seeing: replicaFor(word, reason, true), plain: replicaFor(word, reason, false) }
 }

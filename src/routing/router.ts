@@ -21,6 +21,7 @@ import {
   type SessionFacts,
 } from './requirement.ts'
 import type { Route } from './route.ts'
+import type { RouteWord } from './route-word.ts'
 import { watermarkOf } from './watermark.ts'
 
 export interface RouterOptions {
@@ -80,7 +81,8 @@ export class Router {
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error)
       const node = snapshot.primary
-      return { node, target: 'primary', reason: `routing failed (${what}), so the primary` }
+      const reason = `routing failed (${what}), so the primary`
+      return { node, target: 'primary', reason, word: 'other' }
     }
   }
 
@@ -123,7 +125,7 @@ export class Router {
     const isPrimaryOnly = requirement.target === 'primary'
     if ((isPrimaryOnly || requirement.sees) && isOutdated(facts, snapshot)) {
       const reason = 'its causal token is of a later promotion than is known of here'
-      return { node: null, target: requirement.target, reason }
+      return { node: null, target: requirement.target, reason, word: requirement.word }
     }
     if (isPrimaryOnly) return onPrimary(requirement, snapshot)
     let minLsn = NO_WATERMARK
@@ -135,7 +137,10 @@ export class Router {
           if (length === 0 && !isBehind) return this.#fallBack(requirement, snapshot, why)
         }
         const reason = `${requirement.reason}, but what the session did last has no position yet`
-        return { ...onPrimary({ ...requirement, reason }, snapshot), isBehind: true }
+        return {
+          ...onPrimary({ ...requirement, reason, word: 'behind' }, snapshot),
+          isBehind: true,
+        }
       }
       if (facts.watermark !== null) {
         const position = watermarkOf(facts.watermark, snapshot)
@@ -185,10 +190,13 @@ export class Router {
     minLsn: Lsn,
   ): Route {
     let candidates: readonly NodeView[]
+    let avoidsStale = false
     if (exclude === 0 && requirement.maxLagMs === null && !requirement.isBounded) {
       candidates = (requirement.sees ? this.#seeing : this.#plain).of(snapshot, this.#positions)
       if (minLsn > NO_WATERMARK && candidates.length > 0) {
+        const { length } = candidates
         candidates = reached(candidates, this.#given(0, minLsn))
+        avoidsStale = candidates.length < length
       }
     } else candidates = eligibleReplicas(snapshot, requirement, this.#given(exclude, minLsn))
     if (candidates.length === 0) {
@@ -198,7 +206,8 @@ export class Router {
         : this.#fallBack(requirement, snapshot, why)
     }
     const node = this.#balancer.pick(candidates, this.#load, facts.clientAddressHash)
-    return this.#toReplica(node, requirement, snapshot)
+    const route = this.#toReplica(node, requirement, snapshot)
+    return avoidsStale ? { ...route, avoidsStale } : route
   }
 
   #given(exclude: number, minLsn: Lsn): Circumstances {
@@ -213,33 +222,38 @@ export class Router {
   }
 
   #toReplica(node: NodeView, requirement: Requirement, snapshot: Snapshot): Route {
-    const { reason } = requirement
+    const { reason, word } = requirement
     const isPlain = requirement === PLAIN_REPLICA || requirement === SEEING_REPLICA
-    if (!isPlain) return { node, target: 'replica', reason }
+    if (!isPlain) return { node, target: 'replica', reason, word }
     if (this.#cachedFor !== snapshot) {
       this.#cached = []
       this.#cachedFor = snapshot
     }
     let route = this.#cached[node.index]
     if (route === undefined) {
-      route = Object.freeze({ node, target: 'replica', reason })
+      route = Object.freeze({ node, target: 'replica', reason, word })
       this.#cached[node.index] = route
     }
     return route
   }
 
   #behind(requirement: Requirement, snapshot: Snapshot, why: string): Route {
-    return { ...this.#fallBack(requirement, snapshot, why), isBehind: true }
+    return { ...this.#fallBack(requirement, snapshot, why, 'behind'), isBehind: true }
   }
 
-  #fallBack(requirement: Requirement, snapshot: Snapshot, why: string): Route {
+  #fallBack(
+    requirement: Requirement,
+    snapshot: Snapshot,
+    why: string,
+    word: RouteWord = 'no_replica',
+  ): Route {
     const { target } = requirement
     if (!this.#fallbackToPrimary) {
-      return { node: null, target, reason: `${why}, and fallbackToPrimary is off` }
+      return { node: null, target, reason: `${why}, and fallbackToPrimary is off`, word }
     }
     const node = snapshot.primary
-    if (node === null) return { node, target, reason: `${why}, and there is no primary now` }
-    return { node, target, reason: `${requirement.reason}, but ${why}` }
+    if (node === null) return { node, target, reason: `${why}, and there is no primary now`, word }
+    return { node, target, reason: `${requirement.reason}, but ${why}`, word }
   }
 }
 
@@ -251,8 +265,8 @@ function isOutdated({ watermark }: SessionFacts, { timeline }: Snapshot): boolea
   return watermark !== null && timeline !== null && watermark.timeline > timeline
 }
 
-function onPrimary(requirement: Requirement, snapshot: Snapshot): Route {
+function onPrimary({ reason, word }: Requirement, snapshot: Snapshot): Route {
   const node = snapshot.primary
-  if (node !== null) return { node, target: 'primary', reason: requirement.reason }
-  return { node, target: 'primary', reason: `${requirement.reason}, but there is no primary now` }
+  if (node !== null) return { node, target: 'primary', reason, word }
+  return { node, target: 'primary', reason: `${reason}, but there is no primary now`, word }
 }

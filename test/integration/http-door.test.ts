@@ -61,6 +61,12 @@ function port(): number {
 const get = (path: string, headers: Record<string, string> = {}) =>
   fetch(`http://127.0.0.1:${port()}${path}`, { headers })
 
+/** Rows of a command in the admin database. */
+const admin = (command: string) =>
+  proxy.with(async (client) => (await client.query<Record<string, string>>(command)).rows, {
+    database: 'pgsplit',
+  })
+
 const basic = (user: string, password: string) => ({
   authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
 })
@@ -79,6 +85,13 @@ const scrape = async (headers: Record<string, string> = {}) =>
 function sample(text: string, name: string): number {
   const line = text.split('\n').find((one) => one.startsWith(`${name} `))
   return Number(line?.slice(name.length + 1) ?? Number.NaN)
+}
+
+/** The sum over all samples of this name that have these labels. */
+function sumOf(text: string, name: string, ...labels: readonly string[]): number {
+  const lines = text.split('\n').filter((one) => one.startsWith(`${name}{`))
+  const those = lines.filter((one) => labels.every((label) => one.includes(label)))
+  return those.reduce((sum, one) => sum + Number(one.slice(one.lastIndexOf(' '))), 0)
 }
 
 describe('the HTTP door of a running pgsplit', () => {
@@ -201,10 +214,64 @@ describe('the HTTP door of a running pgsplit', () => {
     })
     expect(count('reads_total', 'r1') + count('reads_total', 'r2')).toBeGreaterThan(0)
     expect(names.reduce((sum, { node }) => sum + count('reads_total', node), 0)).toBe(200)
-    expect(count('requests_total', 'primary') - count('reads_total', 'primary')).toBe(11)
+    const requests = (node: string) => sumOf(text, 'pgsplit_requests_total', `node="${node}"`)
+    expect(requests('primary') - count('reads_total', 'primary')).toBe(11)
+    expect(sumOf(text, 'pgsplit_requests_total', 'reason="write"')).toBe(11)
+    // In both parts of the latency, too.
+    for (const part of ['waiting', 'serving']) {
+      const name = `pgsplit_request_${part}_seconds_count`
+      expect(sumOf(text, name, 'kind="write"')).toBe(11)
+      expect(sumOf(text, name, 'kind="read"')).toBe(200)
+    }
     expect(count('request_errors_total', 'primary')).toBe(1)
     const rows = await cluster.primary.query('SELECT count(*) AS n FROM journal', [], 'shop')
     expect(Number(rows[0]?.n) - Number(rowsBefore[0]?.n)).toBe(10)
+  })
+
+  it('counts why requests went where they went, their rows, and stale reads avoided', async () => {
+    await start()
+    await proxy.with(async (client) => {
+      await client.query('SELECT n FROM generate_series(1, 1000) AS n')
+      await client.query('SELECT set_config($1, $2, true)', ['search_path', 'public'])
+      await client.query('BEGIN')
+      await client.query('SELECT count(*) FROM journal')
+      await client.query('COMMIT')
+      await client.query('/* pgsplit: primary */ SELECT 1')
+      await client.query('CREATE TEMP TABLE mine (n int)')
+      await client.query('SELECT n FROM mine')
+    })
+    await proxy.with(async (client) => {
+      await client.query('BEGIN READ ONLY')
+      await client.query('SELECT count(*) FROM journal')
+      await client.query('COMMIT')
+    })
+    const text = await scrape()
+    const by = (reason: string) => sumOf(text, 'pgsplit_requests_total', `reason="${reason}"`)
+    expect(by('read')).toBe(1)
+    expect(by('transaction')).toBeGreaterThanOrEqual(2)
+    expect(by('read_only_transaction')).toBeGreaterThanOrEqual(2)
+    expect(by('pinned')).toBe(1)
+    expect(sumOf(text, 'pgsplit_rows_total')).toBe(1000 + 4)
+    await admin('SHOW ROUTES').then((rows) => {
+      const shown = rows.reduce((sum, { requests }) => sum + Number(requests), 0)
+      expect(shown).toBe(sumOf(text, 'pgsplit_requests_total'))
+    })
+    await proxy.with(async (client) => {
+      await Promise.all(cluster.replicas.map((replica) => replica.pauseReplay()))
+      try {
+        await client.query('INSERT INTO journal VALUES (3)')
+        await client.query('SELECT n FROM journal')
+      } finally {
+        await Promise.all(cluster.replicas.map((replica) => replica.resumeReplay()))
+      }
+    })
+    const avoided = (of: string) => sumOf(of, 'pgsplit_stale_reads_avoided_total')
+    expect(avoided(await scrape()) - avoided(text)).toBe(1)
+    const latencies = await admin('SHOW LATENCIES')
+    for (const row of latencies) {
+      expect(Number(row.serve_p50_us)).toBeGreaterThan(0)
+      expect(Number(row.serve_p50_us)).toBeLessThanOrEqual(Number(row.serve_p999_us))
+    }
   })
 
   it('counts clients, pins and log-ins that failed', async () => {

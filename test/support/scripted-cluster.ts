@@ -6,6 +6,7 @@ import type { Cluster } from '../../src/cluster/cluster.ts'
 import { Scope } from '../../src/cluster/scope.ts'
 import { ScopeIdentity } from '../../src/cluster/scope-identity.ts'
 import { createLogger } from '../../src/log.ts'
+import { RequestMeter } from '../../src/metrics/request-meter.ts'
 import { Link } from '../../src/net/link.ts'
 import type { PoolOptions } from '../../src/pool/pooled.ts'
 import { createBalancer } from '../../src/routing/balancers/create-balancer.ts'
@@ -55,6 +56,7 @@ export class ScriptedCluster implements ClusterAccess {
   readonly load = new LoadTable()
   readonly limits: SessionLimits
   readonly counters: ClusterCounters = newCounters()
+  readonly meter = new RequestMeter()
   readonly nodes: ScriptedNode[]
   readonly servers: ScriptedServer[] = []
   readonly connections: ServerConnection[] = []
@@ -150,7 +152,7 @@ export class ScriptedCluster implements ClusterAccess {
   route(
     ...[cls, facts, exclude]: Parameters<ClusterAccess['route']>
   ): ReturnType<ClusterAccess['route']> {
-    if (this.isPaused) return { node: null, target: 'primary', reason: 'paused' }
+    if (this.isPaused) return { node: null, target: 'primary', reason: 'paused', word: 'other' }
     this.positions.settle(facts)
     return this.#router.route(cls, facts, this.snapshot, exclude)
   }

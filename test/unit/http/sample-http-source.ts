@@ -4,7 +4,7 @@ import { MockVerifiers } from '../../../src/auth/mock-verifier.ts'
 import { passwordSecret } from '../../../src/auth/stored-secret.ts'
 import { createApp } from '../../../src/http/app.ts'
 import type { HttpPeople, HttpSource } from '../../../src/http/http-source.ts'
-import type { Metric } from '../../../src/http/metric.ts'
+import type { Metric } from '../../../src/metrics/metric.ts'
 import { primary, sampleSource } from '../admin/sample-source.ts'
 
 export const readerToken = 'reader-token-0123456789'

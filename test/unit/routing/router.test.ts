@@ -28,6 +28,7 @@ describe('the router', () => {
       node: view(0),
       target: 'primary',
       reason: 'because primary',
+      word: 'unproved',
     })
   })
 
@@ -73,11 +74,13 @@ describe('the router', () => {
       node: snapshot.primary,
       target: 'replica',
       reason: 'proved read-only, but every replica lags too far behind',
+      word: 'no_replica',
     })
     expect(router({ fallbackToPrimary: false }).route(READ, FACTS, snapshot)).toEqual({
       node: null,
       target: 'replica',
       reason: 'every replica lags too far behind, and fallbackToPrimary is off',
+      word: 'no_replica',
     })
   })
 
@@ -88,6 +91,7 @@ describe('the router', () => {
       node: null,
       target: 'primary',
       reason: 'because primary, but there is no primary now',
+      word: 'unproved',
     })
     const nobody = snapshotOf([view(0, { role: 'unknown' })])
     expect(router().route(READ, FACTS, nobody)).toMatchObject({
@@ -116,7 +120,10 @@ describe('the router', () => {
     const at = (lsn: bigint) =>
       one.route(READ, initialFacts({ watermark: { timeline: 1, lsn } }), snapshot)
     expect(new Set([1, 2, 3, 4].map(() => at(500n).node?.id)).size).toBe(2)
-    for (let i = 0; i < 6; i++) expect(at(600n).node?.id).toBe('r2')
+    expect(at(500n).avoidsStale).toBeUndefined()
+    for (let i = 0; i < 6; i++) {
+      expect(at(600n)).toMatchObject({ node: { id: 'r2' }, word: 'read', avoidsStale: true })
+    }
     expect(at(701n)).toMatchObject({
       node: { id: 'primary' },
       reason: "proved read-only, but no replica has reached the session's watermark",
@@ -134,6 +141,7 @@ describe('the router', () => {
       node: snapshot.primary,
       target: 'replica',
       reason: 'proved read-only, but what it saw on r2 has no position yet',
+      word: 'behind',
       isBehind: true,
     })
     expect(at(3)).toMatchObject({ node: { id: 'primary' }, isBehind: true })
@@ -147,6 +155,7 @@ describe('the router', () => {
       node: snapshot.primary,
       target: 'primary',
       reason: 'proved read-only, but what the session did last has no position yet',
+      word: 'behind',
       isBehind: true,
     })
   })
@@ -202,6 +211,7 @@ describe('the router', () => {
       node: snapshot.primary,
       target: 'primary',
       reason: 'routing failed (boom), so the primary',
+      word: 'other',
     })
   })
 
