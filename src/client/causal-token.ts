@@ -14,7 +14,8 @@ export function settleCausalToken(session: ClientSession): boolean {
   const { facts, cluster } = session
   const { positions } = cluster
   const nowMs = cluster.nowMs()
-  if (session.tokenDeadlineMs === null && session.hasTouchedPrimary) positions.notePrimary(facts)
+  if (session.tokenDeadlineMs === null && session.onPrimary !== 'nothing')
+    positions.notePrimary(facts)
   if (!positions.settle(facts)) {
     session.tokenDeadlineMs ??= nowMs + maxWaitMs
     if (nowMs < session.tokenDeadlineMs) {

@@ -34,6 +34,8 @@ export interface SessionScope {
   readonly usesCurrval: boolean
   /** Isolation level of its transactions that say none; null = not asked yet. */
   defaultIsolation: TransactionModes['isolation']
+  /** What all of them have written, for reads at consistency `shared`. */
+  readonly written: SessionFacts
   /** Replicas that have refused its sessions lately. */
   readonly refusals: NodeRefusals
   noteCurrval(): void

@@ -1,3 +1,4 @@
+import { isCausal } from '../consistency.ts'
 import { type Effect, isProvedRead } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import type { Request } from './request.ts'
@@ -13,28 +14,29 @@ export function noteSeen(session: ClientSession, request: Request, status: numbe
   const { facts, cluster } = session
   const isReplica = cluster.isReplica(request.nodeIndex)
   if (request.onReplica || isReplica) {
-    if (facts.consistency !== 'session') return
+    if (!isCausal(facts.consistency)) return
     if (isReplica) cluster.positions.noteReplica(facts, request.nodeIndex)
     // Promoted while it ran: it may have shown what no replica has.
     else cluster.positions.notePrimary(facts)
     return
   }
   const { verdict, effects } = request.cls
-  if (verdict !== 'control' || !effects.every(isHarmless)) session.hasTouchedPrimary = true
   if (mayHaveWritten(request)) {
     session.hasWritten = true
+    session.onPrimary = 'written'
     noteSequences(session, request)
+  } else if (session.onPrimary === 'nothing') {
+    if (verdict !== 'control' || !effects.every(isHarmless)) session.onPrimary = 'read'
   }
-  if (!session.hasTouchedPrimary || status !== txStatus.idle) return
-  session.hasTouchedPrimary = false
-  cluster.positions.notePrimary(facts)
+  if (status === txStatus.idle) noteLeft(session)
 }
 
 /** The session's connection goes; what an open transaction has shown of the primary still counts. */
 export function noteLeft(session: ClientSession): void {
-  if (!session.hasTouchedPrimary) return
-  session.hasTouchedPrimary = false
-  session.cluster.positions.notePrimary(session.facts)
+  const { onPrimary, facts, cluster } = session
+  session.onPrimary = 'nothing'
+  if (onPrimary === 'written') cluster.positions.noteWrite(facts)
+  else if (onPrimary === 'read') cluster.positions.notePrimary(facts)
 }
 
 /** May the request have written, as far as its class tells? */

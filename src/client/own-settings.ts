@@ -1,3 +1,4 @@
+import { consistencyLevels } from '../consistency.ts'
 import { durationExample, parseDuration } from '../duration.ts'
 import { PgSplitError } from '../errors.ts'
 import { causalToken, causalTokenChange } from './causal-token.ts'
@@ -6,7 +7,6 @@ import type { ClientSession } from './session.ts'
 
 const routes = ['auto', 'primary', 'replica'] as const
 const poolModes = ['transaction', 'session'] as const
-const levels = ['session', 'bounded', 'eventual', 'primary'] as const
 
 /** A session must not hang on a value: no read waits longer than this, ms. */
 const maxCausalWaitMs = 60_000
@@ -50,7 +50,7 @@ export function ownSettingChange(
       }
     }
     case 'pgsplit.consistency': {
-      const level = value === null ? ownDefaults.consistency : oneOf(name, value, levels)
+      const level = value === null ? ownDefaults.consistency : oneOf(name, value, consistencyLevels)
       return () => {
         facts.consistency = level
       }

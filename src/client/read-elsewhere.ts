@@ -1,5 +1,9 @@
+import { seesOthers } from '../consistency.ts'
 import { catchUpUntilMs, moveOnUntilMs } from '../routing/patience.ts'
+import type { ServerConnection } from '../server/server-connection.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
+import { txStatus } from '../wire/message-types.ts'
+import { mayMove, move } from './move-request.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 import { waitForRoute } from './wait-for-route.ts'
@@ -16,5 +20,32 @@ export function mayCatchUp(session: ClientSession, request: Request, cls: Statem
   const { cluster, facts, requestStartedAtMs } = session
   const { exclude } = request
   const untilMs = catchUpUntilMs(session, facts, cluster, requestStartedAtMs, cls, exclude)
-  return untilMs !== null && waitForRoute(session, request, untilMs)
+  if (untilMs === null) return false
+  const progress = (callback: () => void) => cluster.positions.onProgress(facts, callback)
+  return waitForRoute(session, request, untilMs, undefined, progress)
+}
+
+/**
+ * In a READ ONLY transaction each statement has a snapshot of its own, which is to be as new as the
+ * primary's would be: the replica catches up first, or the transaction moves. True: it waits, or has
+ * moved. A transaction that keeps its first snapshot stays as it is.
+ */
+export function catchesUpFirst(
+  session: ClientSession,
+  request: Request,
+  from: ServerConnection,
+): boolean {
+  const { cluster, facts } = session
+  const level = request.cls.hint?.consistency ?? facts.consistency
+  if (!seesOthers(level) || from.status !== txStatus.block) return false
+  const { verdict } = request.cls
+  if (verdict !== 'replica' && verdict !== 'either') return false
+  if (cluster.positions.isCoveredBy(facts, from.nodeIndex)) return false
+  // What is in flight is answered meanwhile, and then it may.
+  const isAlone = session.inFlight.length === 0
+  if (isAlone && !mayMove(session, request, from)) return false
+  if (mayCatchUp(session, request, request.cls)) return true
+  if (!mayMove(session, request, from)) return false
+  move(session, request, from)
+  return true
 }

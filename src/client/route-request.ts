@@ -10,11 +10,12 @@ import { hearsFirst } from './hear-first.ts'
 import { mayHold } from './hold-request.ts'
 import { isUnproved, leavesUnknown } from './leaves-unknown.ts'
 import { maxMovableBytes, mayMove, move } from './move-request.ts'
+import { noteArrival } from './note-arrival.ts'
 import { checkout, prepare } from './obtain-connection.ts'
 import { onlyAsks } from './own-command.ts'
 import { takeOwnNames } from './own-names.ts'
 import { mayPark, park, unpark } from './parked.ts'
-import { mayCatchUp, mayMoveOn } from './read-elsewhere.ts'
+import { catchesUpFirst, mayCatchUp, mayMoveOn } from './read-elsewhere.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
 import { sendOn } from './send-request.ts'
@@ -36,10 +37,12 @@ export function dispatch(session: ClientSession, request: Request): void {
   if (session.lease !== null) {
     if (mayPark(session, request)) park(session)
     else {
+      if (session.cluster.isReplica(session.lease.nodeIndex)) noteArrival(session, request)
       runOnLease(session, request, session.lease)
       return
     }
   }
+  noteArrival(session, request)
   route(session, request)
 }
 
@@ -137,10 +140,12 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
     return
   }
   session.holdUntilMs = null
-  session.catchUpUntilMs = null
   request.onReplica = session.cluster.isReplica(lease.nodeIndex)
   request.trace.routed(whyOnLease(session, request), false)
   request.refusal = refusalOf(session, request, lease)
+  if (request.onReplica && request.refusal === null && catchesUpFirst(session, request, lease))
+    return
+  session.catchUpUntilMs = null
   const isMisplaced =
     request.refusal !== null || (request.onReplica && wantsPrimary(session, request))
   if (isMisplaced && mayMove(session, request, lease)) {

@@ -154,8 +154,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   sequenceConnection: ServerConnection | null = null
   /** What it hears by the hub; null: it never listened, or has stopped to. */
   listener: Listener | null = null
-  /** Something of the open transaction has written or read on the primary. */
-  hasTouchedPrimary = false
+  /** What the open transaction has done on the primary. */
+  onPrimary: 'nothing' | 'read' | 'written' = 'nothing'
   /** It has ever written, or was told what another one has. */
   hasWritten = false
   /** When a replica was last chosen for its reads. */

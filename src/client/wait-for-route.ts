@@ -8,12 +8,14 @@ import type { ClientSession } from './session.ts'
  * changed. False: its time is up. `onEnd` is called when it waits no longer, whatever becomes of it.
  *
  * @param untilMs monotonic ms
+ * @param subscribe to what may change its route; all news of the cluster by default
  */
 export function waitForRoute(
   session: ClientSession,
   request: Request,
   untilMs: number,
   onEnd?: () => void,
+  subscribe: (callback: () => void) => () => void = (callback) => session.cluster.onNews(callback),
 ): boolean {
   const { cluster } = session
   const leftMs = untilMs - cluster.nowMs()
@@ -33,7 +35,7 @@ export function waitForRoute(
     }
     session.pump()
   }
-  const forgetNews = cluster.onNews(again)
+  const forgetNews = subscribe(again)
   const timer = setTimeout(again, Math.ceil(leftMs))
   timer.unref()
   const forget = (): void => {

@@ -19,6 +19,7 @@ import type { PoolOptions } from '../pool/pooled.ts'
 import type { CatalogAge } from '../routing/catalog-age.ts'
 import { isFatalConflict } from '../routing/judge-error.ts'
 import { isLoginRefusal } from '../routing/refused-nodes.ts'
+import { initialFacts } from '../routing/requirement.ts'
 import { ConnectError } from '../server/connect-error.ts'
 import type { ServerConnection, ServerConnectionEvents } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
@@ -64,6 +65,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
   readonly statements = new StatementRegistry()
   readonly customsInDdl = new Set<string>()
   reported = new WeakMap<object, ReadonlyMap<string, string>>()
+  readonly written = initialFacts()
   readonly refusals = new NodeRefusals()
   defaultIsolation: SessionScope['defaultIsolation'] = null
   readonly sessions = new Set<ClientSession>()

@@ -97,6 +97,7 @@ async function start(
   await scope.catalogReady(waitMs)
   const facts = initialFacts({
     consistency: routing.consistency,
+    group: scope.written,
     causalWaitMs: routing.causalWaitMs,
     clientAddressHash: hashText(login.link.remoteAddress),
   })

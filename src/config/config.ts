@@ -2,6 +2,7 @@
  * The resolved configuration: defaults filled in, durations in milliseconds, sizes in bytes,
  * secrets wrapped. What each option means is said once, in `schema.ts`.
  */
+import type { Consistency } from '../consistency.ts'
 import type { SourceOptions } from '../discovery/create-source.ts'
 import type { ClientTlsOptions, ServerTlsOptions } from '../net/tls-options.ts'
 import type { Secret } from './secret.ts'
@@ -91,7 +92,7 @@ export interface RoutingConfig {
   readonly maxLagMs: number
   readonly maxLagResumeMs: number
   readonly fallbackToPrimary: boolean
-  readonly consistency: 'session' | 'bounded' | 'eventual' | 'primary'
+  readonly consistency: Consistency
   readonly causalWaitMs: number
   readonly readTimeoutMs: number
   /** Requests run again per request, 0 to 1. */

@@ -1,5 +1,6 @@
 /** What a cluster's section may contain, and what each option means. */
 import * as z from 'zod'
+import { consistencyLevels } from '../consistency.ts'
 import {
   choice,
   duration,
@@ -126,9 +127,9 @@ const routing = section(
       description: 'Send reads to the primary when no replica is eligible.',
       limit: 'With false they fail with SQLSTATE 57P03 and the reason.',
     }).prefault(true),
-    consistency: choice(['session', 'bounded', 'eventual', 'primary'], {
+    consistency: choice([...consistencyLevels], {
       description:
-        '`session`: a client sees its own writes and never reads backwards, from the primary until a replica has what it wrote and saw; `bounded`: data is at most `maxLag` old when the read begins; `eventual`: a read may come from any replica within `maxLag` as last probed, also right after a write; `primary`: no splitting.',
+        '`strict`: a read sees every commit that was acknowledged to anybody before it came in, here or elsewhere; `shared`: every one of its user and database through this instance; `session`: a client sees its own writes; with all three it never reads backwards, and reads from the primary until a replica has what it must see; `bounded`: data is at most `maxLag` old when the read begins; `eventual`: a read may come from any replica within `maxLag` as last probed, also right after a write; `primary`: no splitting.',
     }).prefault('session'),
     causalWait: duration({
       description:

@@ -1,3 +1,5 @@
+import type { Consistency } from '../consistency.ts'
+
 /** Which of the two kinds of session a statement runs in. */
 export type SessionMode = 'read' | 'write'
 
@@ -6,7 +8,7 @@ export interface ContextOptions {
   /** Its reads see at least what this causal token stands for; `primary`: they go to the primary. */
   readonly token?: string
   /** Default: `routing.consistency`. */
-  readonly consistency?: 'session' | 'bounded' | 'eventual' | 'primary'
+  readonly consistency?: Consistency
   /** By this text the balancer `ip-hash` chooses. */
   readonly affinity?: string
   /** A token of another cluster, if that can only be told later, says nothing. Default: an error. */

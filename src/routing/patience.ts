@@ -1,3 +1,4 @@
+import { seesOthers } from '../consistency.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
 import type { SessionFacts } from './requirement.ts'
 import type { SessionPositions } from './session-positions.ts'
@@ -11,6 +12,9 @@ const stuckWaitMs = 20
 /** The same of one that is stuck there for `longStuckMs`, where replicas take longer, ms. */
 const longWaitMs = 100
 const longStuckMs = 1_000
+
+/** How long a strict read waits in any case, as long as the primary's answer is under way, ms. */
+const sampleWaitMs = 20
 
 /** What a session remembers of its reads that wait for a replica. Times are monotonic ms. */
 export interface Patience {
@@ -93,7 +97,7 @@ export function catchUpUntilMs(
   exclude: number,
 ): number | null {
   if (patience.catchUpUntilMs === null) {
-    patience.catchUpLimitMs = limitOf(patience, facts, startedMs)
+    patience.catchUpLimitMs = limitOf(patience, facts, startedMs, cls)
   }
   patience.wasBehind = true
   const limitMs = patience.catchUpLimitMs
@@ -107,13 +111,21 @@ export function catchUpUntilMs(
 }
 
 /**
- * `causalWait`, for a session that has written. What it sees on the primary is newer still, so that
- * one that reads without a pause would stay there for good, as each of its reads raises what the
- * next one needs: a second such read in a row waits in any case, if only for a replica that is as
- * good as there.
+ * `causalWait`, for a session that has written, and where others' writes count. What it sees on the
+ * primary is newer still, so that one that reads without a pause would stay there for good, as each
+ * of its reads raises what the next one needs: a second such read in a row waits in any case, if
+ * only for a replica that is as good as there.
  */
-function limitOf(patience: Patience, facts: SessionFacts, startedMs: number): number {
-  const ownMs = patience.hasWritten ? facts.causalWaitMs : 0
+function limitOf(
+  patience: Patience,
+  facts: SessionFacts,
+  startedMs: number,
+  cls: StatementClass,
+): number {
+  const level = cls.hint?.consistency ?? facts.consistency
+  const ownMs = patience.hasWritten || seesOthers(level) ? facts.causalWaitMs : 0
+  // Without the primary's position of this moment it could never run on a replica.
+  if (level === 'strict') return Math.max(ownMs, sampleWaitMs)
   if (!patience.wasBehind) {
     patience.behindSinceMs = startedMs
     return ownMs

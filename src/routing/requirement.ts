@@ -1,8 +1,7 @@
+import { type Consistency, isCausal } from '../consistency.ts'
 import { isProvedRead, type StatementClass, type TransactionModes } from '../sql/statement-class.ts'
 import type { RouteWord } from './route-word.ts'
 import type { CausalToken } from './watermark.ts'
-
-type Consistency = 'session' | 'bounded' | 'eventual' | 'primary'
 
 /** What routing must know of a session. The session keeps one such object and updates it. */
 export interface SessionFacts {
@@ -36,6 +35,11 @@ export interface SessionFacts {
   reader: number
   /** Epoch of the last such read. */
   readEpoch: number
+  /**
+   * What all sessions of the same user and database have written here, for reads at `shared`; null =
+   * nobody notes it.
+   */
+  group: SessionFacts | null
   /** How long a read may wait for a replica that has what the session wrote or saw, ms. */
   causalWaitMs: number
   /** Hash of the client's address, for `ip-hash`. */
@@ -60,6 +64,7 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
     dirtySince: -1,
     reader: -1,
     readEpoch: -1,
+    group: null,
     causalWaitMs: 0,
     clientAddressHash: 0,
     ...given,
@@ -130,7 +135,7 @@ export function requirementOf(cls: StatementClass, facts: SessionFacts): Require
   const forbidden = forbiddenByModes(begin, facts, asksReplica)
   if (forbidden !== null) return forbidden
   const both = replicaBase(begin, asksReplica, facts)
-  const sees = consistency === 'session'
+  const sees = isCausal(consistency)
   const base = sees ? both.seeing : both.plain
   const maxLagMs = hint?.maxLagMs ?? facts.maxLagMs
   const isBounded = consistency === 'bounded'

@@ -136,7 +136,7 @@ export class Router {
           const { length } = this.#seeing.of(snapshot, this.#positions)
           if (length === 0 && !isBehind) return this.#fallBack(requirement, snapshot, why)
         }
-        const reason = `${requirement.reason}, but what the session did last has no position yet`
+        const reason = `${requirement.reason}, but what it must see has no position yet`
         return {
           ...onPrimary({ ...requirement, reason, word: 'behind' }, snapshot),
           isBehind: true,

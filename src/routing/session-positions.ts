@@ -1,8 +1,9 @@
+import type { Consistency } from '../consistency.ts'
 import type { PositionSampler } from '../topology/position-sampler.ts'
-import type { Snapshot } from '../topology/snapshot.ts'
+import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
 import type { SessionFacts } from './requirement.ts'
 import type { Route } from './route.ts'
-import { type CausalToken, jointToken } from './watermark.ts'
+import { type CausalToken, jointToken, watermarkOf } from './watermark.ts'
 
 /**
  * What sessions have written and seen (SEMANTICS: consistency `session`). What was done on the
@@ -22,6 +23,44 @@ export class SessionPositions {
   /** The session has written or read on the primary, and its transaction has ended. */
   notePrimary(facts: SessionFacts): void {
     facts.dirtySince = this.#sampler.primary.note()
+  }
+
+  /** The session has written, and its transaction has ended. */
+  noteWrite(facts: SessionFacts): void {
+    this.notePrimary(facts)
+    if (facts.group !== null) this.notePrimary(facts.group)
+  }
+
+  /**
+   * A read has come in that sees, by its level, more than its session has written and seen. Call it
+   * once for each such read, before it is routed.
+   */
+  begin(facts: SessionFacts, level: Consistency): void {
+    if (level === 'strict') {
+      // What was acknowledged to anybody by now lies before any position that the primary is asked for
+      // from now on; so does what a replica has shown.
+      facts.reader = -1
+      facts.dirtySince = this.#sampler.primary.ask()
+    } else if (level === 'shared' && facts.group !== null) this.#join(facts, facts.group)
+  }
+
+  #join(facts: SessionFacts, group: SessionFacts): void {
+    if (group.dirtySince >= 0) this.settle(group)
+    const { watermark, dirtySince } = group
+    if (watermark !== null && watermark !== facts.watermark) raise(facts, watermark)
+    if (dirtySince > facts.dirtySince) facts.dirtySince = dirtySince
+  }
+
+  /** Has this replica all that the session must see, as far as is known by now? */
+  isCoveredBy(facts: SessionFacts, nodeIndex: number): boolean {
+    this.settle(facts)
+    if (facts.dirtySince >= 0) return false
+    if (facts.reader >= 0 && facts.reader !== nodeIndex) return false
+    if (facts.watermark === null) return true
+    const lsn = watermarkOf(facts.watermark, this.#snapshot())
+    if (lsn === null) return false
+    const probed = nodeAt(this.#snapshot(), nodeIndex)?.replayLsn ?? null
+    return (probed !== null && probed >= lsn) || this.#sampler.replicas.replayed(nodeIndex) >= lsn
   }
 
   /** The session has read on a replica. */
@@ -89,6 +128,17 @@ export class SessionPositions {
   hurry(facts: SessionFacts): void {
     if (facts.dirtySince >= 0) this.#sampler.primary.hurry()
     if (facts.reader >= 0) this.#sampler.replicas.hurry()
+  }
+
+  /**
+   * Calls back once, when what the session lacks may be there: a position, or a replica that has
+   * reached it. The result takes that back.
+   */
+  onProgress({ dirtySince, watermark }: SessionFacts, callback: () => void): () => void {
+    const { primary, replicas } = this.#sampler
+    if (dirtySince >= 0) return primary.onSince(dirtySince, callback)
+    if (watermark !== null) return replicas.onReached(watermark.lsn, callback)
+    return this.#sampler.onNext(callback)
   }
 
   /** Reads ask for replicas of a bounded age: positions are kept fresh. */

@@ -1,4 +1,5 @@
 /** Hints for people: a leading comment like `/* pgsplit: primary, maxLag=500ms *​/`. */
+import { parseConsistency } from '../consistency.ts'
 import { parseDuration } from '../duration.ts'
 import type { Hint } from './statement-class.ts'
 
@@ -64,10 +65,4 @@ export function unreadNote(hint: Hint | null): string {
 function parseRoute(value: string): Hint['route'] {
   const word = value.toLowerCase()
   return word === 'primary' || word === 'replica' ? word : null
-}
-
-function parseConsistency(value: string): Hint['consistency'] {
-  const word = value.toLowerCase()
-  const known = word === 'session' || word === 'bounded' || word === 'eventual'
-  return known || word === 'primary' ? word : null
 }

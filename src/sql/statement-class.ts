@@ -2,6 +2,7 @@
  * What the classifier says of one SQL text (a simple Query's string, or the text of a Parse).
  * Immutable and shared: equal fingerprints get the same object, so identity is a cheap key.
  */
+import type { Consistency } from '../consistency.ts'
 import type { Pin } from './pin.ts'
 import type { Touched } from './touched-names.ts'
 
@@ -147,7 +148,7 @@ export interface SignalCall {
 export interface Hint {
   readonly route: 'primary' | 'replica' | null
   readonly maxLagMs: number | null
-  readonly consistency: 'session' | 'bounded' | 'eventual' | 'primary' | null
+  readonly consistency: Consistency | null
   /** What stands in it and isn't understood, as it is written; '' = nothing. */
   readonly unread: string
 }

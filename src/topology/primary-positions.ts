@@ -1,6 +1,8 @@
+import { setImmediate as immediate } from 'node:timers/promises'
 import { type Lsn, parseLsn } from './lsn.ts'
 import { Pace } from './pace.ts'
 import type { PositionConnections } from './position-connections.ts'
+import { PositionWaiters } from './position-waiters.ts'
 import type { Snapshot } from './snapshot.ts'
 
 export interface PrimaryPositionsOptions {
@@ -53,11 +55,14 @@ export class PrimaryPositions {
   readonly #pace: Pace
   /** Questions asked so far. */
   #asked = 0
+  /** By the question whose answer they need. */
+  readonly #waiters = new PositionWaiters<number>()
   /** The question that `#sample` answers. */
   #answered = 0
   #sample: PrimarySample | null = null
   #isWanted = false
   #isHurried = false
+  #isUrgent = false
   #isRunning = false
   #isStopped = false
   #askedAtMs = Number.NEGATIVE_INFINITY
@@ -91,9 +96,27 @@ export class PrimaryPositions {
     if (!this.#isRunning) void this.#run()
   }
 
+  /**
+   * Reads that came in just now wait for a sample: the next question leaves at the end of this turn
+   * of the event loop, or behind the one that is under way, and serves all that came before it.
+   */
+  ask(): number {
+    const epoch = this.note()
+    if (!this.#isUrgent) {
+      this.#isUrgent = true
+      this.#pace.wake()
+    }
+    return epoch
+  }
+
   /** The sample of a question asked after `epoch` was given, or null: not yet. */
   since(epoch: number): PrimarySample | null {
     return this.#answered > epoch ? this.#sample : null
+  }
+
+  /** Calls back once `since(epoch)` is known. The result takes that back. */
+  onSince(epoch: number, callback: () => void): () => void {
+    return this.#waiters.on(epoch + 1, callback)
   }
 
   get latest(): PrimarySample | null {
@@ -117,6 +140,7 @@ export class PrimaryPositions {
 
   stop(): void {
     this.#isStopped = true
+    this.#waiters.clear()
     this.#pace.wake()
   }
 
@@ -124,8 +148,11 @@ export class PrimaryPositions {
     this.#isRunning = true
     while (this.#isWanted && !this.#isStopped) {
       await this.#pace.until(this.#dueAtMs)
+      // Those whose requests came in with the same turn share it.
+      if (this.#isUrgent) await immediate()
       if (this.#isStopped) break
       this.#isHurried = false
+      this.#isUrgent = false
       // Whoever comes from here on asks after this question, and gets the next one.
       this.#isWanted = false
       const epoch = ++this.#asked
@@ -142,6 +169,7 @@ export class PrimaryPositions {
       this.#sample = sample
       this.#measure(sample)
       this.#options.onSample(sample)
+      this.#waiters.reached(epoch)
     }
     this.#isRunning = false
   }
@@ -157,6 +185,7 @@ export class PrimaryPositions {
   #dueAtMs = (): number => {
     if (this.#isStopped) return Number.NEGATIVE_INFINITY
     const { hurriedEveryMs, everyMs } = this.#options
+    if (this.#isUrgent) return this.#pausedUntilMs
     return Math.max(
       this.#pausedUntilMs,
       this.#askedAtMs + (this.#isHurried ? hurriedEveryMs : everyMs),
@@ -170,6 +199,9 @@ export class PrimaryPositions {
     const askedAtMs = nowMs()
     try {
       const row = await this.#options.connections.ask(primary.spec, positionSql)
+      // One that was replaced meanwhile has not what its successor has acknowledged.
+      const now = this.#options.snapshot()
+      if (now.primary?.index !== primary.index || now.timeline !== timeline) return null
       const [flushed, inserted, file, block, segment] = row
       const flushLsn = parseLsn(flushed ?? '')
       const insertLsn = parseLsn(inserted ?? '')

@@ -3,6 +3,7 @@ import { type Lsn, parseLsn } from './lsn.ts'
 import type { NodeSpec, NodeView } from './node.ts'
 import { Pace } from './pace.ts'
 import type { PositionConnections } from './position-connections.ts'
+import { PositionWaiters } from './position-waiters.ts'
 import { type PrimarySample, timelineOfFile } from './primary-positions.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -79,6 +80,7 @@ FROM r`
 export class ReplicaPositions {
   readonly #options: ReplicaPositionsOptions
   readonly #followers: (Follower | undefined)[] = []
+  readonly #waiters = new PositionWaiters<Lsn>()
   #samples: PrimarySample[] = []
   #wish: Lsn = 0n
   #wishedAtMs = Number.NEGATIVE_INFINITY
@@ -128,6 +130,11 @@ export class ReplicaPositions {
     for (const follower of this.#followers) {
       if (follower?.isFollowed === true) this.#hurryOne(follower)
     }
+  }
+
+  /** Calls back once one of the replicas has replayed that far. The result takes that back. */
+  onReached(lsn: Lsn, callback: () => void): () => void {
+    return this.#waiters.on(lsn, callback)
   }
 
   /** A position that covers what was read at `epoch`, or null: not known yet. */
@@ -235,6 +242,7 @@ export class ReplicaPositions {
 
   stop(): void {
     this.#isStopped = true
+    this.#waiters.clear()
     for (const follower of this.#followers) follower?.pace.wake()
   }
 
@@ -325,6 +333,7 @@ export class ReplicaPositions {
     follower.answered = epoch
     this.#measure(follower, before)
     this.#options.onSample()
+    this.#waiters.reached(follower.lsn)
   }
 
   /** How the new position lies to what the primary had. */

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Consistency, parseConsistency, seesOthers } from '../../src/consistency.ts'
 import { createSessions } from '../../src/drizzle/index.ts'
 import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { History, type Register, registers } from '../support/history.ts'
@@ -15,6 +16,8 @@ const operations = Number(process.env.PGSPLIT_HISTORY_OPERATIONS ?? 0)
 const seed = Number(process.env.PGSPLIT_HISTORY_SEED ?? 20261122)
 /** `proxy`, `sessions` (onto the nodes), `proxied` sessions, or all doors to the same cluster. */
 const doorNames = process.env.PGSPLIT_HISTORY_DOORS ?? 'all'
+/** What is promised: `session`, or more. */
+const level = parseConsistency(process.env.PGSPLIT_HISTORY_LEVEL ?? 'session') ?? 'session'
 const longestMs = operations > 0 ? 1_500_000 : 90_000
 const clients = 32
 
@@ -82,10 +85,12 @@ async function nodesBehindRelays() {
 }
 
 /** Where the clients go. */
-function doors(): readonly OpenClient[] {
+function doors(level: Consistency): readonly OpenClient[] {
   const [first, second] = proxies.map((proxy) => proxyClients(proxy.url()))
   const own = sessionClients(sessions)
   if (first === undefined || second === undefined) throw new Error('there are two proxies')
+  // What one instance knows of its own sessions.
+  if (level === 'shared') return [first, sessionClients(proxied)]
   if (doorNames === 'proxy') return [first, second]
   const over = sessionClients(proxied)
   if (doorNames === 'proxied') return [over]
@@ -95,14 +100,15 @@ function doors(): readonly OpenClient[] {
 async function run(
   consistency: HistoryRun['consistency'],
   disturb: (going: HistoryRun) => Promise<void>,
-  isLazy = false,
+  { isLazy = false, held = consistency }: { isLazy?: boolean; held?: Consistency } = {},
 ): Promise<HistoryRun> {
   let isOver = false
   const current: HistoryRun = {
     history: new History(),
     consistency,
     isLazy,
-    doors: doors(),
+    seesAll: seesOthers(held),
+    doors: doors(consistency),
     tokens: [],
     isOver: () => isOver,
     refused: new Map(),
@@ -144,15 +150,27 @@ async function audit({ history }: HistoryRun): Promise<string[]> {
   return history.audit(log as unknown as Register[], reg as unknown as Register[])
 }
 
-/** Of the reads outside transactions, those that replicas answered. */
-function replicaShare(): number {
-  const counters = proxies.flatMap(({ proxy }) => proxy.clusters.map((each) => each.counters))
+function counters() {
+  return proxies.flatMap(({ proxy }) => proxy.clusters.map((each) => each.counters))
+}
+
+/** Reads outside transactions that the in-process door has sent. */
+function ownReads(isReplica: boolean): number {
   const { nodes } = sessions.snapshot()
-  const own = (isReplica: boolean) =>
-    nodes.reduce((sum, { role, reads }) => sum + (isReplica && role !== 'replica' ? 0 : reads), 0)
-  const reads = counters.reduce((sum, each) => sum + each.reads, own(false))
-  const onReplicas = counters.flatMap((each) => each.readsReplica)
-  return onReplicas.reduce((sum, count) => sum + (count ?? 0), own(true)) / reads
+  return nodes.reduce(
+    (sum, { role, reads }) => sum + (isReplica && role !== 'replica' ? 0 : reads),
+    0,
+  )
+}
+
+/** Reads outside transactions that replicas answered. */
+function replicaReads(): number {
+  const onReplicas = counters().flatMap((each) => each.readsReplica)
+  return onReplicas.reduce<number>((sum, count) => sum + (count ?? 0), ownReads(true))
+}
+
+function replicaShare(): number {
+  return replicaReads() / counters().reduce((sum, each) => sum + each.reads, ownReads(false))
 }
 
 function report(
@@ -188,7 +206,7 @@ it(
       mostMs: operations > 0 ? 2_000 : 350,
     })
     const isLate = () => performance.now() - since > longestMs
-    const current = await run('session', async (going) => {
+    const current = await run(level, async (going) => {
       do await nemesis.pass(() => isLate() || (operations > 0 && going.operations > operations))
       while (!isLate() && going.operations < operations)
     })
@@ -211,7 +229,7 @@ it('shows what was committed without waiting for the flush to its session from t
     async (going) => {
       await waitFor('operations', () => going.operations > 3_000, 60_000)
     },
-    true,
+    { isLazy: true },
   )
   const faults = await audit(current)
   report(current, since, [], faults)
@@ -230,4 +248,46 @@ it('finds violations at consistency eventual, where replicas may lag: the check 
   const kinds = new Set(current.history.violations.map(({ what }) => what.replace(/.*: /, '')))
   expect(kinds).toContain('older than what its session knew')
   expect(await audit(current)).toEqual([])
+})
+
+/** Replicas that are late, each by another time, while sessions of all doors write and read. */
+async function late(
+  consistency: HistoryRun['consistency'],
+  held: Consistency,
+  until: (going: HistoryRun) => boolean,
+): Promise<HistoryRun> {
+  const [first, second] = cluster.replicas
+  await first?.configure({ recovery_min_apply_delay: '5ms' })
+  await second?.configure({ recovery_min_apply_delay: '100ms' })
+  const current = await run(
+    consistency,
+    async (going) => {
+      await waitFor('operations', () => until(going), 60_000)
+    },
+    { isLazy: true, held },
+  )
+  for (const replica of cluster.replicas) await replica.configure({ recovery_min_apply_delay: '0' })
+  return current
+}
+
+describe('real-time order', () => {
+  it.each(['strict', 'shared'] as const)(
+    'shows at %s every commit that was acknowledged to anybody before the read was sent',
+    async (strong) => {
+      const since = performance.now()
+      const before = replicaReads()
+      const current = await late(strong, strong, ({ operations }) => operations > 3_000)
+      const faults = await audit(current)
+      report(current, since, [], faults)
+      expect(current.history.violations.slice(0, 3)).toEqual([])
+      expect(faults).toEqual([])
+      expect(replicaReads()).toBeGreaterThan(before)
+    },
+    120_000,
+  )
+
+  it('is not what session promises: the check itself works', async () => {
+    const current = await late('session', 'strict', ({ history }) => history.violations.length > 20)
+    expect(await audit(current)).toEqual([])
+  }, 120_000)
 })

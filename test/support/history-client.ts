@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { sql } from 'drizzle-orm'
 import pg from 'pg'
+import type { Consistency } from '../../src/consistency.ts'
 import type { createSessions } from '../../src/drizzle/index.ts'
 
 /** What a client of the history asks for: a text with numbers for its `$n`. */
@@ -23,10 +24,7 @@ export interface HistoryClient {
 }
 
 /** Makes a client that knows nothing yet. `onEnd`: its connection was lost although it had not ended. */
-export type OpenClient = (
-  consistency: 'session' | 'eventual',
-  onEnd: () => void,
-) => Promise<HistoryClient>
+export type OpenClient = (consistency: Consistency, onEnd: () => void) => Promise<HistoryClient>
 
 /** A connection to one of the proxies. */
 export function proxyClients(url: string): OpenClient {

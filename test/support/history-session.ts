@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Consistency, isCausal } from '../../src/consistency.ts'
 import { type History, merge, type Register, registers, type Seen } from './history.ts'
 import type { HistoryClient, OpenClient } from './history-client.ts'
 import { oneOf, type Random } from './seeded-numbers.ts'
@@ -12,7 +13,9 @@ interface Token {
 /** Of a whole run. */
 export interface HistoryRun {
   readonly history: History
-  readonly consistency: 'session' | 'eventual'
+  readonly consistency: Consistency
+  /** Reads are held against what was acknowledged to anybody before they were sent (real-time order). */
+  readonly seesAll: boolean
   /** Half of the writes are committed without waiting for the flush: a crash would lose them. */
   readonly isLazy: boolean
   /** The doors: instances of the proxy, and in-process ones. */
@@ -102,7 +105,7 @@ export class HistorySession {
   }
 
   async #leave(client: HistoryClient): Promise<void> {
-    const mayTake = this.#random(2) === 0 && this.#run.consistency === 'session'
+    const mayTake = this.#random(2) === 0 && isCausal(this.#run.consistency)
     const token = mayTake ? await this.#giveToken(client) : null
     this.#client = null
     await client.end()
@@ -111,7 +114,7 @@ export class HistorySession {
   }
 
   async #giveToken(client: HistoryClient): Promise<Token | null> {
-    if (this.#run.consistency !== 'session') return null
+    if (!isCausal(this.#run.consistency)) return null
     this.doing = 'SHOW causal_token'
     const seen = this.#seen.slice()
     const token = { text: await client.causalToken(), seen }
@@ -144,6 +147,7 @@ export class HistorySession {
     const what = `${own.size > 0 ? 'transaction' : 'read'} of ${ks.join(',')}`
     this.doing = what
     const before = seen.slice()
+    if (this.#run.seesAll) merge(before, this.#run.history.acknowledged)
     const sentAtMs = performance.now()
     const config = name === undefined ? { text } : { text, name }
     const found = await client.query({ ...config, values: ks })

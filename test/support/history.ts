@@ -53,6 +53,8 @@ export class History {
    */
   readonly early: Violation[] = []
   reads = 0
+  /** The latest version of each register that anybody was told is committed. */
+  readonly acknowledged: Seen = new Int32Array(registers)
   readonly #writes = new Map<number, Write>()
   /** The write that made a version, by register and version. */
   readonly #makers = new Map<number, number>()
@@ -88,6 +90,7 @@ export class History {
     write.outcome = 'acknowledged'
     write.acknowledgedAtMs = performance.now()
     this.#makers.set(write.k * 1e7 + v, id)
+    this.acknowledged[write.k] = Math.max(this.acknowledged[write.k] ?? 0, v)
   }
 
   /** The client was told that nothing of it was done, or rolled it back. */

@@ -26,7 +26,7 @@ export function newDirectContext(
 ): DirectContext {
   return {
     // Read sessions are asked for by name; write sessions go to the primary whatever this says.
-    facts: initialFacts({ ...given, wantsReplica: true }),
+    facts: initialFacts({ ...given, group: process, wantsReplica: true }),
     process,
     isShared,
     expectedCluster: null,
@@ -39,11 +39,7 @@ export function newDirectContext(
 /** Takes in what the process has written, if that counts here. */
 export function takeShared(context: DirectContext, positions: SessionPositions): void {
   if (!context.isShared) return
-  const { facts, process } = context
-  if (process.dirtySince >= 0) positions.settle(process)
-  if (process.watermark !== null && process.watermark !== facts.watermark) {
-    positions.raise(facts, process.watermark)
-  }
-  if (facts.watermark !== null || process.dirtySince >= 0) context.patience.hasWritten = true
-  if (process.dirtySince > facts.dirtySince) facts.dirtySince = process.dirtySince
+  const { facts, patience } = context
+  positions.begin(facts, 'shared')
+  if (facts.watermark !== null || facts.dirtySince >= 0) patience.hasWritten = true
 }

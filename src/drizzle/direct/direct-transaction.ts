@@ -1,3 +1,4 @@
+import { seesOthers } from '../../consistency.ts'
 import { isFatalConflict } from '../../routing/judge-error.ts'
 import type { StatementClass, TransactionModes } from '../../sql/statement-class.ts'
 import type { SessionMode } from '../door.ts'
@@ -52,6 +53,8 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
   readonly #context: DirectContext
   /** It holds more than what it has read: a mark, a setting. */
   #hasSet = false
+  /** Asked at most once. */
+  #keepsSnapshot: Promise<boolean> | null = null
   /** On its way from a replica to the primary, or there. */
   #moving: Promise<Open<Connection>> | null = null
 
@@ -131,7 +134,9 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
     // While the catalog is read anew the replica itself sees to it that nothing is written.
     const isKnown = isTransactionControl(cls) || cls.ignorance === 'no catalog'
     const asksPrimary = !isKnown && readingOf(cls) === 'asks primary'
-    if (opened.onReplica && asksPrimary) this.#moving ??= this.#moveToPrimary(opened, cls)
+    if (opened.onReplica && (asksPrimary || (await this.#lacks(opened, cls)))) {
+      this.#moving ??= this.#moveToPrimary(opened, cls)
+    }
     // Those sent side by side with what moves it go there, too.
     const open = this.#moving === null ? opened : await this.#moving
     const { held } = open
@@ -171,6 +176,33 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
       // Retries look for its SQLSTATE.
       if (isConflict) throw failed.error
       throw lost(failed)
+    }
+  }
+
+  /** At READ COMMITTED each statement sees what was committed before it, if its level asks for that. */
+  async #lacks(open: Open<Connection>, cls: StatementClass): Promise<boolean> {
+    const { facts } = this.#context
+    const level = cls.hint?.consistency ?? facts.consistency
+    if (!seesOthers(level) || !isRead(cls) || this.#hasSet || this.#moving !== null) return false
+    const { placement } = this.#door
+    if (await placement.catchUp(this.#context, cls, open.held.nodeIndex)) return false
+    this.#keepsSnapshot ??= this.#askSnapshot(open)
+    return !(await this.#keepsSnapshot)
+  }
+
+  /** Do its statements share one snapshot? Then it shows the same whatever is committed meanwhile. */
+  async #askSnapshot({ held: { connection } }: Open<Connection>): Promise<boolean> {
+    const { driver } = this.#door.options
+    await driver.command(connection, 'SAVEPOINT "pgsplit"')
+    try {
+      await driver.command(connection, ASSERT_READ_COMMITTED)
+      await driver.command(connection, 'RELEASE SAVEPOINT "pgsplit"')
+      return false
+    } catch (error) {
+      if (serverErrorOf(error) === null) throw error
+      await driver.command(connection, 'ROLLBACK TO SAVEPOINT "pgsplit"')
+      await driver.command(connection, 'RELEASE SAVEPOINT "pgsplit"')
+      return true
     }
   }
 

@@ -1,3 +1,4 @@
+import { isCausal } from '../../consistency.ts'
 import type { ClusterCore } from '../../core/cluster-core.ts'
 import type { DirectContext } from './direct-context.ts'
 
@@ -6,14 +7,14 @@ import type { DirectContext } from './direct-context.ts'
  * what two replicas have shown has no common position.
  */
 export function noteSent(core: ClusterCore, { facts }: DirectContext, nodeIndex: number): void {
-  if (facts.reader >= 0 || facts.consistency !== 'session') return
+  if (facts.reader >= 0 || !isCausal(facts.consistency)) return
   if (core.isReplica(nodeIndex)) core.positions.noteReplica(facts, nodeIndex)
 }
 
 /** The context has seen what this node had. */
 export function noteRead(core: ClusterCore, context: DirectContext, nodeIndex: number): void {
   const { facts } = context
-  if (facts.consistency !== 'session') return
+  if (!isCausal(facts.consistency)) return
   if (core.isReplica(nodeIndex)) core.positions.noteReplica(facts, nodeIndex)
   else {
     // The primary, or promoted while it ran: it may have shown what no replica has.
@@ -27,5 +28,5 @@ export function noteWritten(core: ClusterCore, context: DirectContext): void {
   const { positions } = core
   context.patience.hasWritten = true
   context.hasUsedPrimary = true
-  for (const facts of [context.facts, context.process]) positions.notePrimary(facts)
+  positions.noteWrite(context.facts)
 }

@@ -1,7 +1,9 @@
+import { isCausal, seesOthers } from '../../consistency.ts'
 import type { ClusterCore } from '../../core/cluster-core.ts'
 import { PgSplitError } from '../../errors.ts'
 import { ownFailure } from '../../net/own-failure.ts'
 import { catchUpUntilMs, mayLookAround, moveOnUntilMs } from '../../routing/patience.ts'
+import type { SessionFacts } from '../../routing/requirement.ts'
 import type { Route } from '../../routing/route.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
 import type { NodeView } from '../../topology/node.ts'
@@ -23,6 +25,8 @@ interface Wish {
   readonly isReadOnly: boolean
   /** When it came, monotonic ms. */
   readonly startMs: number
+  /** By which it is routed: its context's, or its own where it sees more than its context does. */
+  readonly facts: SessionFacts
 }
 
 /** A node that could give no connection. */
@@ -68,7 +72,8 @@ export class Placement<Connection> {
     exclude: number,
     isReadOnly: boolean,
   ): Promise<Held<Connection>> {
-    const wish: Wish = { context, cls, exclude, isReadOnly, startMs: this.#core.nowMs() }
+    const facts = this.arrived(context, cls, isReadOnly)
+    const wish: Wish = { context, cls, exclude, isReadOnly, startMs: this.#core.nowMs(), facts }
     return new Promise((resolve, reject) => {
       this.#find(wish, (error, held) => (held === null ? reject(error) : resolve(held)))
     })
@@ -82,13 +87,43 @@ export class Placement<Connection> {
     done: Taken<Connection>,
   ): void {
     const startMs = this.#core.nowMs()
-    this.#find({ context, cls, exclude: 0, isReadOnly, startMs }, done)
+    const facts = this.arrived(context, cls, isReadOnly)
+    this.#find({ context, cls, exclude: 0, isReadOnly, startMs, facts }, done)
+  }
+
+  /** What a read that comes now is routed by. Reads of one context wait side by side. */
+  arrived({ facts }: DirectContext, { hint }: StatementClass, isReadOnly: boolean): SessionFacts {
+    const level = hint?.consistency ?? facts.consistency
+    if (!isReadOnly || !seesOthers(level)) return facts
+    const own = { ...facts }
+    this.#core.positions.begin(own, level)
+    return own
+  }
+
+  /**
+   * Waits until the replica of an open transaction has all that a read that comes now must see, up
+   * to `causalWait`. False: it hasn't by then.
+   */
+  async catchUp(context: DirectContext, cls: StatementClass, nodeIndex: number): Promise<boolean> {
+    const core = this.#core
+    const facts = this.arrived(context, cls, true)
+    const startMs = core.nowMs()
+    const own = { ...context.patience, catchUpUntilMs: null }
+    for (;;) {
+      if (core.positions.isCoveredBy(facts, nodeIndex)) return true
+      const untilMs = catchUpUntilMs(own, facts, core, startMs, cls, 0)
+      if (untilMs === null) return false
+      await waitForNews(
+        (callback) => core.positions.onProgress(facts, callback),
+        untilMs - core.nowMs(),
+      )
+    }
   }
 
   #find(wish: Wish, done: Taken<Connection>): void {
-    const { context, cls, exclude, isReadOnly, startMs } = wish
+    const { context, cls, exclude, isReadOnly, startMs, facts } = wish
     const core = this.#core
-    const { facts, patience } = context
+    const { patience } = context
     const looksAround =
       isReadOnly && mayLookAround(patience, facts, startMs) && core.wantsAway(facts)
     // The usual case, without a promise.
@@ -152,7 +187,7 @@ export class Placement<Connection> {
         }
         hasWaited = true
         const taken = await pools.checkoutAny(places.map(({ index }) => index))
-        if (this.#mayUse(context, taken.nodeIndex)) {
+        if (this.#mayUse(wish.facts, taken.nodeIndex)) {
           noteSent(core, context, taken.nodeIndex)
           return taken
         }
@@ -181,7 +216,7 @@ export class Placement<Connection> {
    * Where a read may run: the first node of those that may serve it, in the router's order, that has
    * a connection, or all of them if none has.
    */
-  #placesFor({ context, cls, exclude }: Wish, first: NodeView): readonly NodeView[] {
+  #placesFor({ facts, cls, exclude }: Wish, first: NodeView): readonly NodeView[] {
     const places: NodeView[] = []
     let tried = exclude
     let node: NodeView | null = first
@@ -190,21 +225,21 @@ export class Placement<Connection> {
       places.push(node)
       if (node.role !== 'replica') break
       tried |= 1 << node.index
-      node = this.#core.route(cls, context.facts, tried).node
+      node = this.#core.route(cls, facts, tried).node
     }
     return places
   }
 
   /** What two replicas have shown has no common position. */
-  #mayUse({ facts }: DirectContext, nodeIndex: number): boolean {
-    if (facts.consistency !== 'session' || !this.#core.isReplica(nodeIndex)) return true
+  #mayUse(facts: SessionFacts, nodeIndex: number): boolean {
+    if (!isCausal(facts.consistency) || !this.#core.isReplica(nodeIndex)) return true
     return facts.reader < 0 || facts.reader === nodeIndex
   }
 
   /** The route; before that a read waits for a replica as long as that is of use. */
-  async #route({ context, cls, exclude, isReadOnly, startMs }: Wish): Promise<Route> {
+  async #route({ context, cls, exclude, isReadOnly, startMs, facts }: Wish): Promise<Route> {
     const core = this.#core
-    const { facts, patience } = context
+    const { patience } = context
     if (!isReadOnly) return core.route(cls, facts, exclude)
     // Reads of one context may wait side by side: each has its own time.
     const own = { ...patience, catchUpUntilMs: null }
@@ -218,7 +253,10 @@ export class Placement<Connection> {
     while (route.isBehind === true) {
       const untilMs = catchUpUntilMs(own, facts, core, startMs, cls, exclude)
       if (untilMs === null) break
-      await waitForNews((callback) => core.onNews(callback), untilMs - core.nowMs())
+      await waitForNews(
+        (callback) => core.positions.onProgress(facts, callback),
+        untilMs - core.nowMs(),
+      )
       route = core.route(cls, facts, exclude)
     }
     patience.choseAtMs = own.choseAtMs

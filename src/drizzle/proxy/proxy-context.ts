@@ -1,14 +1,17 @@
+import type { Consistency } from '../../consistency.ts'
 import type { TokenText } from '../../routing/watermark.ts'
 import type { ContextOptions } from '../door.ts'
 import { joinedTokens, type Line } from './line.ts'
 
 /** Hints that ask the proxy for a level (README, "Where a statement goes"). */
 const levelHints = {
+  strict: '/* pgsplit: consistency=strict */ ',
+  shared: '/* pgsplit: consistency=shared */ ',
   session: '/* pgsplit: consistency=session */ ',
   bounded: '/* pgsplit: consistency=bounded */ ',
   eventual: '/* pgsplit: consistency=eventual */ ',
   primary: '',
-} as const
+} as const satisfies Record<Consistency, string>
 
 /** What the door keeps of one client: a web request, a job, or a session object outside of both. */
 export class ProxyContext<Connection> {

@@ -1,6 +1,6 @@
 import type { StatementClass, TransactionModes } from '../../sql/statement-class.ts'
 import type { Run, SessionMode } from '../door.ts'
-import { endOf } from '../judge-text.ts'
+import { endOf, isRead } from '../judge-text.ts'
 import { LazyTransaction } from '../lazy-transaction.ts'
 import { beginText, commits, joined } from '../transaction-modes.ts'
 import type { Line } from './line.ts'
@@ -87,7 +87,8 @@ export class ProxyTransaction<Connection extends object> extends LazyTransaction
   ): Promise<R | null> {
     const end = endOf(cls)
     try {
-      const result = await run(open.line.connection, open.isPrimary ? toPrimary : '')
+      const level = isRead(cls) ? this.#context.hint : ''
+      const result = await run(open.line.connection, open.isPrimary ? toPrimary : level)
       this.note(cls)
       if (end !== null) await this.#end(open)
       return result

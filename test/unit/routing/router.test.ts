@@ -154,7 +154,7 @@ describe('the router', () => {
     expect(router().route(READ, facts, snapshot)).toEqual({
       node: snapshot.primary,
       target: 'primary',
-      reason: 'proved read-only, but what the session did last has no position yet',
+      reason: 'proved read-only, but what it must see has no position yet',
       word: 'behind',
       isBehind: true,
     })

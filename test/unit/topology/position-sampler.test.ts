@@ -351,3 +351,41 @@ it('does not take the position of a node that has left for that of the next one'
   expect(closed).toBe(1)
   sampler.stop()
 })
+
+it('asks at once for reads that wait, once for all that came in with one turn, and in line behind another', async () => {
+  const { sampler, asked, next } = setUp()
+  const { primary } = sampler
+  const answer = (question: Asked) => question.answer(['0/5', '0/9', file])
+  const first = [primary.ask(), primary.ask(), primary.ask()]
+  const question = await next(0)
+  // These came in after it had left.
+  const second = [primary.ask(), primary.ask()]
+  const told: string[] = []
+  for (const epoch of first) primary.onSince(epoch, () => told.push('first'))
+  for (const epoch of second) primary.onSince(epoch, () => told.push('second'))
+  const takenBack = primary.onSince(second[0] as number, () => told.push('nobody'))
+  takenBack()
+  answer(question)
+  await waitFor('the first answer', () => told.length > 0)
+  expect(told).toEqual(['first', 'first', 'first'])
+  answer(await next(0))
+  await waitFor('the second answer', () => told.length > 3)
+  expect(told.slice(3)).toEqual(['second', 'second'])
+  expect(asked).toEqual([])
+  sampler.stop()
+})
+
+it('does not count what a primary says that was replaced meanwhile', async () => {
+  const { sampler, snapshot, next } = setUp()
+  const { primary } = sampler
+  const epoch = primary.ask()
+  const question = await next(0)
+  Object.assign(snapshot, { primary: snapshot.nodes[1], timeline: 2 })
+  question.answer(['0/5', '0/9', file])
+  const again = await next(1)
+  expect(primary.since(epoch)).toBeNull()
+  again.answer(['0/7', '0/7', file])
+  await waitFor('an answer', () => primary.since(epoch) !== null)
+  expect(primary.since(epoch)).toMatchObject({ inserted: 7n })
+  sampler.stop()
+})

@@ -1,0 +1,15 @@
+import { seesOthers } from '../consistency.ts'
+import type { Request } from './request.ts'
+import type { ClientSession } from './session.ts'
+
+/**
+ * A request has come in that may read on a replica: at the levels that promise what others have
+ * written, this is the moment that counts. Called once for each request, before it is routed.
+ */
+export function noteArrival({ cluster, facts }: ClientSession, request: Request): void {
+  const { hint, verdict } = request.cls
+  const level = hint?.consistency ?? facts.consistency
+  if (seesOthers(level) && verdict !== 'primary' && verdict !== 'pin') {
+    cluster.positions.begin(facts, level)
+  }
+}

@@ -1,0 +1,36 @@
+/** What reads promise, weakest last but for `primary`, which promises all and splits nothing. */
+export const consistencyLevels = [
+  'strict',
+  'shared',
+  'session',
+  'bounded',
+  'eventual',
+  'primary',
+] as const
+
+/**
+ * What a read sees at least:
+ * - `strict`: every commit that was acknowledged to anybody, here or elsewhere, before it came in;
+ * - `shared`: those of all sessions of its user and database at this instance;
+ * - `session`: those of its own session; it never reads backwards;
+ * - `bounded`: what was there `maxLag` ago;
+ * - `eventual`: what the replica had when it was last probed to be within `maxLag`;
+ * - `primary`: all, as nothing runs on replicas.
+ */
+export type Consistency = (typeof consistencyLevels)[number]
+
+/** Does a session at this level see at least what it wrote and saw before? */
+export function isCausal(level: Consistency): boolean {
+  return level === 'strict' || level === 'shared' || level === 'session'
+}
+
+/** Does a read at this level see what other sessions have written, too? */
+export function seesOthers(level: Consistency): boolean {
+  return level === 'strict' || level === 'shared'
+}
+
+/** The level of this name, whatever its case; null = there is none. */
+export function parseConsistency(text: string): Consistency | null {
+  const word = text.toLowerCase()
+  return consistencyLevels.find((level) => level === word) ?? null
+}
