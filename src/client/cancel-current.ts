@@ -15,7 +15,7 @@ const lookMs = 2
  * signal on its way would hit it.
  */
 export async function cancelCurrent(session: ClientSession): Promise<void> {
-  const request = session.waiting ?? session.inFlight.first
+  const request = session.waiting.request ?? session.inFlight.first
   if (request === null) return
   request.isCancelled = true
   session.cancelling++
@@ -29,16 +29,13 @@ export async function cancelCurrent(session: ClientSession): Promise<void> {
 
 function isUnderWay(session: ClientSession, request: Request): boolean {
   if (session.isGone) return false
-  return session.waiting === request || session.inFlight.some((one) => one === request)
+  return session.waiting.isFor(request) || session.inFlight.some((one) => one === request)
 }
 
 /** False: not yet, its server has something else to do first. */
 async function cancelNow(session: ClientSession, request: Request): Promise<boolean> {
-  if (session.waiting === request) {
-    if (session.forgetWaiter === null) return false
-    session.forgetWaiter()
-    session.forgetWaiter = null
-    session.waiting = null
+  if (session.waiting.isFor(request)) {
+    if (session.waiting.withdraw() === null) return false
     refuseCancelled(session, request)
     return true
   }

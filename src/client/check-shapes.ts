@@ -32,7 +32,7 @@ export function checkShapes(
       (shape !== null || isStale) && !connection.prepared.has(serverName),
   )
   const goOn = (): void => {
-    session.waiting = null
+    session.waiting.end()
     if (session.isGone) {
       abandon(session)
       return
@@ -49,7 +49,7 @@ export function checkShapes(
     sendOn(session, request, connection)
     session.pump()
   }
-  session.waiting = request
+  session.waiting.begin(request, null)
   for (const { serverName, body } of unknown) {
     writeClose(writer, 0x53, serverName)
     writer.begin(frontend.parse).string(serverName).bytes(body).end()
@@ -66,7 +66,7 @@ export function checkShapes(
       goOn()
     },
     lost: (error) => {
-      session.waiting = null
+      session.waiting.end()
       loseRequest(session, request, error)
     },
   })

@@ -54,7 +54,7 @@ export class CopyIn {
   /** CopyData, CopyDone or CopyFail of the client; false: not now. */
   take(type: number, buffer: Buffer, start: number, end: number): boolean {
     const session = this.#session
-    if (session.waiting !== null) return false
+    if (session.waiting.request !== null) return false
     const { segment } = session
     if (segment !== null && segment.kinds.length > segment.sentKinds && !session.isSkipping) {
       // Data of a client that doesn't wait for CopyInResponse: what asks for it goes first.

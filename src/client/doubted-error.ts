@@ -33,12 +33,11 @@ export function settleDoubt(session: ClientSession, request: Request): void {
   // A BEGIN in front of it is to come again.
   session.deferred = request.begin ?? session.deferred
   request.begin = null
-  session.waiting = request
+  session.waiting.begin(request, null)
   let isSettled = false
   const forget = scope.catalogAge.ask(nodeIndex, (verdict) => {
     isSettled = true
-    session.waiting = null
-    session.forgetWaiter = null
+    session.waiting.end()
     if (session.isGone) return
     const isStale = verdict !== 'current' && cluster.mayRetry()
     request.exclude = isStale ? everyReplica : everyReplica & ~requestBit(nodeIndex)
@@ -46,8 +45,5 @@ export function settleDoubt(session: ClientSession, request: Request): void {
     else runAgain(session, request)
   })
   if (isSettled) return
-  session.forgetWaiter = () => {
-    forget()
-    session.waiting = null
-  }
+  session.waiting.begin(request, forget)
 }

@@ -155,7 +155,7 @@ function noteChannel({ listener }: ClientSession, effect: Effect): void {
 /** No transaction is open: what it listens to is decided. */
 function settleChannels(session: ClientSession, listener: Listener): void {
   listener.commit()
-  if (session.inFlight.length === 0 && session.waiting === null) listener.tidy()
+  if (session.inFlight.length === 0 && session.waiting.request === null) listener.tidy()
 }
 
 /** Is what came before it final? DISCARD ALL can't be undone, either. */

@@ -30,7 +30,7 @@ export function collect(
   }
   const segment = session.segment
   // It waits for a server connection: more of it waits in the session, which stops reading.
-  if (session.waiting === segment && segment.size > maxCollectedBytes) return false
+  if (session.waiting.isFor(segment) && segment.size > maxCollectedBytes) return false
   // What is in flight may fail and take the transaction with it, and then no name is given.
   const isNamed = type === frontend.parse && buffer[start + 5] !== 0
   if (isNamed && session.inFlight.some((other) => other !== segment)) return false
@@ -52,7 +52,8 @@ export function collect(
     collectMalformed(segment, type, buffer, start, end)
   }
   // A long pipeline goes out as it comes in: a Flush in between changes nothing but the time.
-  if (segment.size > maxCollectedBytes && session.waiting === null) return flushSegment(session)
+  if (segment.size > maxCollectedBytes && session.waiting.request === null)
+    return flushSegment(session)
   return true
 }
 
@@ -152,7 +153,8 @@ export function failSegment(session: ClientSession): boolean {
 /** Flush: what was collected is sent, and the session keeps the server connection until Sync. */
 export function flushSegment(session: ClientSession): boolean {
   const segment = session.segment
-  if (segment === null || session.waiting !== null) return session.waiting === null
+  const isWaiting = session.waiting.request !== null
+  if (segment === null || isWaiting) return !isWaiting
   if (!segment.isFlushed && (session.isBroken || session.pendingError !== null)) {
     return failSegment(session)
   }

@@ -67,11 +67,11 @@ export class HalfClosed {
 
   #isWanted(): boolean {
     const { inFlight, waiting, scope } = this.#session
-    const request = inFlight.first ?? waiting
+    const request = inFlight.first ?? waiting.request
     if (!this.#mayAsk(request)) return false
     const pool = scope.pool(request.nodeIndex)
     // One who only waits himself keeps nobody waiting.
-    return request === waiting ? pool.waiting > 1 : pool.isWanted
+    return waiting.isFor(request) ? pool.waiting > 1 : pool.isWanted
   }
 
   /** Behind half a message nothing can be said, and what waits to be sent asks by itself. */

@@ -21,34 +21,20 @@ export function hearsFirst(session: ClientSession, request: Request, goOn: () =>
   if (channels.length === 0 && !changesChannels(session, request, mayCommit)) return false
   if (session.inFlight.some((other) => other !== request)) {
     // What they commit is no news for who listens from now on.
-    session.waiting = request
-    session.whenAlone = () => {
-      session.waiting = null
-      session.forgetWaiter = null
-      goOn()
-    }
-    session.forgetWaiter = () => {
-      session.whenAlone = null
-      session.waiting = null
-    }
+    session.waiting.beginUntilAlone(request, goOn)
     return true
   }
   session.listener ??= new Listener(session, hub)
   request.heardEffects = effects.length
   const takeBack = session.listener.prepare(channels, mayCommit, (error) => {
-    session.forgetWaiter = null
-    session.waiting = null
+    session.waiting.end()
     // Without the hub the client gets a server connection of its own.
     request.isHeard = error === null && channels.length > 0
     if (session.isGone) return
     goOn()
     session.pump()
   })
-  session.waiting = request
-  session.forgetWaiter = () => {
-    takeBack()
-    session.waiting = null
-  }
+  session.waiting.begin(request, takeBack)
   return true
 }
 

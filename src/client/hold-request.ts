@@ -36,12 +36,9 @@ export function mayHold(session: ClientSession, request: Request): boolean {
  * somebody else for the same: the request is not run. False: none is held.
  */
 export function dropHeld(session: ClientSession): boolean {
-  const { waiting, forgetWaiter } = session
-  if (session.holdUntilMs === null || waiting === null || forgetWaiter === null) return false
-  forgetWaiter()
-  session.forgetWaiter = null
-  session.waiting = null
-  refuse(session, waiting, {
+  const held = session.holdUntilMs === null ? null : session.waiting.withdraw()
+  if (held === null) return false
+  refuse(session, held, {
     sqlstate: '57P03',
     message: 'the client has left while its request waited for a primary',
     hint: 'Nothing of it was done.',

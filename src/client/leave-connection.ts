@@ -8,8 +8,8 @@ import type { ClientSession } from './session.ts'
 
 /** Gives the lease back as soon as nothing holds it. */
 export function settle(session: ClientSession, connection: ServerConnection): void {
-  if (session.lease !== connection || session.inFlight.length > 0 || session.waiting !== null)
-    return
+  if (session.lease !== connection || session.inFlight.length > 0) return
+  if (session.waiting.request !== null) return
   if (session.segment?.connection === connection) return
   const { unexplained } = connection
   if (unexplained !== null && connection.status === txStatus.idle) {
@@ -106,10 +106,9 @@ function dropParked(session: ClientSession): void {
 /** The client has gone: what it holds is cleaned or closed. */
 export function abandon(session: ClientSession): void {
   dropParked(session)
-  session.forgetWaiter?.()
-  session.forgetWaiter = null
+  session.waiting.withdraw()
   const { lease, leasePool } = session
-  const isSyncing = session.waiting !== null
+  const isSyncing = session.waiting.request !== null
   // Whether somebody else may have the connection is known as soon as the server has answered.
   if (session.isAsking && lease !== null && !lease.isClosed && !isSyncing) {
     if (session.inFlight.length === 0 && lease.status === txStatus.idle) {
@@ -133,7 +132,7 @@ export function abandon(session: ClientSession): void {
     if (leasePool !== null) giveBack(session, leasePool, lease)
   }
   giveBackKept(session)
-  session.waiting = null
+  session.waiting.end()
 }
 
 /** Gives back what `poolMode: session` keeps and nothing uses now. */

@@ -259,7 +259,7 @@ export class Listener implements Hearer {
     this.#heldTimer = null
     this.release()
     if (session.isGone) return
-    if (session.inFlight.length === 0 && session.waiting === null) this.tidy()
+    if (session.inFlight.length === 0 && session.waiting.request === null) this.tidy()
     session.pump()
   }
 

@@ -146,7 +146,7 @@ export class LongMessage {
   #pass(buffer: Buffer, start: number, end: number): boolean {
     const session = this.#session
     const request = this.#request
-    if (request === null || session.waiting === request || request.isMoving) {
+    if (request === null || session.waiting.isFor(request) || request.isMoving) {
       return request === null
     }
     const { connection } = request

@@ -49,9 +49,9 @@ export function move(session: ClientSession, request: Request, from: ServerConne
     toPrimary(session, request)
     return
   }
-  session.waiting = request
+  session.waiting.begin(request, null)
   askIsolation(from, (isolation) => {
-    session.waiting = null
+    session.waiting.end()
     if (session.isGone) abandon(session)
     else if (isolation === null) {
       loseLease(session, from)

@@ -88,21 +88,18 @@ function wait(
   const waiter: Waiter<ServerConnection> = {
     ...wish,
     onConnection: (given) => {
-      session.forgetWaiter = null
-      session.waiting = null
+      session.waiting.end()
       session.cluster.counters.waitMs += session.cluster.nowMs() - session.requestStartedAtMs
       begin(session, request, given)
       session.pump()
     },
     onError: (error) => {
-      session.forgetWaiter = null
-      session.waiting = null
+      session.waiting.end()
       noConnection(session, request, error)
       session.pump()
     },
   }
-  session.waiting = request
-  session.forgetWaiter = () => pool.forget(waiter)
+  session.waiting.begin(request, () => pool.forget(waiter))
   pool.wait(waiter)
 }
 
@@ -153,9 +150,9 @@ function ready(session: ClientSession, request: Request, connection: ServerConne
     send(session, request, connection)
     return
   }
-  session.waiting = request
+  session.waiting.begin(request, null)
   askIsolation(connection, (isolation) => {
-    if (session.waiting === request) session.waiting = null
+    session.waiting.endOf(request)
     if (session.isGone) abandon(session)
     else if (isolation === null) {
       dropLease(session)
@@ -176,9 +173,9 @@ function ready(session: ClientSession, request: Request, connection: ServerConne
 /** What others have notified there is heard first. */
 function clear(session: ClientSession, request: Request, connection: ServerConnection): void {
   const { hub } = session.scope
-  session.waiting = request
+  session.waiting.begin(request, null)
   const goOn = (): void => {
-    if (session.waiting === request) session.waiting = null
+    session.waiting.endOf(request)
     if (session.isGone) {
       abandon(session)
       return
@@ -197,9 +194,9 @@ function bringSettings(
   request: Request,
   connection: ServerConnection,
 ): void {
-  session.waiting = request
+  session.waiting.begin(request, null)
   connection.sync(session.state, (error) => {
-    if (session.waiting === request) session.waiting = null
+    session.waiting.endOf(request)
     if (session.isGone) {
       abandon(session)
       return

@@ -45,7 +45,7 @@ export function takeOwnNamesIn(session: ClientSession, segment: Request): boolea
   if (!isDoneOnPrimary(session, segment)) {
     // It goes on there, whatever it was so far.
     mergeClass(segment, openSegmentClass)
-    if (session.waiting === null && !segment.isMoving) flushSegment(session)
+    if (session.waiting.request === null && !segment.isMoving) flushSegment(session)
     if (session.segment !== segment || !isDoneOnPrimary(session, segment)) return false
   }
   if (segment.error !== null || segment.refusal !== null) return true
@@ -62,7 +62,7 @@ export function takeOwnNamesIn(session: ClientSession, segment: Request): boolea
 function isDoneOnPrimary({ cluster, waiting }: ClientSession, segment: Request): boolean {
   const { connection, isMoving, kinds, sentKinds } = segment
   if (segment.error !== null || segment.refusal !== null) return true
-  if (connection === null || waiting !== null || isMoving) return false
+  if (connection === null || waiting.request !== null || isMoving) return false
   if (cluster.isReplica(connection.nodeIndex)) return false
   return sentKinds === kinds.length && segment.isAnswered
 }

@@ -89,6 +89,6 @@ export function takeParked(
 /** … if what ran elsewhere is over. */
 export function unparkIfDone(session: ClientSession): void {
   const { parked, lease, inFlight, waiting } = session
-  if (parked === null || lease !== null || inFlight.length > 0 || waiting !== null) return
+  if (parked === null || lease !== null || inFlight.length > 0 || waiting.request !== null) return
   unpark(session)
 }

@@ -24,7 +24,7 @@ import { mayShare } from './sharing.ts'
 
 /** Routes a request and gets it on its way. The request may be a segment that was flushed before. */
 export function dispatch(session: ClientSession, request: Request): void {
-  if (session.waiting === request) return
+  if (session.waiting.isFor(request)) return
   if (request.effects.length > 0 && hearsFirst(session, request, () => dispatch(session, request)))
     return
   if (request.connection !== null) {

@@ -43,6 +43,7 @@ import { StatementNames } from './statement-names.ts'
 import { takeFrame } from './take-frame.ts'
 import type { DeferredBegin, Transaction } from './transaction.ts'
 import { Unnamed } from './unnamed.ts'
+import { Waiting } from './waiting.ts'
 
 /** What a client's message takes of its share of a turn: judging it costs more than passing on a row. */
 const stepsPerFrame = 4
@@ -116,12 +117,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   waitsForCatalog = false
   /** Requests handed to server connections and not answered yet, in order. */
   readonly inFlight = new InFlight()
-  /** A request waits for a server connection or for a setting to be confirmed. */
-  waiting: Request | null = null
-  /** Goes on with `waiting` when nothing is in flight. */
-  whenAlone: (() => void) | null = null
-  /** What takes `waiting` out of its pool's queue. */
-  forgetWaiter: (() => void) | null = null
+  readonly waiting = new Waiting()
   /** Cancel requests for it that are under way. */
   cancelling = 0
   /** The extended request that is being collected. */
@@ -341,10 +337,9 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** Goes on with held input; call it whenever something was answered or a connection was given. */
   pump(): void {
     unparkIfDone(this)
-    const { whenAlone } = this
-    if (whenAlone !== null && !this.inFlight.some((one) => one !== this.waiting)) {
-      this.whenAlone = null
-      whenAlone()
+    const { waiting } = this
+    if (waiting.isUntilAlone && !this.inFlight.some((one) => !waiting.isFor(one))) {
+      waiting.noteAlone()
     }
     if (this.#isPumping || this.#input.length === 0 || this.isGone) return
     this.#isPumping = true
@@ -552,7 +547,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   get isIdle(): boolean {
     return (
       this.inFlight.length === 0 &&
-      this.waiting === null &&
+      this.waiting.request === null &&
       this.segment === null &&
       this.transaction === null &&
       !this.isBroken

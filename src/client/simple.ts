@@ -126,7 +126,7 @@ function endSegment(
   start: number,
   end: number,
 ): boolean {
-  if (session.waiting !== null) return false
+  if (session.waiting.request !== null) return false
   if (session.isBroken || session.pendingError !== null) return failSegment(session)
   if (segment.error !== null) {
     // The segment has failed at a Flush, and the server skips to Sync.

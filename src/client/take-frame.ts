@@ -66,7 +66,7 @@ export function takeFrame(
  * of its own: there it queues as it would on a direct connection.
  */
 function mayStart(session: ClientSession): boolean {
-  if (session.waiting !== null || session.listener?.isHolding === true) return false
+  if (session.waiting.request !== null || session.listener?.isHolding === true) return false
   // A client that sends requests and reads no answers: it goes on when it has read.
   if (session.link.hasBacklog(highWaterBytes)) return false
   // What is sent now would be hit by a signal that is meant for what came before.
@@ -120,14 +120,14 @@ export function mayBegin(session: ClientSession, type: number): boolean {
 function maySend(session: ClientSession): boolean {
   const { segment } = session
   const isUnderWay =
-    segment !== null && (segment.connection !== null || session.waiting === segment)
+    segment !== null && (segment.connection !== null || session.waiting.isFor(segment))
   return isUnderWay || mayStart(session)
 }
 
 /** All is answered that will be: what is open behind a Flush or in a COPY is undone. */
 function mayLeave(session: ClientSession): boolean {
   const request = session.inFlight.first
-  if (session.waiting !== null) return dropHeld(session)
+  if (session.waiting.request !== null) return dropHeld(session)
   if (request === null || session.copyIn.isActive) return true
   return session.inFlight.length === 1 && request === session.segment && request.isAnswered
 }

@@ -72,8 +72,7 @@ export class WaitAnywhere {
   start(): void {
     const { session, request } = this.#both
     // Nothing that the session does meanwhile may get before it.
-    session.waiting = request
-    session.forgetWaiter = () => this.#end()
+    session.waiting.begin(request, () => this.#end())
     const taken = this.#look()
     if (taken === null) {
       if (!this.#wait.isOver) this.#lookLater()
@@ -160,8 +159,7 @@ export class WaitAnywhere {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     this.#wait.end()
-    if (session.waiting === request) session.waiting = null
-    session.forgetWaiter = null
+    session.waiting.endOf(request)
   }
 
   #take(connection: ServerConnection): void {

@@ -20,11 +20,9 @@ export function waitForRoute(
   const { cluster } = session
   const leftMs = untilMs - cluster.nowMs()
   if (!(leftMs > 0)) return false
-  session.waiting = request
   const again = (): void => {
     forget()
-    session.waiting = null
-    session.forgetWaiter = null
+    session.waiting.end()
     if (session.isGone) return
     const { pendingError } = session
     if (pendingError === null) route(session, request)
@@ -43,10 +41,9 @@ export function waitForRoute(
     clearTimeout(timer)
     onEnd?.()
   }
-  session.forgetWaiter = () => {
+  session.waiting.begin(request, () => {
     forget()
-    session.waiting = null
     session.catchUpUntilMs = null
-  }
+  })
   return true
 }

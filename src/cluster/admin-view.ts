@@ -132,7 +132,7 @@ function poolRows(cluster: Cluster, scope: Scope): PoolRow[] {
 }
 
 function clientRow(session: ClientSession): ClientRow {
-  const isWaiting = session.waiting !== null
+  const isWaiting = session.waiting.request !== null
   const isActive = session.inFlight.length > 0
   const waitUs = isWaiting ? Math.round((performance.now() - session.requestStartedAtMs) * 1000) : 0
   const server = session.lease ?? session.inFlight.first?.connection ?? null

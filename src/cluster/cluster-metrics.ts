@@ -189,7 +189,7 @@ function useOf(cluster: Cluster) {
       sum.waiting += counts.waiting
     }
     for (const session of scope.sessions) {
-      if (session.waiting !== null) {
+      if (session.waiting.request !== null) {
         clients.waiting++
         longestWaitMs = Math.max(longestWaitMs, nowMs - session.requestStartedAtMs)
       } else if (session.inFlight.length > 0 || session.lease !== null) clients.active++
