@@ -23,30 +23,33 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
     const isMisplaced = session.cluster.isReplica(connection.nodeIndex)
     if (!isMisplaced || !session.pins.needsNoConnection) {
       // While the server is asked it may still turn out that nothing keeps it.
-      if (!session.isAsking) session.leasePool?.claimAs(connection, 'hold')
+      if (!session.isAsking) session.held.pool?.claimAs(connection, 'hold')
       return
     }
   }
   leave(session, connection, false)
 }
 
-/** Takes the session's connection from it, for good; what becomes of the connection is the caller's. */
-export function detach(session: ClientSession, connection: ServerConnection): void {
+/**
+ * Takes the session's connection from it, for good; what becomes of the connection is the caller's.
+ * Returns the pool that it is of.
+ */
+export function detach(
+  session: ClientSession,
+  connection: ServerConnection,
+): NodePool<ServerConnection> | null {
   noteLeft(session)
-  session.lease = null
-  session.leasePool = null
   session.actual = null
-  session.kept.delete(connection.nodeIndex)
-  if (session.home === connection) session.home = null
+  const pool = session.held.giveUp(connection)
   noteWritten(session, connection)
   connection.letGo()
+  return pool
 }
 
 /** `poolMode: session`: the connection is the client's until it leaves. */
 export function keep(session: ClientSession, connection: ServerConnection): void {
-  session.kept.set(connection.nodeIndex, connection)
+  session.held.keep(connection, !session.cluster.isReplica(connection.nodeIndex))
   connection.hold(session)
-  if (!session.cluster.isReplica(connection.nodeIndex)) session.home = connection
 }
 
 export function leave(
@@ -55,14 +58,12 @@ export function leave(
   isShared: boolean,
 ): void {
   if (isShared || session.lease !== connection) return
-  const isKept = session.kept.get(connection.nodeIndex) === connection
+  const isKept = session.held.isKept(connection)
   if (isKept && session.poolMode === 'session' && connection.isClean) {
-    session.lease = null
-    session.leasePool = null
+    session.held.rest()
     return
   }
-  const pool = session.leasePool
-  detach(session, connection)
+  const pool = detach(session, connection)
   if (pool !== null) giveBack(session, pool, connection)
 }
 
@@ -83,19 +84,18 @@ function giveBack(
 
 /** Closes the connection that the session holds: nothing of it is handed on. */
 export function dropLease(session: ClientSession): void {
-  const { lease, leasePool } = session
+  const { lease } = session
   if (lease === null) return
-  detach(session, lease)
+  const pool = detach(session, lease)
   if (lease.isClosed) return
   lease.condemn('dropped')
-  leasePool?.release(lease)
+  pool?.release(lease)
 }
 
 /** A parked connection has what nobody else may see. */
 function dropParked(session: ClientSession): void {
-  const { parked } = session
+  const parked = session.held.giveUpParked()
   if (parked === null) return
-  session.parked = null
   const { connection, pool } = parked
   connection.letGo()
   if (connection.isClosed) return
@@ -107,7 +107,7 @@ function dropParked(session: ClientSession): void {
 export function abandon(session: ClientSession): void {
   dropParked(session)
   session.waiting.withdraw()
-  const { lease, leasePool } = session
+  const { lease } = session
   const isSyncing = session.waiting.request !== null
   // Whether somebody else may have the connection is known as soon as the server has answered.
   if (session.isAsking && lease !== null && !lease.isClosed && !isSyncing) {
@@ -122,14 +122,14 @@ export function abandon(session: ClientSession): void {
     }
   }
   if (lease !== null && !isSyncing) {
-    detach(session, lease)
+    const pool = detach(session, lease)
     if (session.inFlight.length > 0 || lease.status !== txStatus.idle) {
       // Cancel what still runs, then close: the server rolls back.
       const isRunning = lease.queue.size > 0
       if (isRunning) void session.cluster.cancel(lease)
       lease.condemn('client left')
     } else if (session.pinReason !== null) lease.condemn('client left')
-    if (leasePool !== null) giveBack(session, leasePool, lease)
+    if (pool !== null) giveBack(session, pool, lease)
   }
   giveBackKept(session)
   session.waiting.end()
@@ -137,11 +137,8 @@ export function abandon(session: ClientSession): void {
 
 /** Gives back what `poolMode: session` keeps and nothing uses now. */
 export function giveBackKept(session: ClientSession): void {
-  for (const [node, connection] of session.kept) {
-    if (connection === session.lease) continue
-    session.kept.delete(node)
-    if (session.home === connection) session.home = null
+  for (const connection of session.held.giveUpKept()) {
     connection.letGo()
-    if (!connection.isClosed) session.scope.pool(node).release(connection)
+    if (!connection.isClosed) session.scope.pool(connection.nodeIndex).release(connection)
   }
 }

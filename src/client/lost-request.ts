@@ -104,7 +104,7 @@ function endByOwnFault(session: ClientSession, connection: ServerConnection): bo
  */
 function takesClientAlong(session: ClientSession, connection: ServerConnection): boolean {
   if (session.isGone) return false
-  if (session.home === connection && session.poolMode === 'session') return true
+  if (session.held.home === connection && session.poolMode === 'session') return true
   return session.lease === connection && session.pinReason !== null && session.pins.holdsState
 }
 
@@ -162,7 +162,7 @@ function commits({ effects }: Request): boolean {
 /** The server connection of an open transaction or a pin went while nothing ran on it. */
 export function loseLease(session: ClientSession, connection: ServerConnection): void {
   // What it was pinned for has gone, whatever runs elsewhere meanwhile.
-  if (session.parked?.connection === connection) unpark(session)
+  if (session.held.parked?.connection === connection) unpark(session)
   const isLease = session.lease === connection
   const isEnd = takesClientAlong(session, connection)
   if (!isLease && !isEnd) return

@@ -100,12 +100,8 @@ function endFlushed(session: ClientSession, request: Request, from: ServerConnec
 
 /** Says the last word to the replica, which goes back to its pool when it has answered. */
 function giveBack(session: ClientSession, from: ServerConnection, lastWord: Buffer): void {
-  const pool = session.leasePool
-  if (session.kept.get(from.nodeIndex) === from) {
-    session.lease = null
-    session.leasePool = null
-  } else detach(session, from)
-  const isKept = session.kept.get(from.nodeIndex) === from
+  const isKept = session.held.isKept(from)
+  const pool = isKept ? session.held.rest() : detach(session, from)
   ask(from, lastWord, {
     answered: () => {
       if (!isKept) pool?.release(from)

@@ -57,8 +57,8 @@ export function takeAt(
   stateKey: SessionState,
   claim: Claim,
 ): ServerConnection | null {
-  const kept = session.kept.get(nodeIndex)
-  if (kept !== undefined && !kept.isClosed) return kept
+  const kept = session.held.keptAt(nodeIndex)
+  if (kept !== null && !kept.isClosed) return kept
   const parked = takeParked(session, request, nodeIndex)
   if (parked !== null) return parked
   const pool = session.scope.pool(nodeIndex)
@@ -110,12 +110,9 @@ export function begin(
   connection: ServerConnection,
 ): void {
   const pool = session.scope.pool(connection.nodeIndex)
-  if (session.kept.get(connection.nodeIndex) === connection) {
-    session.lease = connection
-    session.leasePool = pool
-  } else if (pool.isLeased(connection)) {
-    session.lease = connection
-    session.leasePool = pool
+  if (session.held.isKept(connection)) session.held.take(connection, pool)
+  else if (pool.isLeased(connection)) {
+    session.held.take(connection, pool)
     connection.hold(session)
     if (keeps(session)) keep(session, connection)
   } else {

@@ -7,18 +7,11 @@
  * runs on the connection. Everything else that a proved read could tell has been asked for and is
  * brought along, as to any replica.
  */
-import type { NodePool } from '../pool/node-pool.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { isProvedRead } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
-
-/** The connection that the session goes back to. */
-export interface Parked {
-  readonly connection: ServerConnection
-  readonly pool: NodePool<ServerConnection> | null
-}
 
 /** Does the request need nothing that only the session's own connection has? */
 export function mayPark(session: ClientSession, request: Request): boolean {
@@ -50,23 +43,15 @@ function isBetween(session: ClientSession): boolean {
 }
 
 /** Leaves its connection for one request. */
-export function park(session: ClientSession): void {
-  const { lease, leasePool, facts } = session
+export function park({ lease, held, facts }: ClientSession): void {
   if (lease === null) return
-  session.parked = { connection: lease, pool: leasePool }
-  session.lease = null
-  session.leasePool = null
+  held.park()
   facts.pinned = null
 }
 
 /** Goes back to it. */
 export function unpark(session: ClientSession): void {
-  const { parked, facts } = session
-  if (parked === null) return
-  session.parked = null
-  session.lease = parked.connection
-  session.leasePool = parked.pool
-  facts.pinned = session.pinReason
+  if (session.held.unpark() !== null) session.facts.pinned = session.pinReason
 }
 
 /**
@@ -78,7 +63,7 @@ export function takeParked(
   request: Request,
   nodeIndex: number,
 ): ServerConnection | null {
-  const { parked } = session
+  const { parked } = session.held
   if (parked === null || parked.connection.isClosed) return null
   if (parked.connection.nodeIndex !== nodeIndex) return null
   unpark(session)
@@ -88,7 +73,8 @@ export function takeParked(
 
 /** … if what ran elsewhere is over. */
 export function unparkIfDone(session: ClientSession): void {
-  const { parked, lease, inFlight, waiting } = session
-  if (parked === null || lease !== null || inFlight.length > 0 || waiting.request !== null) return
+  const { held, lease, inFlight, waiting } = session
+  if (held.parked === null || lease !== null) return
+  if (inFlight.length > 0 || waiting.request !== null) return
   unpark(session)
 }

@@ -222,7 +222,7 @@ export function route(session: ClientSession, request: Request): void {
   if (chosen.isBehind !== true) session.wasBehind = false
   else if (mayCatchUp(session, request, cls)) return
   session.catchUpUntilMs = null
-  if (session.parked !== null && node?.role !== 'replica') {
+  if (session.held.parked !== null && node?.role !== 'replica') {
     returnToParked(session, request)
     return
   }

@@ -1,7 +1,6 @@
 import { type ErrorFacts, PgSplitError, ProtocolError } from '../errors.ts'
 import type { Link } from '../net/link.ts'
 import type { TurnShare } from '../net/turn-share.ts'
-import type { NodePool } from '../pool/node-pool.ts'
 import type { Patience } from '../routing/patience.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
@@ -23,6 +22,7 @@ import { reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
 import { Flow, highWaterBytes } from './flow.ts'
 import { HalfClosed } from './half-closed.ts'
+import { HeldConnections } from './held-connections.ts'
 import { InFlight } from './in-flight.ts'
 import { abandon } from './leave-connection.ts'
 import { LexModes } from './lex-mode.ts'
@@ -31,7 +31,7 @@ import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
 import { inOwnWords } from './own-answers.ts'
 import type { OwnCommand } from './own-command.ts'
-import { type Parked, unparkIfDone } from './parked.ts'
+import { unparkIfDone } from './parked.ts'
 import { Pins, type PinWord } from './pins.ts'
 import { Portals } from './portals.ts'
 import { reportedAtEnd, reportedToClient } from './reported.ts'
@@ -99,17 +99,9 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   isBroken = false
   /** What the next statement is told: something was lost while the client was quiet. */
   pendingError: ErrorFacts | null = null
-  /** The server connection that is this session's alone, and the pool it goes back to. */
-  lease: ServerConnection | null = null
-  leasePool: NodePool<ServerConnection> | null = null
-  /** The pinned session's connection, while a read that needs nothing of it runs elsewhere. */
-  parked: Parked | null = null
+  readonly held = new HeldConnections()
   /** When server connections are given back: `pool.mode`, or the client's own `pgsplit.pool_mode`. */
   poolMode: PoolMode
-  /** `poolMode: session`: connections kept until the client leaves, by node. */
-  readonly kept = new Map<number, ServerConnection>()
-  /** … and of these the one to the primary, whose server process is the client's own. */
-  home: ServerConnection | null = null
   /** The server of the lease has been asked for all that the session may have left there. */
   isAsking = false
   /** What has run and has to be judged again by the catalog, before the server is asked. */
@@ -217,6 +209,11 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     if (leftover !== null) this.link.offer(leftover)
   }
 
+  /** The server connection that it has for itself now. */
+  get lease(): ServerConnection | null {
+    return this.held.lease
+  }
+
   /** Made when first asked for: most sessions never pin. */
   get pins(): Pins {
     this.#pins ??= new Pins()
@@ -225,7 +222,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
 
   /** Why the session must keep its lease; null: it need not, or what it must keep is parked. */
   get pinReason(): string | null {
-    return this.#pins === null || this.parked !== null ? null : this.#pins.reason
+    return this.#pins === null || this.held.parked !== null ? null : this.#pins.reason
   }
 
   /** The same without the names of what it is. */
@@ -235,7 +232,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
 
   /** The same as one word; null also while what it must keep is parked. */
   get pinWord(): PinWord | null {
-    return this.#pins === null || this.parked !== null ? null : this.#pins.word
+    return this.#pins === null || this.held.parked !== null ? null : this.#pins.word
   }
 
   // ---- frames of the client

@@ -50,7 +50,7 @@ function useOf(
   }
   const { pinKind } = session
   if (pinKind !== null) return { why: `pinned by ${pinKind}`, sinceMs }
-  const isKept = session.kept.get(connection.nodeIndex) === connection
+  const isKept = session.held.isKept(connection)
   return { why: isKept ? 'kept by clients in pool mode session' : 'about to be used', sinceMs }
 }
 
