@@ -24,6 +24,8 @@ export function runProgram(
     child.stderr.on('data', (chunk) => {
       err += chunk
     })
+    // It may end without reading all of it, which its exit code tells.
+    child.stdin.on('error', () => {})
     child.stdin.end(input)
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
     child.on('error', reject)
