@@ -49,11 +49,11 @@ export async function connectNode(
 
 /** The same, for who wants to know how it was reached. */
 export async function dialNode(node: NodeConfig, options: NodeClientOptions): Promise<NodeClient> {
-  const { host, port, login } = node
+  const { login } = node
   const { statementTimeoutMs, signal, onLost } = options
   const password = login.password?.reveal()
   const opened = await connectServer({
-    target: { host, port },
+    target: node,
     user: login.user,
     database: options.database ?? login.database,
     credential: password === undefined ? noCredential : credential({ kind: 'password', password }),

@@ -78,8 +78,8 @@ function lookupLines(fault: string | null): string[] {
 }
 
 function tlsLines({ tls }: NodeConfig): string[] {
-  const { sslmode, sslrootcert, sslcert, sslkey, sslnegotiation } = tls
-  const given = { sslmode, sslrootcert, sslcert, sslkey, sslnegotiation }
+  const { sslmode, sslrootcert, sslcert, sslkey, sslnegotiation, channelBinding } = tls
+  const given = { sslmode, sslrootcert, sslcert, sslkey, sslnegotiation, channelBinding }
   const lines = Object.entries(given).flatMap(([key, value]) =>
     value === undefined || (key === 'sslmode' && value === 'prefer')
       ? []

@@ -180,10 +180,9 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   }
 
   async cancel(connection: ServerConnection): Promise<void> {
-    const { host, port } = this.node(connection.nodeIndex)
     try {
       await cancelServer({
-        target: { host, port },
+        target: this.node(connection.nodeIndex),
         processId: connection.processId,
         secretKey: connection.secretKey,
         tls: this.tls(connection.nodeIndex),

@@ -117,10 +117,11 @@ export class Hubs {
 
   async #openAsMonitor(nodeIndex: number, database: string): Promise<ServerConnection> {
     const cluster = this.#cluster
-    const { host, port, login, name } = cluster.node(nodeIndex)
+    const node = cluster.node(nodeIndex)
+    const { login, name } = node
     const password = login.password?.reveal()
     const opened = await connectServer({
-      target: { host, port },
+      target: node,
       user: login.user,
       database,
       credential:

@@ -2,6 +2,7 @@ import type { ClusterConfig, NodeConfig } from '../config/config.ts'
 import { type ClusterMember, type Members, specOf } from '../core/members.ts'
 import { ConfigError } from '../errors.ts'
 import { loadServerTls } from '../net/tls-options.ts'
+import { namedTls } from '../node-client.ts'
 import type { Monitor } from '../topology/monitor.ts'
 import { MAX_NODES } from '../topology/node.ts'
 import type { Scope } from './scope.ts'
@@ -25,7 +26,7 @@ export function prepareNodes(cluster: Changing, config: ClusterConfig): () => vo
   const staying = members.all.filter(({ leavingSinceMs }) => leavingSinceMs === null)
   const wanted = config.nodes.map((node) => ({
     node,
-    tls: loadServerTls(node.tls, `${path}.tls`),
+    tls: namedTls(loadServerTls(node.tls, `${path}.tls`), node),
     member: staying.find((member) => isSame(member.node, node)) ?? null,
   }))
   const joining = wanted.filter(({ member }) => member === null)

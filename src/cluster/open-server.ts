@@ -28,7 +28,7 @@ export async function openServer(
     // The primary's own settings are those that it has.
     if (cluster.isReplica(nodeIndex)) await cluster.settings.ready(nodeIndex)
     const login = await connectServer({
-      target: { host: node.host, port: node.port },
+      target: node,
       user: identity.roleName,
       database,
       credential: using ?? noCredential,

@@ -28,10 +28,9 @@ export async function openTunnel(
       severity: 'FATAL',
     })
   }
-  const { host, port } = cluster.node(primary.index)
   const skipped = new Set(['user', 'database', '_pq_'])
   const server = await connectServer({
-    target: { host, port },
+    target: cluster.node(primary.index),
     user: serverUser,
     database: login.database,
     credential,

@@ -50,6 +50,10 @@ export interface NodeConfig {
   readonly port: number
   /** Name that its certificate must have; absent = `host`. */
   readonly serverName?: string
+  /** A connection takes no longer, whatever else is configured; absent = no limit of its own. */
+  readonly connectTimeoutMs?: number
+  /** How long a connection is silent until it is tried; null: it never is; absent = 30 s. */
+  readonly keepAliveIdleMs?: number | null
   readonly zone: string | undefined
   /** Share of the reads, relative to the other replicas: 1 to 1000; 0 = none (discovered nodes only). */
   readonly weight: number

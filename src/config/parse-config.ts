@@ -5,7 +5,7 @@ import { type Environment, interpolate } from './interpolate.ts'
 import { configErrorOf } from './issue-text.ts'
 import { configJsonSchema } from './json-schema.ts'
 import { assertVerifier } from './resolve-auth.ts'
-import { resolveCluster } from './resolve-cluster.ts'
+import { resolveCluster, type Surroundings } from './resolve-cluster.ts'
 import { resolveHttp } from './resolve-http.ts'
 import { resolveClientTls } from './resolve-tls.ts'
 import { type ConfigInput, configSchema } from './schema.ts'
@@ -26,14 +26,16 @@ export function parseConfig(value: unknown, options: ParseOptions = {}): Config 
   if (value === null || value === undefined) {
     throw new ConfigError('', 'the configuration is empty; it needs clusters with a primary')
   }
-  const result = configSchema.safeParse(interpolate(value, options.env ?? {}))
+  const { env = {}, directory = '.' } = options
+  const result = configSchema.safeParse(interpolate(value, { env, directory }))
   if (!result.success) throw configErrorOf(result.error.issues, configJsonSchema())
-  return resolve(result.data, options.directory ?? '.')
+  return resolve(result.data, { env, directory })
 }
 
-function resolve(input: ConfigInput, directory: string): Config {
+function resolve(input: ConfigInput, around: Surroundings): Config {
+  const { directory } = around
   const clusters = Object.entries(input.clusters).map(([name, cluster]) =>
-    resolveCluster(name, cluster, directory),
+    resolveCluster(name, cluster, around),
   )
   const first = clusters[0]
   if (first === undefined) throw new ConfigError('clusters', 'has no cluster; name at least one')

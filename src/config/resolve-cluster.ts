@@ -7,6 +7,7 @@ import type {
   NodeConfig,
   RoutingConfig,
 } from './config.ts'
+import type { Environment } from './interpolate.ts'
 import { type NodeUrl, parseNodeUrl } from './node-url.ts'
 import { NodeUrlError } from './node-url-error.ts'
 import { resolveAuth } from './resolve-auth.ts'
@@ -14,14 +15,21 @@ import { resolveSource } from './resolve-discovery.ts'
 import { resolveServerTls, type ServerTlsInput } from './resolve-tls.ts'
 import type { ClusterInput } from './schema-cluster.ts'
 import { Secret } from './secret.ts'
+import { storedPassword } from './stored-password.ts'
 
 type NodeInput = NonNullable<ClusterInput['primary']>
+
+/** What a configuration refers to beside itself. */
+export interface Surroundings {
+  readonly directory: string
+  readonly env: Environment
+}
 
 /** Turns a cluster's options into a ClusterConfig: URLs parsed, files read, names given. */
 export function resolveCluster(
   name: string,
   input: ClusterInput,
-  directory: string,
+  { directory, env }: Surroundings,
 ): ClusterConfig {
   const path = `clusters.${name}`
   const source = resolveSource(input.discovery, `${path}.discovery`, directory)
@@ -94,7 +102,7 @@ export function resolveCluster(
       source: from,
       intervalMs: interval,
       removeAfterMs: removeAfter,
-      tls: model?.tls ?? resolveServerTls(tlsOf({}), `${path}.tls`, directory),
+      tls: model?.tls ?? resolveServerTls(tlsOf(null), `${path}.tls`, directory),
       login: {
         user,
         password: input.monitor.password ?? model?.login.password,
@@ -104,13 +112,19 @@ export function resolveCluster(
   }
 
   /** What a URL says of TLS goes first. */
-  function tlsOf(url: Partial<ServerTlsInput>): ServerTlsInput {
+  function tlsOf(url: NodeUrl | null): ServerTlsInput {
+    const { tls } = input
     return {
-      sslmode: url.sslmode ?? input.tls.sslmode,
-      sslrootcert: url.sslrootcert ?? input.tls.sslrootcert,
-      sslcert: url.sslcert ?? input.tls.sslcert,
-      sslkey: url.sslkey ?? input.tls.sslkey,
-      sslnegotiation: url.sslnegotiation ?? input.tls.sslnegotiation,
+      sslmode: url?.sslmode ?? tls.sslmode,
+      sslrootcert: url?.sslrootcert ?? tls.sslrootcert,
+      sslcert: url?.sslcert ?? tls.sslcert,
+      sslkey: url?.sslkey ?? tls.sslkey,
+      sslnegotiation: url?.sslnegotiation ?? tls.sslnegotiation,
+      sslpassword: url?.sslpassword === undefined ? tls.sslpassword : new Secret(url.sslpassword),
+      sslcrl: url?.sslcrl,
+      sslsni: url?.sslsni,
+      minVersion: url?.minTlsVersion,
+      channelBinding: url?.channelBinding ?? tls.channelBinding,
     }
   }
 
@@ -121,6 +135,7 @@ export function resolveCluster(
     const options = node instanceof Secret ? { url: node, weight: 1 } : node
     const urlPath = node instanceof Secret ? place.path : `${place.path}.url`
     const url = readUrl(options.url, urlPath)
+    assertRole(url, place.role, urlPath)
     const { sslmode, sslrootcert, sslcert, sslkey } = url
     const tlsPath = sslmode || sslrootcert || sslcert || sslkey ? urlPath : `${path}.tls`
     const tls = tlsOf(url)
@@ -129,37 +144,61 @@ export function resolveCluster(
       role: place.role,
       host: url.host,
       port: url.port,
+      ...(url.serverName === undefined ? {} : { serverName: url.serverName }),
+      ...(url.connectTimeoutMs === undefined ? {} : { connectTimeoutMs: url.connectTimeoutMs }),
+      ...(url.keepAliveIdleMs === undefined ? {} : { keepAliveIdleMs: url.keepAliveIdleMs }),
       zone: options.zone,
       weight: options.weight,
       ...('maxConnections' in options && options.maxConnections !== undefined
         ? { maxConnections: options.maxConnections }
         : {}),
       tls: resolveServerTls(tls, tlsPath, directory),
-      login: resolveLogin(url, input.monitor, urlPath),
+      login: resolveLogin(url, input.monitor, urlPath, { directory, env }),
     }
   }
 }
 
 function readUrl(url: Secret, path: string): NodeUrl {
+  return conninfo(path, () => parseNodeUrl(url.reveal()))
+}
+
+function conninfo<T>(path: string, work: () => T): T {
   try {
-    return parseNodeUrl(url.reveal())
+    return work()
   } catch (error) {
     if (error instanceof NodeUrlError) throw new ConfigError(path, error.message)
     throw error
   }
 }
 
-function resolveLogin(url: NodeUrl, monitor: ClusterInput['monitor'], path: string): MonitorLogin {
+/** The roles are found out; a URL that insists on another one than its place stands in the wrong place. */
+function assertRole({ wantedRole }: NodeUrl, role: NodeConfig['role'], path: string): void {
+  if (wantedRole === undefined || role === 'any') return
+  if ((wantedRole === 'primary') === (role === 'primary')) return
+  throw new ConfigError(
+    path,
+    `target_session_attrs asks for a ${wantedRole}, and this is the place of a ${role}; leave it out, pgsplit finds out who is what`,
+  )
+}
+
+function resolveLogin(
+  url: NodeUrl,
+  monitor: ClusterInput['monitor'],
+  path: string,
+  around: Surroundings,
+): MonitorLogin {
   const user = monitor.user ?? url.user
   if (user === undefined) {
     throw new ConfigError(path, 'has no user; write postgres://user:password@host or monitor.user')
   }
-  const fromUrl = url.password === undefined ? undefined : new Secret(url.password)
-  return {
-    user,
-    password: monitor.password ?? fromUrl,
-    database: monitor.database ?? url.database ?? 'postgres',
-  }
+  const database = monitor.database ?? url.database ?? 'postgres'
+  const owner = { host: url.serverName ?? url.host, port: url.port, database, user }
+  const found =
+    monitor.password === undefined && url.password === undefined
+      ? conninfo(path, () => storedPassword(owner, around, url.passfile))
+      : url.password
+  const fromUrl = found === undefined ? undefined : new Secret(found)
+  return { user, password: monitor.password ?? fromUrl, database }
 }
 
 function resolveRouting(routing: ClusterInput['routing'], path: string): RoutingConfig {

@@ -30,6 +30,11 @@ export interface ServerTlsInput {
   readonly sslcert: string | undefined
   readonly sslkey: string | undefined
   readonly sslnegotiation: string | undefined
+  readonly sslpassword: ServerTlsOptions['sslpassword'] | undefined
+  readonly sslcrl: string | undefined
+  readonly sslsni: boolean | undefined
+  readonly minVersion: ServerTlsOptions['minVersion'] | undefined
+  readonly channelBinding: ServerTlsOptions['channelBinding'] | undefined
 }
 
 /**
@@ -56,6 +61,11 @@ export function resolveServerTls(
     ...(sslcert === undefined ? {} : { sslcert: absolute(sslcert) }),
     ...(sslkey === undefined ? {} : { sslkey: absolute(sslkey) }),
     ...(sslnegotiation === 'direct' ? { sslnegotiation } : {}),
+    ...(input.sslpassword === undefined ? {} : { sslpassword: input.sslpassword }),
+    ...(input.sslcrl === undefined ? {} : { sslcrl: absolute(input.sslcrl) }),
+    ...(input.sslsni === undefined ? {} : { sslsni: input.sslsni }),
+    ...(input.minVersion === undefined ? {} : { minVersion: input.minVersion }),
+    ...(input.channelBinding === undefined ? {} : { channelBinding: input.channelBinding }),
   }
   loadServerTls(options, path)
   return options

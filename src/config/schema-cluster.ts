@@ -14,9 +14,7 @@ import {
   text,
 } from './scalars.ts'
 import { discoverySchema } from './schema-discovery.ts'
-
-const file = 'a PEM file'
-const relative = 'Relative to the configuration file.'
+import { serverTlsSchema } from './schema-server-tls.ts'
 
 const nodeObject = section(
   {
@@ -333,26 +331,6 @@ const auth = section(
   'Who may connect, and as whom at the servers.',
 )
 
-const serverTls = section(
-  {
-    sslmode: choice(['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'], {
-      description: "TLS to the nodes, with the meanings of libpq's sslmode.",
-      otherwise: '`prefer`; `verify-full` with `sslrootcert: system`',
-    }).optional(),
-    sslrootcert: text(`${file}, or system`, {
-      description: `Certificate authorities of the nodes, or \`system\`. ${relative}`,
-    }).optional(),
-    sslcert: text(file, {
-      description: `Certificate that pgsplit shows to the nodes. ${relative}`,
-    }).optional(),
-    sslkey: text(file, { description: `Its private key. ${relative}` }).optional(),
-    sslnegotiation: choice(['postgres', 'direct'], {
-      description: '`direct`: TLS from the first byte, for nodes of PostgreSQL 17 and later.',
-    }).prefault('postgres'),
-  },
-  "TLS to the nodes. Parameters of a node's URL go first.",
-)
-
 /** One cluster: a primary and its replicas, with everything that is said per cluster. */
 export const clusterSchema = section(
   {
@@ -381,7 +359,7 @@ export const clusterSchema = section(
     failover: failover.prefault({}),
     pool: pool.prefault({}),
     auth: auth.prefault({}),
-    tls: serverTls.prefault({}),
+    tls: serverTlsSchema.prefault({}),
   },
   'A primary and its replicas.',
 )

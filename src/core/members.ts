@@ -24,7 +24,7 @@ export class Members {
   constructor({ name, nodes, discovery }: ClusterConfig) {
     const path = `clusters.${name}.tls`
     for (const [index, node] of nodes.entries()) {
-      this.#enter(index, node, loadServerTls(node.tls, path), 'config')
+      this.#enter(index, node, namedTls(loadServerTls(node.tls, path), node), 'config')
     }
     this.#discoveredTls = discovery === null ? null : loadServerTls(discovery.tls, path)
     this.#lastIndex = nodes.length - 1

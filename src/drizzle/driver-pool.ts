@@ -1,4 +1,6 @@
 import type { ConnectionOptions } from 'node:tls'
+import type { NodeConfig } from '../config/config.ts'
+import { ConfigError } from '../errors.ts'
 
 /** Where and as whom the application's connections to a node log in. */
 export interface NodeTarget {
@@ -12,6 +14,10 @@ export interface NodeTarget {
   readonly ssl: false | ConnectionOptions
   /** TLS from the first byte (`sslnegotiation: direct`), without asking for it. */
   readonly isDirectTls: boolean
+  /** Its log-in has to be bound to the TLS below it (`channel_binding=require`). */
+  readonly isBound: boolean
+  /** How long a connection is silent until it is tried; null: never; undefined: as the driver does it. ms. */
+  readonly keepAliveIdleMs?: number | null | undefined
 }
 
 /** Bounds of one node's pool. */
@@ -42,8 +48,27 @@ export interface DriverPool<Connection> {
   end(): Promise<void>
 }
 
+/** What a driver can do. */
+export interface DriverTraits {
+  /** Whether its log-ins can be bound to the TLS below them. */
+  readonly bindsChannels: boolean
+}
+
+/** Throws ConfigError where a node wants of its log-ins what the driver can't do. */
+export function assertBindable(
+  nodes: readonly Pick<NodeConfig, 'name' | 'tls'>[],
+  { bindsChannels }: DriverTraits,
+): void {
+  const node = nodes.find(({ tls }) => tls.channelBinding === 'require')
+  if (bindsChannels || node === undefined) return
+  throw new ConfigError(
+    '',
+    `the URL of ${node.name} has channel_binding=require, which postgres.js can't do; use pgsplit/drizzle with node-postgres, or write channel_binding=prefer, best with sslmode=verify-full`,
+  )
+}
+
 /** What the door must know of a driver. */
-export interface Driver<Connection> {
+export interface Driver<Connection> extends DriverTraits {
   open(target: NodeTarget, options: DriverPoolOptions): DriverPool<Connection>
   /** Runs a constant text such as BEGIN. */
   command(connection: Connection, text: string): Promise<unknown>

@@ -137,7 +137,9 @@ function ownPath(path: string, names: readonly (readonly [string, string])[]): s
 function clusterOf(options: object, monitor: object): ClusterConfig {
   const cluster = { ...defined(options), monitor: defined(monitor) }
   // What looks like `${NAME}` is meant as it stands: this is no file.
-  const config = parseConfig({ clusters: { main: literal(cluster) } })
+  const value = { clusters: { main: literal(cluster) } }
+  // Passwords that no URL has come from where the driver itself would find them.
+  const config = parseConfig(value, { env: process.env })
   return config.clusters[0] as ClusterConfig
 }
 

@@ -125,7 +125,7 @@ export class Link implements IntakeOwner {
    * `signal` fires.
    */
   static dial(
-    target: { host: string; port: number },
+    target: { host: string; port: number; keepAliveIdleMs?: number | null },
     timeoutMs: number,
     signal?: AbortSignal,
   ): Promise<Link> {
@@ -136,8 +136,8 @@ export class Link implements IntakeOwner {
         port: target.port,
         lookup: addresses.forDial,
         noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: 30_000,
+        keepAlive: target.keepAliveIdleMs !== null,
+        keepAliveInitialDelay: target.keepAliveIdleMs ?? 30_000,
         onread: {
           buffer: sharedReadBuffer,
           callback: (size: number, buffer: Uint8Array): boolean => {

@@ -28,19 +28,26 @@ export interface ServerTlsOptions {
   /** PEM files of the certificate that we show, and its key. */
   readonly sslcert?: string
   readonly sslkey?: string
-  readonly sslpassword?: string
+  /** What unlocks the key; as a function's result, so that no log shows it. */
+  readonly sslpassword?: { reveal(): string }
   /** Send the host's name in the clear (SNI). Default true. */
   readonly sslsni?: boolean
   /** `direct`: TLS from the first byte (PostgreSQL 17 and later). Default `postgres`. */
   readonly sslnegotiation?: 'postgres' | 'direct'
   /** Default `TLSv1.2`. */
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
+  /** Whether SCRAM binds to the TLS below it, as libpq's channel_binding. Default `prefer`. */
+  readonly channelBinding?: ChannelBindingMode
 }
+
+type ChannelBindingMode = 'disable' | 'prefer' | 'require'
 
 /** `ServerTlsOptions`, checked and read. */
 export interface ServerTls {
   readonly sslmode: SslMode
   readonly isDirect: boolean
+  /** Default `prefer`. */
+  readonly channelBinding?: ChannelBindingMode
   /** What `tls.connect` gets besides the socket; `host` as it was dialled. */
   connectOptions(host: string): ConnectionOptions
 }
@@ -59,7 +66,14 @@ export const noServerTls: ServerTls = {
 export function loadServerTls(options: ServerTlsOptions, path = 'tls'): ServerTls {
   const sslmode = options.sslmode ?? 'prefer'
   const isDirect = options.sslnegotiation === 'direct'
-  if (sslmode === 'disable') return noServerTls
+  const { channelBinding } = options
+  if (sslmode === 'disable') {
+    if (channelBinding === 'require') {
+      const message = 'channel_binding=require needs TLS; use sslmode=require or verify-full'
+      throw new ConfigError(`${path}.sslmode`, message)
+    }
+    return noServerTls
+  }
   if (isDirect && (sslmode === 'allow' || sslmode === 'prefer')) {
     throw new ConfigError(
       `${path}.sslnegotiation`,
@@ -85,6 +99,7 @@ export function loadServerTls(options: ServerTlsOptions, path = 'tls'): ServerTl
   return {
     sslmode,
     isDirect,
+    ...(channelBinding === undefined ? {} : { channelBinding }),
     connectOptions: (host) => ({
       secureContext,
       rejectUnauthorized: isVerified,
@@ -111,8 +126,13 @@ function serverContext(options: ServerTlsOptions, path: string): SecureContext {
   if (sslcert !== undefined && sslkey !== undefined) {
     Object.assign(
       context,
-      readKeyPair(`${path}.sslcert`, sslcert, `${path}.sslkey`, sslkey, options.sslpassword)
-        .context,
+      readKeyPair(
+        `${path}.sslcert`,
+        sslcert,
+        `${path}.sslkey`,
+        sslkey,
+        options.sslpassword?.reveal(),
+      ).context,
     )
   }
   return secureContextOf(path, context)

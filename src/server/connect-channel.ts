@@ -11,6 +11,10 @@ import { LoginChannel } from './login-channel.ts'
 export interface DialTarget {
   readonly host: string
   readonly port: number
+  /** How long a connection is silent until it is tried; null: never. Default 30,000 ms. */
+  readonly keepAliveIdleMs?: number | null
+  /** No log-in there takes longer. Default: no limit of its own. */
+  readonly connectTimeoutMs?: number
 }
 
 /** Connects a socket, as `Link.dial`. */

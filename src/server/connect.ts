@@ -34,7 +34,7 @@ export interface ConnectOptions {
   readonly minor?: 0 | 2
   /** Send a password in the clear without TLS if the server asks for it. Default false. */
   readonly allowCleartext?: boolean
-  /** As libpq's channel_binding. Default `prefer`. */
+  /** As libpq's channel_binding. Default: as `tls` says. */
   readonly channelBinding?: 'disable' | 'prefer' | 'require'
   /** Gives the log-in up: it rejects, and nothing of it is left. */
   readonly signal?: AbortSignal
@@ -69,8 +69,9 @@ const maxParameters = 1_000
  * Rejects with ConnectError, which keeps the server's SQLSTATE and message if there is one.
  */
 export async function connectServer(options: ConnectOptions): Promise<ServerLogin> {
-  const { timeoutMs = 10_000, tls = noServerTls } = options
-  const deadline = performance.now() + timeoutMs
+  const { timeoutMs = 10_000, tls = noServerTls, target } = options
+  const limitMs = Math.min(timeoutMs, target.connectTimeoutMs ?? Number.POSITIVE_INFINITY)
+  const deadline = performance.now() + limitMs
   let minor: number = options.minor ?? newestMinor
   const tries = encryptions(tls)
   for (let i = 0; ; ) {
@@ -108,7 +109,7 @@ async function connectOnce(
       user: options.user,
       credential: options.credential,
       allowCleartext: options.allowCleartext ?? false,
-      channelBinding: options.channelBinding ?? 'prefer',
+      channelBinding: options.channelBinding ?? tls.channelBinding ?? 'prefer',
       tls:
         opened.tls === null
           ? null

@@ -1,7 +1,7 @@
 import { ClusterCore } from '../../core/cluster-core.ts'
 import { mostReads } from '../../pool/claim.ts'
 import { noRoomForReads } from '../door-error.ts'
-import type { Driver, NodeTarget } from '../driver-pool.ts'
+import { assertBindable, type Driver, type NodeTarget } from '../driver-pool.ts'
 import {
   eventLog,
   type NodeOptions,
@@ -25,6 +25,7 @@ export function openDirectDoor<Connection>(
   const { onEvent, onWriteInReadSession = 'error', ...nodes } = options
   const resolved = resolveOptions(nodes)
   const { config } = resolved
+  assertBindable(config.nodes, driver)
   const uses = new Map<string, NodePools<Connection>>()
   const log = eventLog(onEvent)
   const core = named(
@@ -61,7 +62,7 @@ function targetOf<Connection>(
   { logins, discovered }: ResolvedOptions,
   nodeIndex: number,
 ): NodeTarget {
-  const { host, port, role } = core.node(nodeIndex)
+  const { host, port, role, keepAliveIdleMs } = core.node(nodeIndex)
   const login = role === 'any' ? discovered : (logins[nodeIndex] ?? discovered)
   const { user, password, database } = login
   return {
@@ -73,5 +74,7 @@ function targetOf<Connection>(
     settings: core.settings.forLogin(nodeIndex, user, database),
     ssl: core.dialTls(nodeIndex),
     isDirectTls: core.tls(nodeIndex).isDirect,
+    isBound: core.tls(nodeIndex).channelBinding === 'require',
+    keepAliveIdleMs,
   }
 }

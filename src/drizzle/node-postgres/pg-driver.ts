@@ -4,6 +4,7 @@ import { noFree } from '../door-error.ts'
 import type { Driver, DriverPool, DriverPoolOptions, NodeTarget } from '../driver-pool.ts'
 import { assertClientOptions } from '../option-names.ts'
 import type { ProxyDriver } from '../proxy/lines.ts'
+import { BoundClient } from './bound-client.ts'
 
 /** What an application may set of its connections; where they go and their bounds are pgsplit's. */
 export type PgClientOptions = Omit<
@@ -51,6 +52,7 @@ export function pgDriver(
 ): Driver<pg.PoolClient> & ProxyDriver<pg.ClientBase> {
   assertClientOptions(client, taken)
   return {
+    bindsChannels: true,
     open: (target, options) => openPool(target, options, client),
     connector: (target) => pgConnector(target, client),
     ask: async (connection, text) => {
@@ -70,6 +72,7 @@ function openPool(
   const { size, checkoutTimeoutMs, idleTimeoutMs, maxLifetimeMs } = options
   const pool = new pg.Pool({
     ...clientConfig(target, client),
+    ...(target.isBound ? { Client: BoundClient } : {}),
     max: size,
     connectionTimeoutMillis: checkoutTimeoutMs,
     idleTimeoutMillis: idleTimeoutMs,
@@ -107,12 +110,14 @@ function openPool(
 }
 
 function clientConfig(target: NodeTarget, client: PgClientOptions): pg.ClientConfig {
-  const { password, isDirectTls, settings = [], ...where } = target
+  const { password, isDirectTls, isBound, keepAliveIdleMs, settings = [], ...where } = target
   const levels = settings.map(([name, value]) => `-c ${name}=${value.replace(/[\\\s]/g, '\\$&')}`)
   return {
-    keepAlive: true,
+    keepAlive: keepAliveIdleMs !== null,
+    ...(keepAliveIdleMs == null ? {} : { keepAliveInitialDelayMillis: keepAliveIdleMs }),
     ...client,
     ...where,
+    ...(isBound ? { enableChannelBinding: true } : {}),
     ...(isDirectTls ? { sslnegotiation: 'direct' as const } : {}),
     // A function: an empty string would make pg look into the environment and ~/.pgpass.
     password: () => password ?? '',
@@ -126,7 +131,8 @@ function clientConfig(target: NodeTarget, client: PgClientOptions): pg.ClientCon
 function pgConnector(target: NodeTarget, client: PgClientOptions): Connector<pg.ClientBase> {
   return {
     open: async (timeoutMs, onLost) => {
-      const connection = new pg.Client({
+      const Client = target.isBound ? BoundClient : pg.Client
+      const connection = new Client({
         ...clientConfig(target, client),
         connectionTimeoutMillis: timeoutMs,
       })

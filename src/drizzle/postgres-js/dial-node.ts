@@ -7,13 +7,19 @@ const sslRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 
 /** A socket to the node, with TLS where the target says so. Rejects with the system's error. */
 export async function dialNode(
-  { host, port, ssl, isDirectTls }: NodeTarget,
+  { host, port, ssl, isDirectTls, keepAliveIdleMs }: NodeTarget,
   timeoutMs: number,
 ): Promise<Socket> {
   const endMs = performance.now() + timeoutMs
   const socket = host.startsWith('/')
     ? connect({ path: `${host}/.s.PGSQL.${port}` })
-    : connect({ host, port, noDelay: true })
+    : connect({
+        host,
+        port,
+        noDelay: true,
+        keepAlive: keepAliveIdleMs !== null,
+        keepAliveInitialDelay: keepAliveIdleMs ?? 60_000,
+      })
   const timer = setTimeout(() => {
     socket.destroy(
       Object.assign(new Error(`${host}:${port} did not answer in ${timeoutMs} ms`), {

@@ -35,6 +35,7 @@ export function jsSettings(client: PostgresJsOptions): JsSettings & {
 /** postgres.js: connections of its own making in a pool of ours for each node. */
 export function jsDriver(settings: JsSettings): Driver<JsConnection> & ProxyDriver<JsConnection> {
   return {
+    bindsChannels: false,
     open: (target, options) => new ConnectionPool(target, options, jsConnector(settings, target)),
     connector: (target) => jsConnector(settings, target),
     ask: async (connection, text) => {

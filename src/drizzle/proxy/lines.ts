@@ -1,11 +1,11 @@
 import { formatCausalToken, parseCausalToken, type TokenText } from '../../routing/watermark.ts'
 import { ConnectionPool, type Connector } from '../connection-pool.ts'
 import { DoorError } from '../door-error.ts'
-import type { DriverPoolOptions, NodeTarget } from '../driver-pool.ts'
+import type { DriverPoolOptions, DriverTraits, NodeTarget } from '../driver-pool.ts'
 import { covers, joinedTokens, Line } from './line.ts'
 
 /** What the door must know of a driver to speak with the proxy itself. */
-export interface ProxyDriver<Connection> {
+export interface ProxyDriver<Connection> extends DriverTraits {
   connector(target: NodeTarget): Connector<Connection>
   /** The first value of the first row; '' without. */
   ask(connection: Connection, text: string): Promise<string>

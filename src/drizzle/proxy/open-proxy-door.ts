@@ -3,6 +3,7 @@ import { DatabaseCatalog } from '../../core/database-catalog.ts'
 import { loadServerTls } from '../../net/tls-options.ts'
 import { connectNode } from '../../node-client.ts'
 import type { Connector } from '../connection-pool.ts'
+import { assertBindable } from '../driver-pool.ts'
 import {
   eventLog,
   type ProxyOptions,
@@ -22,6 +23,7 @@ export function openProxyDoor<Connection extends object>(
   const { nodes, pool } = resolveProxyOptions(given)
   const [node] = nodes
   if (node === undefined) throw new Error('unreachable: the proxy stands where the primary would')
+  assertBindable(nodes, driver)
   const { host, port } = node
   const { database } = node.login
   const lines = new Lines(node, pool, connectorOf(node, driver), driver)
@@ -82,6 +84,8 @@ function connectorOf<Connection extends object>(
       database,
       ssl,
       isDirectTls: tls.isDirect,
+      isBound: tls.channelBinding === 'require',
+      keepAliveIdleMs: node.keepAliveIdleMs,
     }),
   )
   let best = 0

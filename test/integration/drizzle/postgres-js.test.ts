@@ -118,6 +118,7 @@ it('rejects when the server is gone in the middle of the log-in, and breaks noth
     database: 'd',
     ssl: false as const,
     isDirectTls: false,
+    isBound: false,
   }
   try {
     const settings = jsSettings({})

@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
+import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSessions } from '../../../src/drizzle/index.ts'
+import { pgDriver } from '../../../src/drizzle/node-postgres/pg-driver.ts'
 import { createSessions as createJsSessions } from '../../../src/drizzle/postgres-js/index.ts'
 import { makeCertificate, writeCertificate } from '../../support/certificates.ts'
 import { debianBinDir, type EmbeddedCluster, startCluster, waitFor } from '../../support/cluster.ts'
@@ -29,12 +31,15 @@ describe.skipIf(binDir === null)('sessions over TLS (need /usr/lib/postgresql/15
       dnsNames: ['localhost'],
       keyType: 'rsa',
     })
-    await cluster.primary.query("CREATE ROLE app LOGIN PASSWORD 'secret'; GRANT pg_monitor TO app")
+    await cluster.primary.query(
+      `CREATE ROLE app LOGIN PASSWORD 'secret'; GRANT pg_monitor TO app;
+       CREATE ROLE loose LOGIN; CREATE ROLE plain LOGIN PASSWORD 'secret'`,
+    )
     await cluster.catchUp()
     for (const node of cluster.nodes) {
       await node.writeFiles({
         'pg_hba.conf':
-          'local all all trust\nhostnossl all app all reject\nhost all all all scram-sha-256\nhost replication all all scram-sha-256\n',
+          'local all all trust\nhostnossl all app all reject\nhost all loose all trust\nhost all plain all password\nhost all all all scram-sha-256\nhost replication all all scram-sha-256\n',
         'tls.crt': server.pem,
         'tls.key': server.keyPem,
       })
@@ -49,6 +54,42 @@ describe.skipIf(binDir === null)('sessions over TLS (need /usr/lib/postgresql/15
   afterAll(async () => {
     await cluster?.stop()
     rmSync(directory, { recursive: true, force: true })
+  })
+
+  describe('with channel_binding=require', () => {
+    const url = () =>
+      `postgres://app:secret@localhost:${cluster.primary.port}/postgres?sslmode=require&channel_binding=require`
+
+    it('are of use on node-postgres, and refused on postgres.js with a way out', async () => {
+      await using sessions = createSessions({ primary: url() })
+      expect(await sessions.getSession(true).execute(sql`SELECT 1 AS one`)).toBeDefined()
+      expect(() => createJsSessions({ primary: url() })).toThrow(
+        "the URL of primary has channel_binding=require, which postgres.js can't do; use pgsplit/drizzle",
+      )
+    })
+
+    const open = (user: string, isTls = true) =>
+      pgDriver({})
+        .connector({
+          host: 'localhost',
+          port: cluster.primary.port,
+          user,
+          password: 'secret',
+          database: 'postgres',
+          ssl: isTls && { rejectUnauthorized: false },
+          isDirectTls: false,
+          isBound: true,
+        })
+        .open(10_000, () => {})
+
+    it('log in by nothing that is not bound', async () => {
+      const connection = await open('app')
+      await (connection as pg.Client).end()
+      await expect(open('loose')).rejects.toThrow('the server let us in without it')
+      await expect(open('plain')).rejects.toThrow('the server asks for a password in the clear')
+      // Without TLS the server has nothing to bind to.
+      await expect(open('postgres', false)).rejects.toThrow('the server does not offer it')
+    })
   })
 
   const start = (driver: keyof typeof drivers, sslmode: string, sslrootcert?: string) => {

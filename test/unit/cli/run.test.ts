@@ -28,7 +28,7 @@ describe('the command line', () => {
     ],
     [
       ['serve', '--primary', 'postgres://u:hunter2@h?x=1'],
-      '--primary: unknown parameter "x"; known are host, port, user, password, dbname, sslmode, sslrootcert, sslcert, sslkey, sslnegotiation',
+      '--primary: unknown parameter "x"; known are host, port, user, password, dbname, sslmode, sslrootcert, sslcert, sslkey, sslnegotiation …',
     ],
     [['serve', '--config', '/none.yaml'], "can't read /none.yaml: no such file"],
     [

@@ -19,16 +19,19 @@ describe('interpolation', () => {
     ['postgres://u:${PW}@h/${NAME}', 'postgres://u:p%40ss%2Fw%3Ard%20%25@h/ada'],
     ['postgres://${HOSTPORT:-h:1}/d', 'postgres://h:1/d'],
   ])('%s becomes %s', (text, value) => {
-    expect(interpolate(text, env)).toBe(value)
+    expect(interpolate(text, { env, directory: '.' })).toBe(value)
   })
 
   it('reaches every string of lists and sections, keeps other values and drops empty sections', () => {
     const value = { a: ['${NAME}', 1], b: { c: '${NAME}', d: true }, e: null }
-    expect(interpolate(value, env)).toEqual({ a: ['ada', 1], b: { c: 'ada', d: true } })
+    expect(interpolate(value, { env, directory: '.' })).toEqual({
+      a: ['ada', 1],
+      b: { c: 'ada', d: true },
+    })
   })
 
   it('names the path of a variable that is missing', () => {
-    expect(() => interpolate({ a: [{ b: '${NONE}' }] }, env)).toThrow(
+    expect(() => interpolate({ a: [{ b: '${NONE}' }] }, { env, directory: '.' })).toThrow(
       new ConfigError(
         'a[0].b',
         'the environment variable NONE is not set or empty; set it or write ${NONE:-default}',
@@ -37,18 +40,20 @@ describe('interpolation', () => {
   })
 
   it('refuses an opened brace without a name', () => {
-    expect(() => interpolate({ a: '${' }, env)).toThrow('a: "${" without a variable name')
+    expect(() => interpolate({ a: '${' }, { env, directory: '.' })).toThrow(
+      'a: "${" without a variable name',
+    )
   })
 
   it('refuses what is nested without end', () => {
     let value: unknown = 'x'
     for (let depth = 0; depth < 100; depth++) value = [value]
-    expect(() => interpolate(value, env)).toThrow('nested too deeply')
+    expect(() => interpolate(value, { env, directory: '.' })).toThrow('nested too deeply')
   })
 
   it('does not take a key of the value for a prototype', () => {
     const value = JSON.parse('{"__proto__": {"polluted": "${NAME}"}}')
-    interpolate(value, env)
+    interpolate(value, { env, directory: '.' })
     expect({}).not.toHaveProperty('polluted')
   })
 })

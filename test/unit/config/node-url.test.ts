@@ -13,6 +13,16 @@ const nothing = {
   sslcert: undefined,
   sslkey: undefined,
   sslnegotiation: undefined,
+  serverName: undefined,
+  sslpassword: undefined,
+  sslcrl: undefined,
+  sslsni: undefined,
+  minTlsVersion: undefined,
+  channelBinding: undefined,
+  passfile: undefined,
+  wantedRole: undefined,
+  connectTimeoutMs: undefined,
+  keepAliveIdleMs: undefined,
 }
 
 describe('the connection string of a node', () => {
@@ -28,9 +38,42 @@ describe('the connection string of a node', () => {
     ['postgres:///d?host=h&user=u', { host: 'h', user: 'u', database: 'd' }],
     [
       'postgres://u@h?sslmode=verify-full&sslrootcert=system&connect_timeout=5',
-      { host: 'h', user: 'u', sslmode: 'verify-full', sslrootcert: 'system' },
+      {
+        host: 'h',
+        user: 'u',
+        sslmode: 'verify-full',
+        sslrootcert: 'system',
+        connectTimeoutMs: 5000,
+      },
     ],
-    ['postgres://u@h?channel_binding=prefer', { host: 'h', user: 'u' }],
+    ['postgres://u@h?channel_binding=prefer', { host: 'h', user: 'u', channelBinding: 'prefer' }],
+    [
+      'postgresql://neondb_owner:npg_x@ep-a-pooler.eu.aws.neon.tech/neondb?sslmode=require&channel_binding=require',
+      {
+        host: 'ep-a-pooler.eu.aws.neon.tech',
+        user: 'neondb_owner',
+        password: 'npg_x',
+        database: 'neondb',
+        sslmode: 'require',
+        channelBinding: 'require',
+      },
+    ],
+    ['host=db.internal hostaddr=10.0.0.7', { host: '10.0.0.7', serverName: 'db.internal' }],
+    ['host=h target_session_attrs=read-write', { host: 'h', wantedRole: 'primary' }],
+    ['host=h target_session_attrs=any connect_timeout=0', { host: 'h' }],
+    ['host=h keepalives=0 keepalives_idle=5', { host: 'h', keepAliveIdleMs: null }],
+    ['host=h keepalives=1 keepalives_idle=5', { host: 'h', keepAliveIdleMs: 5000 }],
+    [
+      'host=h sslpassword=p sslcrl=a.crl sslsni=0 ssl_min_protocol_version=TLSv1.3 passfile=/p',
+      {
+        host: 'h',
+        sslpassword: 'p',
+        sslcrl: 'a.crl',
+        sslsni: false,
+        minTlsVersion: 'TLSv1.3',
+        passfile: '/p',
+      },
+    ],
     [
       "host=h port = 1234 user=u password='it\\'s a \\\\ secret' dbname=d",
       { host: 'h', port: 1234, user: 'u', password: "it's a \\ secret", database: 'd' },
@@ -53,10 +96,18 @@ describe('the connection string of a node', () => {
     ['postgres://u:100%@h', 'password has a "%" that is no percent-encoding; write it as %25'],
     ['postgres://u:a%00b@h', 'password contains a zero byte'],
     ['postgres://h?sslmod=require', 'unknown parameter "sslmod"; did you mean sslmode?'],
+    ['host=h channel_binding=no', 'channel_binding=no is none of disable, prefer, require'],
+    ['host=h connect_timeout=soon', 'connect_timeout=soon is no number of seconds'],
+    ['host=h gssencmode=require', "gssencmode=require can't be had, only disable, prefer"],
     [
-      'postgres://h?channel_binding=require',
-      'channel_binding=require is not supported; use sslmode=verify-full',
+      'host=h service=shop',
+      'service is not taken: pg_service.conf is not read; write here what it says',
     ],
+    [
+      'host=h keepalives_count=3',
+      'keepalives_count is not taken: Node.js gives a connection up after ten of them; leave it out',
+    ],
+    ['hostaddr=db.internal', 'hostaddr is no IP address; give a name as host'],
     ['postgres://h?x', 'a parameter after "?" has no value; write name=value'],
     [
       'postgres://u:p@ss@h',
