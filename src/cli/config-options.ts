@@ -16,6 +16,12 @@ export function withConfigOptions(command: Command): Command {
         repeat,
       ),
     )
+    .addOption(
+      new Option(
+        '--http-listen <host:port>',
+        'opens the HTTP door (metrics, health, JSON); may be repeated',
+      ).argParser(repeat),
+    )
     .option('--balancer <name>', 'how a replica is chosen, default least-connections')
     .option('--max-lag <duration>', 'how far a replica may lag, default 10s')
     .option('--pool-size <number>', 'server connections per node, user and database, default 20')

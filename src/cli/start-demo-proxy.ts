@@ -5,11 +5,17 @@ import { createLogger } from '../log.ts'
 import { startProxy } from '../proxy.ts'
 
 /** pgsplit as `serve` would start it, quiet but for warnings. */
-export const startDemoProxy: StartDemoProxy = async ({ primaryUrl, replicaUrls, listen }) => {
+export const startDemoProxy: StartDemoProxy = async ({
+  primaryUrl,
+  replicaUrls,
+  listen,
+  httpListen,
+}) => {
   const config = configFromFlags({
     primary: primaryUrl,
     replica: replicaUrls,
     listen: [formatListenAddress(listen)],
+    httpListen: [formatListenAddress(httpListen)],
     logLevel: 'error',
     logFormat: 'pretty',
   })
@@ -18,6 +24,7 @@ export const startDemoProxy: StartDemoProxy = async ({ primaryUrl, replicaUrls, 
   return {
     host,
     port,
+    httpUrl: `http://${formatListenAddress(proxy.httpAddresses[0] ?? httpListen)}`,
     nodes: proxy.nodes,
     stop: () => proxy.stop({ drain: false }),
   }

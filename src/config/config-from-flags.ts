@@ -9,6 +9,7 @@ export interface ConfigFlags {
   readonly primary?: string
   readonly replica?: readonly string[]
   readonly listen?: readonly string[]
+  readonly httpListen?: readonly string[]
   readonly balancer?: string
   readonly maxLag?: string
   readonly poolSize?: string
@@ -27,6 +28,7 @@ const flagPaths = [
   ['primary', 'clusters.main.primary'],
   ['replica', 'clusters.main.replicas'],
   ['listen', 'listen'],
+  ['httpListen', 'http.listen'],
   ['balancer', 'clusters.main.routing.balancer'],
   ['maxLag', 'clusters.main.routing.maxLag'],
   ['poolSize', 'clusters.main.pool.size'],
@@ -41,7 +43,7 @@ const flagPaths = [
 ] as const satisfies readonly (readonly [keyof ConfigFlags, string])[]
 
 /** Flags that may stand beside `--config`; they win over the file. */
-const besideFile: readonly string[] = ['listen', 'logLevel', 'logFormat']
+const besideFile: readonly string[] = ['listen', 'httpListen', 'logLevel', 'logFormat']
 
 /**
  * The same Config as a file with one cluster `main` would give, or that of `--config FILE`.

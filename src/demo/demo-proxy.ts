@@ -3,6 +3,7 @@ export interface DemoTarget {
   readonly primaryUrl: string
   readonly replicaUrls: readonly string[]
   readonly listen: { readonly host: string; readonly port: number }
+  readonly httpListen: { readonly host: string; readonly port: number }
 }
 
 /** What the demo's table shows of one node; the counters only grow. */
@@ -21,6 +22,8 @@ export interface DemoNode {
 export interface DemoProxy {
   readonly host: string
   readonly port: number
+  /** `http://host:port` of its HTTP door. */
+  readonly httpUrl: string
   nodes(): readonly DemoNode[]
   stop(): Promise<void>
 }

@@ -35,6 +35,7 @@ export interface RunDemoOptions {
 const CLIENTS = 16
 const RATE = 400
 const PREFERRED_PORT = 6432
+const PREFERRED_HTTP_PORT = 9187
 const SETTLE_TIMEOUT_MS = 12_000
 
 /**
@@ -63,7 +64,8 @@ export async function runDemo(options: RunDemoOptions): Promise<number> {
     proxy = await options.startProxy({
       primaryUrl: cluster.primary.urlFor('postgres'),
       replicaUrls: cluster.replicas.map((replica) => replica.urlFor('postgres')),
-      listen: options.listen ?? { host: '127.0.0.1', port: await demoPort() },
+      listen: options.listen ?? { host: '127.0.0.1', port: await portNear(PREFERRED_PORT) },
+      httpListen: { host: '127.0.0.1', port: await portNear(PREFERRED_HTTP_PORT) },
     })
     step(`pgsplit listens on ${proxy.host}:${proxy.port}`)
     screen.print('', ...invitation(proxy), '')
@@ -144,6 +146,7 @@ function invitation(proxy: DemoProxy): string[] {
     `Try it:  psql ${clientUrl(proxy)}`,
     '         SELECT count(*) FROM orders;',
     '         SHOW pgsplit.last_route;',
+    `Watch it: curl ${proxy.httpUrl}/metrics`,
     'Ctrl-C ends it and removes everything.',
   ]
 }
@@ -153,8 +156,9 @@ function clientUrl({ host, port }: DemoProxy): string {
   return `postgresql://${DEMO_USER}:${DEMO_PASSWORD}@${named}:${port}/${DEMO_DATABASE}`
 }
 
-async function demoPort(): Promise<number> {
-  return (await isFree(PREFERRED_PORT)) ? PREFERRED_PORT : freePort()
+/** That one if nobody has it, else any. */
+async function portNear(preferred: number): Promise<number> {
+  return (await isFree(preferred)) ? preferred : freePort()
 }
 
 const COMMITS = 'SELECT xact_commit::int AS commits FROM pg_stat_database WHERE datname = $1'

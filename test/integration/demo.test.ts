@@ -35,6 +35,7 @@ const relay: StartDemoProxy = async ({ primaryUrl }: DemoTarget) => {
   return {
     host: '127.0.0.1',
     port: (server.address() as AddressInfo).port,
+    httpUrl: 'http://127.0.0.1:0',
     nodes: () => [
       { name: 'primary', role: 'primary', state: 'up', lagMs: null, requests, reads: requests },
     ],
@@ -121,6 +122,7 @@ describe('pgsplit demo', () => {
     const { exit, text } = start('--for', '3s', '--listen', '127.0.0.1:0')
     expect(await exit, text()).toBe(0)
     expect(text()).toMatch(/replica2 +replica/)
+    expect(text()).toMatch(/curl http:\/\/127\.0\.0\.1:\d+\/metrics/)
     const share = /share of the reads that replicas served: ([\d.]+) %/.exec(text())?.[1]
     expect(Number(share)).toBeGreaterThan(50)
     expect(text()).toMatch(/errors: none\n$/)

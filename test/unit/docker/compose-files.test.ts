@@ -18,6 +18,7 @@ describe('the files of docker/', () => {
     const config = loadConfigFile(path('pgsplit.yaml'), { env: { MONITOR_PASSWORD: 'p@ss/word' } })
     const nodes = config.clusters.flatMap(({ nodes }) => nodes)
     expect(nodes.map(({ host }) => host)).toEqual(['primary', 'replica1', 'replica2'])
+    expect(config.http?.listen).toEqual([{ host: '::', port: 9187 }])
     expect(nodes[0]?.login.password?.reveal()).toBe('p@ss/word')
   })
 
