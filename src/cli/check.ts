@@ -57,13 +57,17 @@ async function look(
   const primary = newestPrimary(answers)
   const nodes = looks.map(({ node, facts }) => {
     const wrong = typeof facts === 'string' ? [facts] : faults(facts, node, cluster, primary)
-    const found = typeof facts === 'string' ? wrong : [describeNode(facts, primary), ...wrong]
+    const notes = typeof facts === 'string' ? [] : outdated(facts, node, cluster, primary)
+    const found =
+      typeof facts === 'string' ? wrong : [describeNode(facts, primary), ...notes, ...wrong]
     const isWell = wrong.length === 0
-    const who = `${cluster.name}  ${node.name}  ${node.host}:${node.port}`
+    const word = !isWell ? 'FAIL' : notes.length > 0 ? 'warn' : 'ok  '
+    const place = `${node.host}:${node.port}`
+    const who = [cluster.name, ...(node.name === place ? [] : [node.name]), place].join('  ')
     return {
       isNode: true,
       isWell,
-      line: `${isWell ? 'ok  ' : 'FAIL'}  ${who}  ${found.join('; ')}`,
+      line: `${word}  ${who}  ${found.join('; ')}`,
     }
   })
   if (discovered === null) return nodes
@@ -109,6 +113,28 @@ function strayed(facts: NodeFacts, primary: NodeFacts): string | null {
     : `fenced: a former primary on timeline ${own}, the cluster is on ${primary.timeline}; rebuild it`
 }
 
+/** What the file says of roles and is no longer so: nothing depends on it. */
+export function outdated(
+  facts: NodeFacts,
+  { role }: NodeConfig,
+  { discovery }: ClusterConfig,
+  primary: NodeFacts | undefined,
+): string[] {
+  // Where nodes are discovered, roles are expected to move.
+  if (discovery !== null || primary === undefined) return []
+  if (role === 'primary' && facts.isStandby) {
+    return [
+      'the file has it as the primary, which another node is now; pgsplit goes by what the nodes say',
+    ]
+  }
+  if (role === 'replica' && facts === primary) {
+    return [
+      'is the primary now, the file has it under replicas; pgsplit goes by what the nodes say',
+    ]
+  }
+  return []
+}
+
 /** What is wrong with a node that answered, each with its way out. */
 export function faults(
   facts: NodeFacts,
@@ -117,21 +143,22 @@ export function faults(
   primary: NodeFacts | undefined,
 ): string[] {
   const found: string[] = []
-  // Where nodes are discovered, roles are expected to move.
   const hasRole = cluster.discovery === null
-  if (hasRole && node.role === 'primary' && facts.isStandby) {
-    found.push('is a standby, not the primary; put it under replicas')
+  if (hasRole && node.role === 'primary' && facts.isStandby && primary === undefined) {
+    found.push('is a standby, and no node is a primary; promote one, or name the primary')
   }
-  if (hasRole && node.role === 'replica' && !facts.isStandby) {
-    found.push('is a primary, not a replica; check that it follows the primary')
+  // One on an older history is told of below.
+  if (primary !== undefined && !facts.isStandby && facts !== primary) {
+    if (facts.timeline === primary.timeline) {
+      found.push('is a second primary; let it follow the primary')
+    }
   }
   if (primary !== undefined && primary.systemIdentifier !== facts.systemIdentifier) {
     found.push('belongs to another cluster than the primary (its system identifier differs)')
   }
   const stray = primary === undefined ? null : strayed(facts, primary)
   if (stray !== null) found.push(stray)
-  const isPrimary = hasRole ? node.role === 'primary' : !facts.isStandby
-  if (isPrimary && facts.lookupFault !== null) found.push(facts.lookupFault)
+  if (!facts.isStandby && facts.lookupFault !== null) found.push(facts.lookupFault)
   if (primary?.hba && facts.hba && facts.isStandby) {
     const obstacle = hbaObstacle(primary.hba, facts.hba)
     if (obstacle !== null) found.push(obstacle)

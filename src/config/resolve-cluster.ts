@@ -42,13 +42,10 @@ export function resolveCluster(
   const nodes = [
     ...(input.primary === undefined
       ? []
-      : [
-          resolveNode(input.primary, { role: 'primary', name: 'primary', path: `${path}.primary` }),
-        ]),
+      : [resolveNode(input.primary, { role: 'primary', path: `${path}.primary` })]),
     ...input.replicas.map((replica, index) =>
       resolveNode(replica, {
         role: 'replica',
-        name: `r${index + 1}`,
         path: `${path}.replicas[${index}]`,
       }),
     ),
@@ -130,7 +127,7 @@ export function resolveCluster(
 
   function resolveNode(
     node: NodeInput,
-    place: Pick<NodeConfig, 'role' | 'name'> & { readonly path: string },
+    place: Pick<NodeConfig, 'role'> & { readonly path: string },
   ): NodeConfig {
     const options = node instanceof Secret ? { url: node, weight: 1 } : node
     const urlPath = node instanceof Secret ? place.path : `${place.path}.url`
@@ -140,7 +137,8 @@ export function resolveCluster(
     const tlsPath = sslmode || sslrootcert || sslcert || sslkey ? urlPath : `${path}.tls`
     const tls = tlsOf(url)
     return {
-      name: options.name ?? place.name,
+      // Not after its role: that moves on.
+      name: options.name ?? placeOf(url.serverName ?? url.host, url.port),
       role: place.role,
       host: url.host,
       port: url.port,
@@ -156,6 +154,10 @@ export function resolveCluster(
       login: resolveLogin(url, input.monitor, urlPath, { directory, env }),
     }
   }
+}
+
+function placeOf(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 function readUrl(url: Secret, path: string): NodeUrl {

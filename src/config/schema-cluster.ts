@@ -24,7 +24,7 @@ const nodeObject = section(
     }),
     name: name('a node name', {
       description: 'Short name of the node in logs, `SHOW NODES` and routing reasons.',
-      otherwise: '`primary`, `r1`, `r2` …',
+      otherwise: '`host:port`',
     }).optional(),
     zone: text('a zone name', {
       description:

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeNode, faults } from '../../../src/cli/check.ts'
+import { describeNode, faults, outdated } from '../../../src/cli/check.ts'
 import type { NodeFacts } from '../../../src/cli/inspect-node.ts'
 import type { ClusterConfig, NodeConfig } from '../../../src/config/config.ts'
 import { parseConfig } from '../../../src/config/parse-config.ts'
@@ -42,13 +42,26 @@ describe('check finds fault with', () => {
     expect(faults(standby, replica, cluster, well)).toEqual([])
   })
 
-  it('roles that are the other way round', () => {
+  it('nodes without a primary, or with two', () => {
     expect(faults(standby, primary, cluster, undefined)).toEqual([
-      'is a standby, not the primary; put it under replicas',
+      'is a standby, and no node is a primary; promote one, or name the primary',
     ])
-    expect(faults(well, replica, cluster, well)).toEqual([
-      'is a primary, not a replica; check that it follows the primary',
+    expect(faults({ ...well }, replica, cluster, well)).toEqual([
+      'is a second primary; let it follow the primary',
     ])
+  })
+
+  it('no roles that have moved on since the file was written, and tells of them', () => {
+    expect(faults(standby, primary, cluster, well)).toEqual([])
+    expect(faults(well, replica, cluster, well)).toEqual([])
+    expect(outdated(standby, primary, cluster, well)).toEqual([
+      'the file has it as the primary, which another node is now; pgsplit goes by what the nodes say',
+    ])
+    expect(outdated(well, replica, cluster, well)).toEqual([
+      'is the primary now, the file has it under replicas; pgsplit goes by what the nodes say',
+    ])
+    expect(outdated(well, primary, cluster, well)).toEqual([])
+    expect(outdated(standby, replica, cluster, well)).toEqual([])
   })
 
   it('a replica of another cluster', () => {
@@ -70,13 +83,15 @@ describe('check finds fault with', () => {
 
   it('a monitor that may not read verifiers', () => {
     const lookupFault = "role m can't read pg_authid"
-    expect(faults({ ...well, lookupFault }, primary, cluster, well)).toEqual([lookupFault])
+    const facts = { ...well, lookupFault }
+    expect(faults(facts, primary, cluster, facts)).toEqual([lookupFault])
     // Only the primary is asked.
     expect(faults({ ...standby, lookupFault }, replica, cluster, well)).toEqual([])
   })
 
   it('a pool that the node can never fill', () => {
-    const [fault] = faults({ ...well, maxConnections: 10 }, primary, cluster, well)
+    const facts = { ...well, maxConnections: 10 }
+    const [fault] = faults(facts, primary, cluster, facts)
     expect(fault).toBe('pool.size 20 is more than its max_connections 10; lower pool.size')
   })
 })

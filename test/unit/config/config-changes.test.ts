@@ -24,9 +24,9 @@ describe('what a reload changes', () => {
       { log: { level: 'debug' } },
     )
     const { config: merged, changed, needsRestart: restart } = configChanges(config(), next)
-    expect(changed).toContain('clusters.main.nodes.primary.login.password')
+    expect(changed).toContain('clusters.main.nodes.h1:5432.login.password')
     expect(changed).toContain('clusters.main.pool.size')
-    expect(changed).toContain('clusters.main.nodes.r1.host')
+    expect(changed).toContain('clusters.main.nodes.h2:5432.host')
     expect(changed).toContain('log.level')
     expect(changed.join()).not.toMatch(/one|two/)
     expect(restart).toEqual([])

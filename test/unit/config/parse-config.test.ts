@@ -22,9 +22,9 @@ describe('a configuration', () => {
           name: 'main',
           databases: ['*'],
           nodes: [
-            { name: 'primary', role: 'primary', host: '10.0.0.1', port: 5432, weight: 1 },
+            { name: '10.0.0.1:5432', role: 'primary', host: '10.0.0.1', port: 5432, weight: 1 },
             {
-              name: 'r1',
+              name: '10.0.0.2:5433',
               role: 'replica',
               host: '10.0.0.2',
               port: 5433,
@@ -228,8 +228,8 @@ describe('a mistake in the configuration', () => {
       'clusters.main.replicas[0]: is the same server as clusters.main.primary (10.0.0.1 port 5432); name each node once',
     ],
     [
-      main({ replicas: [{ url: 'postgres://m@b', name: 'primary' }] }),
-      'clusters.main.replicas[0].name: "primary" is taken; give each node its own name',
+      main({ replicas: [{ url: 'postgres://m@b', name: '10.0.0.1:5432' }] }),
+      'clusters.main.replicas[0].name: "10.0.0.1:5432" is taken; give each node its own name',
     ],
     [
       main({ primary: 'postgres://h' }),

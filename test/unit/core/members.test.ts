@@ -30,8 +30,8 @@ describe('the members of a cluster', () => {
       clusterOf({ primary: 'postgres://m@a', replicas: ['host=b user=m'] }),
     )
     expect(members.all.map(specOf)).toMatchObject([
-      { id: 'primary', index: 0, host: 'a' },
-      { id: 'r1', index: 1, host: 'b' },
+      { id: 'a:5432', index: 0, host: 'a' },
+      { id: 'b:5432', index: 1, host: 'b' },
     ])
     expect(members.at(0)).toMatchObject({ source: 'config', leavingSinceMs: null })
     expect(() => members.of(2)).toThrow('has left the cluster')
