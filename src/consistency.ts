@@ -34,3 +34,17 @@ export function parseConsistency(text: string): Consistency | null {
   const word = text.toLowerCase()
   return consistencyLevels.find((level) => level === word) ?? null
 }
+
+/** How many replicas are to show a commit, as a word: `all` (Infinity), `off` (0), or a number. */
+export function commitVisibleWord(replicas: number): string {
+  if (replicas === 0) return 'off'
+  return replicas === Number.POSITIVE_INFINITY ? 'all' : String(replicas)
+}
+
+/** The other way round; null = it is none of these. */
+export function parseCommitVisible(text: string): number | null {
+  const word = text.toLowerCase()
+  if (word === 'off') return 0
+  if (word === 'all') return Number.POSITIVE_INFINITY
+  return /^\d{1,2}$/.test(word) ? Number(word) : null
+}

@@ -7,6 +7,7 @@ import type { LoadTable } from '../routing/load.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { Route } from '../routing/route.ts'
 import type { SessionPositions } from '../routing/session-positions.ts'
+import type { VisibleCommits } from '../routing/visible-commits.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { Classifier } from '../sql/classifier.ts'
 import type { StatementClass, TransactionModes } from '../sql/statement-class.ts'
@@ -101,6 +102,8 @@ export interface ClusterAccess {
   reportFailure(nodeIndex: number, kind: NodeFailure, detail: string): void
   /** What sessions have written and seen. */
   readonly positions: SessionPositions
+  /** Who shows a commit. */
+  readonly visible: VisibleCommits
   /** The node has answered. */
   reportSuccess(nodeIndex: number): void
   /** A replica has refused what was judged to be a read; `isNew`: for the first time. */

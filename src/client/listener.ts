@@ -270,10 +270,8 @@ export class Listener implements Hearer {
     const final = this.#queue.filter(({ isTentative }) => !isTentative)
     this.#queue = this.#queue.filter(({ isTentative }) => isTentative)
     this.#unreadBytes = 0
-    const { link, cluster } = this.#session
     for (const bytes of [...final.map(({ frame }) => frame), ...(held ?? [])]) {
-      cluster.counters.sent += bytes.length
-      link.write(bytes)
+      this.#session.write(bytes, 0, bytes.length)
     }
   }
 }

@@ -39,6 +39,20 @@ export function noteLeft(session: ClientSession): void {
   else if (onPrimary === 'read') cluster.positions.notePrimary(facts)
 }
 
+/**
+ * A request ends that has committed, by itself or as the end of a transaction: as much as is asked for
+ * is seen of it on replicas before the client hears so.
+ */
+export function holdCommit(session: ClientSession, request: Request, status: number): void {
+  if (status !== txStatus.idle || request.error !== null) return
+  if (session.onPrimary !== 'written' && !mayHaveWritten(request)) return
+  if (session.cluster.isReplica(request.nodeIndex)) return
+  if (request.effects.some(({ kind }) => kind === 'rollback')) return
+  const { visibility } = session
+  const replicas = request.cls.hint?.commitVisible ?? visibility.replicas
+  session.gate.close({ ...visibility, replicas }, () => session.pump())
+}
+
 /** May the request have written, as far as its class tells? */
 export function mayHaveWritten({ cls }: Request): boolean {
   if (isProvedRead(cls)) return cls.learned !== null

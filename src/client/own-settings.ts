@@ -1,4 +1,4 @@
-import { consistencyLevels } from '../consistency.ts'
+import { commitVisibleWord, consistencyLevels, parseCommitVisible } from '../consistency.ts'
 import { durationExample, parseDuration } from '../duration.ts'
 import { PgSplitError } from '../errors.ts'
 import { causalToken, causalTokenChange } from './causal-token.ts'
@@ -22,6 +22,8 @@ const shown: ReadonlySet<string> = new Set([
   'pgsplit.pool_mode',
   'pgsplit.causal_token',
   'pgsplit.causal_wait',
+  'pgsplit.commit_visible',
+  'pgsplit.commit_visible_wait',
   'pgsplit.last_route',
   'pgsplit.pin',
   'pgsplit.cluster',
@@ -78,6 +80,17 @@ export function ownSettingChange(
         facts.causalWaitMs = Math.min(wait, maxCausalWaitMs)
       }
     }
+    case 'pgsplit.commit_visible': {
+      const { visibility } = ownDefaults
+      const replicas = value === null ? visibility.replicas : parseCommitVisible(value)
+      if (replicas === null) throw invalid(name, value ?? '', 'off, all, or how many replicas')
+      return () => session.gate.set({ replicas })
+    }
+    case 'pgsplit.commit_visible_wait': {
+      const wait = value === null ? ownDefaults.visibility.waitMs : parseDuration(value)
+      if (wait === undefined) throw invalid(name, value ?? '', durationExample)
+      return () => session.gate.set({ waitMs: Math.min(wait, maxCausalWaitMs) })
+    }
     case 'pgsplit.causal_token':
       // What was seen can't be unseen: RESET changes nothing.
       return value === null ? () => {} : causalTokenChange(session, value)
@@ -105,6 +118,10 @@ export function showOwnSetting(session: ClientSession, name: string): string {
       return session.poolMode
     case 'pgsplit.causal_token':
       return causalToken(session)
+    case 'pgsplit.commit_visible':
+      return commitVisibleWord(session.visibility.replicas)
+    case 'pgsplit.commit_visible_wait':
+      return `${session.visibility.waitMs}ms`
     case 'pgsplit.causal_wait':
       return `${facts.causalWaitMs}ms`
     case 'pgsplit.last_route':
@@ -136,6 +153,6 @@ function unknownSetting(name: string): PgSplitError {
   return new PgSplitError({
     sqlstate: '42704',
     message: `unrecognized pgsplit parameter "${name.slice(0, 64)}"`,
-    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.max_lag, pgsplit.pool_mode, pgsplit.causal_wait, pgsplit.causal_token, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
+    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.max_lag, pgsplit.pool_mode, pgsplit.causal_wait, pgsplit.causal_token, pgsplit.commit_visible, pgsplit.commit_visible_wait, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
   })
 }

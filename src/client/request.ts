@@ -2,6 +2,7 @@ import type { ErrorFacts } from '../errors.ts'
 import { RequestTrace } from '../metrics/request-meter.ts'
 import { isStaleness } from '../routing/judge-error.ts'
 import type { RouteWord } from '../routing/route-word.ts'
+import type { Visibility } from '../routing/visible-commits.ts'
 import type { ReplyReceiver } from '../server/reply-queue.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { Pin } from '../sql/pin.ts'
@@ -81,6 +82,9 @@ export interface RequestOwner {
   /** Does the client hear notifications that come in front of ReadyForQuery? */
   readonly isListening: boolean
   holdReady(status: number): void
+  /** Is the end of a commit of its held back until replicas show it? */
+  holdCommit(request: Request, status: number): void
+  readonly visibility: Visibility
   /** The server's message in the answer to what stands in for this command; null: as it is. */
   inOwnWords(command: OwnCommand, type: number, frame: Buffer): Buffer | null
   /** Are the characters of its texts UTF-8? */
@@ -562,6 +566,10 @@ export class Request implements ReplyReceiver {
     if (this.owner.isListening) {
       this.#passOn()
       this.owner.holdReady(status)
+    }
+    if (this.owner.visibility.replicas > 0 || this.cls.hint?.commitVisible != null) {
+      this.#passOn()
+      this.owner.holdCommit(this, status)
     }
     this.#extend(buffer, start, end)
     this.#passOn()

@@ -3,6 +3,7 @@ import type { Link } from '../net/link.ts'
 import type { TurnShare } from '../net/turn-share.ts'
 import type { Patience } from '../routing/patience.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
+import type { Visibility } from '../routing/visible-commits.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import type { SessionState } from '../server/session-state.ts'
 import { unreadNote } from '../sql/hints.ts'
@@ -17,6 +18,7 @@ import { backend, frontend, txStatus } from '../wire/message-types.ts'
 import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, PoolMode, SessionScope } from './cluster-access.ts'
 import { collected } from './collected.ts'
+import { CommitGate, defaultVisibleWaitMs } from './commit-gate.ts'
 import { CopyIn } from './copy-in.ts'
 import { reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
@@ -29,6 +31,7 @@ import { LexModes } from './lex-mode.ts'
 import type { Listener } from './listener.ts'
 import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
+import { holdCommit } from './note-seen.ts'
 import { inOwnWords } from './own-answers.ts'
 import type { OwnCommand } from './own-command.ts'
 import { unparkIfDone } from './parked.ts'
@@ -137,7 +140,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly ownDefaults: Pick<
     SessionFacts,
     'routeSetting' | 'consistency' | 'maxLagMs' | 'causalWaitMs'
-  > & { readonly poolMode: PoolMode }
+  > & { readonly poolMode: PoolMode; readonly visibility: Visibility }
   /** Where the last thing ran that may have called nextval(); see `sequences.ts`. */
   sequenceConnection: ServerConnection | null = null
   /** What it hears by the hub; null: it never listened, or has stopped to. */
@@ -167,6 +170,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   queries = 0
   isGone = false
 
+  #gate: CommitGate | null = null
   #framer: Framer
   readonly #flow: Flow
   /** What it holds of `collected`, bytes. */
@@ -190,7 +194,14 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.facts = setup.facts
     const { routeSetting, consistency, maxLagMs, causalWaitMs } = setup.facts
     const { poolMode } = setup.cluster.limits
-    this.ownDefaults = { routeSetting, consistency, maxLagMs, causalWaitMs, poolMode }
+    this.ownDefaults = {
+      routeSetting,
+      consistency,
+      maxLagMs,
+      causalWaitMs,
+      poolMode,
+      visibility: noVisibility,
+    }
     this.poolMode = poolMode
     this.applicationName = setup.applicationName
     this.startup = setup.startup
@@ -394,15 +405,44 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
       if (message[0] === backend.readyForQuery) this.listener.holdReady(message[5] ?? 0)
       if (this.listener.hold(message, 0, message.length)) return
     }
-    this.cluster.counters.sent += message.length
-    this.link.write(message)
+    this.write(message, 0, message.length)
+  }
+
+  /** What goes to the client goes through here. */
+  write(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#gate?.hold(bytes, start, end) === true) return
+    this.cluster.counters.sent += end - start
+    this.link.write(bytes, start, end)
+  }
+
+  /** Made when the session first asks for commits that replicas show. */
+  get gate(): CommitGate {
+    const straight = (bytes: Uint8Array): void => {
+      this.cluster.counters.sent += bytes.length
+      this.link.write(bytes)
+    }
+    this.#gate ??= new CommitGate(this.cluster.visible, straight)
+    return this.#gate
+  }
+
+  /** How many replicas are to show a commit, by the session's own setting. */
+  get visibility(): Visibility {
+    return this.#gate?.visibility ?? noVisibility
+  }
+
+  /** A commit is waited for: nothing begins before its end has gone out. */
+  get isHoldingCommit(): boolean {
+    return this.#gate?.isHolding === true
+  }
+
+  holdCommit(request: Request, status: number): void {
+    holdCommit(this, request, status)
   }
 
   forward(request: Request, buffer: Uint8Array, start: number, end: number): void {
     if (this.isGone) return
     if (this.listener?.hold(buffer, start, end) === true) return
-    this.cluster.counters.sent += end - start
-    this.link.write(buffer, start, end)
+    this.write(buffer, start, end)
     if (this.link.hasBacklog(highWaterBytes)) this.#flow.pauseServer(request.connection)
   }
 
@@ -570,6 +610,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   leaveWith(farewell: Uint8Array): void {
     if (this.isGone) return
     this.listener?.release()
+    this.#gate?.open()
     // Half a row is out: no message can be placed any more.
     if (this.inFlight.first?.isMidFrame !== true) this.say(farewell)
     this.link.end()
@@ -585,10 +626,14 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     if (this.#claimedBytes > 0) this.#releaseClaim()
     this.#flow.resumeServer()
     this.listener?.close()
+    this.#gate?.drop()
     abandon(this)
     this.statements.releaseAll()
     this.#onClose(this)
   }
 }
+
+/** Of a session that asks for none. */
+const noVisibility: Visibility = { replicas: 0, waitMs: defaultVisibleWaitMs }
 
 const requestTypes: ReadonlySet<number> = new Set(Object.values(frontend))

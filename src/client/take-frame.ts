@@ -71,8 +71,11 @@ function mayStart(session: ClientSession): boolean {
   if (session.link.hasBacklog(highWaterBytes)) return false
   // What is sent now would be hit by a signal that is meant for what came before.
   if (session.cancelling > 0 && session.lease !== null) return false
+  if (session.isHoldingCommit) return false
   const { last } = session.inFlight
   if (last === null) return true
+  // Its answer must not come in front of the end of a commit that is waited for.
+  if (session.visibility.replicas > 0 || last.cls.hint?.commitVisible != null) return false
   // What it notifies must not be heard in front of the end of what it asked before.
   if (session.listener !== null) return false
   if (session.copyIn.isAwaited) return false

@@ -125,6 +125,7 @@ async function start(
     maxLagMs: facts.maxLagMs,
     poolMode: session.poolMode,
     causalWaitMs: facts.causalWaitMs,
+    visibility: session.visibility,
   })
   const backendId = session.poolMode === 'session' ? await keepPrimary(cluster, session) : null
   Object.assign(cancelKey, keys.add(session, login.protocolMinor, backendId))

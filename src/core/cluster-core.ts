@@ -13,6 +13,7 @@ import { RetryBudget } from '../routing/retry-budget.ts'
 import type { Route } from '../routing/route.ts'
 import { Router } from '../routing/router.ts'
 import { SessionPositions } from '../routing/session-positions.ts'
+import { VisibleCommits } from '../routing/visible-commits.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
 import type { Touched } from '../sql/touched-names.ts'
 import type { Lsn } from '../topology/lsn.ts'
@@ -73,6 +74,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   readonly monitor: Monitor
   readonly members: Members
   readonly positions: SessionPositions
+  readonly visible: VisibleCommits
   readonly settings: NodeSettings
   protected readonly uses: Map<string, Use>
   protected readonly sampler: PositionSampler
@@ -174,6 +176,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     })
     monitor.onSnapshot((snapshot) => this.settings.follow(snapshot))
     this.positions = new SessionPositions(sampler, () => monitor.snapshot)
+    this.visible = new VisibleCommits(sampler, () => monitor.snapshot)
     this.#retries = new RetryBudget(config.routing.retryShare)
     this.#silent = this.#watchSilence()
     this.#tidy = setInterval(() => {
@@ -373,6 +376,11 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
       { event: 'misroute', node: node.name, database, reason: sqlstate, keyword },
       `a replica refused a ${keyword} that was judged to be a read (${reason}): to the primary for some minutes`,
     )
+  }
+
+  /** A commit was answered although replicas do not show it yet: which, and for how long it was waited. */
+  noteNotVisible(what: string): void {
+    this.eventLog.warn({ event: 'commit_not_visible' }, what)
   }
 
   /** DDL passed through in `database`. */

@@ -9,6 +9,11 @@ export interface ContextOptions {
   readonly token?: string
   /** Default: `routing.consistency`. */
   readonly consistency?: Consistency
+  /**
+   * A commit resolves when so many replicas show it, or after a second, which the log tells. Default
+   * 0: at once.
+   */
+  readonly commitVisible?: number | 'all'
   /** By this text the balancer `ip-hash` chooses. */
   readonly affinity?: string
   /** A token of another cluster, if that can only be told later, says nothing. Default: an error. */

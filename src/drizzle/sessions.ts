@@ -14,6 +14,7 @@ export type MakeDatabase<Context, ReadDb, WriteDb> = {
 const contextNames: OptionNames<Omit<ContextOptions, 'isShared'>> = {
   token: true,
   consistency: true,
+  commitVisible: true,
   affinity: true,
   isForeignIgnored: true,
 }

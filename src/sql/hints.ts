@@ -1,5 +1,5 @@
 /** Hints for people: a leading comment like `/* pgsplit: primary, maxLag=500ms *​/`. */
-import { parseConsistency } from '../consistency.ts'
+import { parseCommitVisible, parseConsistency } from '../consistency.ts'
 import { parseDuration } from '../duration.ts'
 import type { Hint } from './statement-class.ts'
 
@@ -38,6 +38,7 @@ export function parseHint(text: Uint8Array, start: number, end: number): Hint | 
   let route: Hint['route'] = null
   let maxLagMs: number | null = null
   let consistency: Hint['consistency'] = null
+  let commitVisible: number | null = null
   const unread: string[] = []
   for (const word of words) {
     const [key = '', ...rest] = word.split('=')
@@ -47,13 +48,15 @@ export function parseHint(text: Uint8Array, start: number, end: number): Hint | 
     const asked = isBare || name === 'route' ? parseRoute(isBare ? name : value) : null
     const lagMs = name === 'maxlag' ? parseDuration(value) : undefined
     const level = name === 'consistency' ? parseConsistency(value) : null
+    const shown = name === 'commit_visible' ? parseCommitVisible(value) : null
     if (asked !== null) route = asked
     else if (lagMs !== undefined) maxLagMs = lagMs
     else if (level !== null) consistency = level
+    else if (shown !== null) commitVisible = shown
     else unread.push(word)
   }
   if (words.length === 0) return null
-  return { route, maxLagMs, consistency, unread: unread.join(' ') }
+  return { route, maxLagMs, consistency, commitVisible, unread: unread.join(' ') }
 }
 
 /** What is told of a hint that isn't understood; '' = nothing. */

@@ -149,6 +149,8 @@ export interface Hint {
   readonly route: 'primary' | 'replica' | null
   readonly maxLagMs: number | null
   readonly consistency: Consistency | null
+  /** How many replicas are to show what it commits; Infinity = all; null = not said. */
+  readonly commitVisible: number | null
   /** What stands in it and isn't understood, as it is written; '' = nothing. */
   readonly unread: string
 }

@@ -16,6 +16,7 @@ import { LoadTable } from '../../src/routing/load.ts'
 import { initialFacts } from '../../src/routing/requirement.ts'
 import { Router } from '../../src/routing/router.ts'
 import { SessionPositions } from '../../src/routing/session-positions.ts'
+import { VisibleCommits } from '../../src/routing/visible-commits.ts'
 import { ServerConnection } from '../../src/server/server-connection.ts'
 import { SessionState } from '../../src/server/session-state.ts'
 import { Classifier } from '../../src/sql/classifier.ts'
@@ -98,6 +99,7 @@ export class ScriptedCluster implements ClusterAccess {
     nowMs: () => performance.now(),
   })
   readonly positions = new SessionPositions(this.#sampler, () => this.snapshot)
+  readonly visible = new VisibleCommits(this.#sampler, () => this.snapshot)
 
   constructor(options: ScriptedOptions = {}) {
     this.#options = options

@@ -19,7 +19,7 @@ export class ContextTokens {
   }
 
   newContext(options: ContextOptions, process: SessionFacts): DirectContext {
-    const { token, affinity, isForeignIgnored, isShared } = options
+    const { token, affinity, isForeignIgnored, isShared, commitVisible = 0 } = options
     const { routing } = this.#core.config
     const { consistency = routing.consistency } = options
     const isPrimary = token === 'primary'
@@ -34,6 +34,7 @@ export class ContextTokens {
       process,
       isShared === true,
       isForeignIgnored === true,
+      commitVisible === 'all' ? Number.POSITIVE_INFINITY : commitVisible,
     )
     // Whatever was acknowledged before lies behind any position that is asked for from now on: not even
     // a hint leads to a replica without it.

@@ -14,6 +14,8 @@ export interface DirectContext {
   readonly patience: Patience
   /** If it is another one, the token says nothing; else it is an error. */
   readonly isForeignIgnored: boolean
+  /** So many replicas are to show a commit of its before it resolves; Infinity = all. */
+  readonly commitVisible: number
   /** Something of it ran on the primary. */
   hasUsedPrimary: boolean
 }
@@ -23,6 +25,7 @@ export function newDirectContext(
   process: SessionFacts,
   isShared: boolean,
   isForeignIgnored = false,
+  commitVisible = 0,
 ): DirectContext {
   return {
     // Read sessions are asked for by name; write sessions go to the primary whatever this says.
@@ -32,6 +35,7 @@ export function newDirectContext(
     expectedCluster: null,
     patience: newPatience(),
     isForeignIgnored,
+    commitVisible,
     hasUsedPrimary: false,
   }
 }

@@ -28,6 +28,7 @@ import type { Held } from './node-pools.ts'
 import { noteRead, noteWritten } from './note-done.ts'
 import { isFatal, isLost, serverErrorOf, whyOf } from './server-error.ts'
 import { ASKS_PRIMARY, READ_TRANSACTION, WRITE_SESSION } from './session-classes.ts'
+import { shownCommit } from './shown-commit.ts'
 
 /** The connection that it is open on. */
 interface Open<Connection> {
@@ -148,6 +149,8 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
       if (end !== null) {
         this.ended()
         this.giveBack(open, this.isSpoiled)
+        const isShown = this.mode === 'write' && end === 'commit'
+        if (isShown && this.#context.commitVisible > 0) await shownCommit(core, this.#context)
       }
       return result
     } catch (error) {

@@ -7,6 +7,7 @@ import { isStale, judgeRead, judgeWrite, learn } from './judge-failure.ts'
 import type { Held } from './node-pools.ts'
 import { noteRead, noteWritten } from './note-done.ts'
 import { WRITE_SESSION } from './session-classes.ts'
+import { shownCommit } from './shown-commit.ts'
 
 /** A statement that goes nowhere is tried at most so often. */
 const maxAttempts = 8
@@ -56,7 +57,7 @@ export function runStatement<Connection, R>(
       running.then((result) => {
         try {
           noteDone(door, statement, held, startedMs)
-          resolve(result)
+          resolve(shown(door, statement, result))
         } catch (problem) {
           reject(problem)
         }
@@ -87,11 +88,21 @@ async function runAgain<Connection, R>(
     try {
       const result = await run(held.connection)
       noteDone(door, statement, held, startedMs)
-      return result
+      return await shown(door, statement, result)
     } catch (error) {
       failed = { held, startedMs, error }
     }
   }
+}
+
+/** The result of a write, once replicas show it, if that is asked for. */
+function shown<Connection, R>(
+  { options: { core } }: DirectDoor<Connection>,
+  { context, isRead }: Statement<Connection, unknown>,
+  result: R,
+): R | Promise<R> {
+  if (isRead || context.commitVisible === 0) return result
+  return shownCommit(core, context).then(() => result)
 }
 
 function routedAs({ cls, isRead, head }: Statement<never, unknown>): StatementClass {

@@ -20,6 +20,8 @@ export class ProxyContext<Connection> {
   readonly isPrimary: boolean
   /** A constant comment in front of its reads, for another level of consistency; '' = the proxy's. */
   readonly hint: string
+  /** The same in front of what runs on the primary. */
+  readonly primaryHint: string
   /** A token of another cluster says nothing, and is no error. */
   readonly isForeignIgnored: boolean
   /** What its reads must see. */
@@ -30,10 +32,18 @@ export class ProxyContext<Connection> {
   inFlight = 0
   begun = 0
 
-  constructor({ token, consistency, isShared, isForeignIgnored }: ContextOptions) {
+  constructor({
+    token,
+    consistency,
+    commitVisible = 0,
+    isShared,
+    isForeignIgnored,
+  }: ContextOptions) {
     this.isShared = isShared === true
     this.isPrimary = token === 'primary' || consistency === 'primary'
     this.hint = consistency === undefined ? '' : levelHints[consistency]
+    const shown = commitVisible === 0 ? '' : `, commit_visible=${commitVisible}`
+    this.primaryHint = `/* pgsplit: primary${shown} */ `
     this.isForeignIgnored = isForeignIgnored === true
   }
 

@@ -37,7 +37,7 @@ export interface ProxyDoorOptions<Connection extends object> {
 }
 
 /** In front of a statement: it runs on the primary, whatever it is. */
-export const toPrimary = '/* pgsplit: primary */ '
+const toPrimary = '/* pgsplit: primary */ '
 /** A read that needs to know what another connection has shown waits so long, ms; then the primary has it. */
 const captureWaitMs = 50
 /** How long a token may be waited for, ms; beyond that the primary is asked anew. */
@@ -162,7 +162,7 @@ export class ProxyDoor<Connection extends object>
     await this.#beReady(context)
     const cls = classOf(this.options.catalog.classifier, text)
     const write = (): Promise<R> =>
-      this.onPrimary(context, cls, ({ connection }) => run(connection, toPrimary))
+      this.onPrimary(context, cls, ({ connection }) => run(connection, context.primaryHint))
     if (mode === 'write') return write()
     const reading = readingOf(cls)
     if (reading === 'proved') return this.#read(context, run)

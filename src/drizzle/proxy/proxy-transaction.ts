@@ -5,7 +5,7 @@ import { LazyTransaction } from '../lazy-transaction.ts'
 import { beginText, commits, joined } from '../transaction-modes.ts'
 import type { Line } from './line.ts'
 import type { ProxyContext, Use } from './proxy-context.ts'
-import { isGone, type ProxyDoor, toPrimary } from './proxy-door.ts'
+import { isGone, type ProxyDoor } from './proxy-door.ts'
 
 interface Open<Connection> {
   readonly line: Line<Connection>
@@ -50,7 +50,10 @@ export class ProxyTransaction<Connection extends object> extends LazyTransaction
         // A read session is for replicas, whatever the level of its transaction.
         const hint = isReading && !open.isPrimary ? '/* pgsplit: replica */ ' : ''
         await driver.command(connection, `${hint}${beginText(modes)}`)
-        const result = await run(connection, open.isPrimary ? toPrimary : this.#context.hint)
+        const result = await run(
+          connection,
+          open.isPrimary ? this.#context.primaryHint : this.#context.hint,
+        )
         this.opened(open)
         this.note(cls)
         return result
@@ -88,7 +91,10 @@ export class ProxyTransaction<Connection extends object> extends LazyTransaction
     const end = endOf(cls)
     try {
       const level = isRead(cls) ? this.#context.hint : ''
-      const result = await run(open.line.connection, open.isPrimary ? toPrimary : level)
+      const result = await run(
+        open.line.connection,
+        open.isPrimary ? this.#context.primaryHint : level,
+      )
       this.note(cls)
       if (end !== null) await this.#end(open)
       return result

@@ -21,7 +21,14 @@ export function classOf(verdict: Verdict, given: Partial<StatementClass> = {}): 
 }
 
 export function hint(given: Partial<Hint>): Hint {
-  return { route: null, maxLagMs: null, consistency: null, unread: '', ...given }
+  return {
+    route: null,
+    maxLagMs: null,
+    consistency: null,
+    commitVisible: null,
+    unread: '',
+    ...given,
+  }
 }
 
 export interface ViewGiven extends Partial<NodeView> {

@@ -15,6 +15,7 @@ describe('a hint', () => {
       route: 'primary',
       maxLagMs: null,
       consistency: null,
+      commitVisible: null,
       unread: '',
     })
     expect(hint(' -- pgsplit: replica, maxLag=2s\n SELECT 1')?.maxLagMs).toBe(2000)
@@ -22,6 +23,7 @@ describe('a hint', () => {
       route: 'replica',
       maxLagMs: 500,
       consistency: 'eventual',
+      commitVisible: null,
       unread: '',
     })
     expect(hint('/* x */ /* pgsplit: primary */ SELECT 1')?.route).toBe('primary')
