@@ -15,7 +15,7 @@ import { takeOwnNamesIn } from './own-names.ts'
 import { boundOwn, ownClass, standInBody } from './own-parse.ts'
 import type { PreparedStatement } from './prepared-statement.ts'
 import { type Request, takenName } from './request.ts'
-import { resolveAgain } from './resolve-again.ts'
+import { isOutdated, resolveAgain } from './resolve-again.ts'
 import {
   appendToSegment,
   appendWriter,
@@ -55,8 +55,7 @@ export function collectFrame(
     case frontend.bind:
       return collectBind(session, segment, cursor, start)
     case frontend.describe:
-      collectDescribe(session, segment, cursor, start)
-      return true
+      return collectDescribe(session, segment, cursor, start)
     case frontend.execute:
       collectExecute(session, segment, cursor, start, refusal)
       return true
@@ -248,15 +247,25 @@ function collectTaken(session: ClientSession, segment: Request, name: string, bo
   segment.kinds.push(frontend.parse)
 }
 
-function useUnnamed(session: ClientSession, segment: Request): StatementClass {
+/**
+ * Its class; null: not now. A text that names others was judged by what they were at its Parse: what
+ * the same segment has made of them since the server knows if it has the names.
+ */
+function useUnnamed(session: ClientSession, segment: Request): StatementClass | null {
   const { unnamed } = session
+  const parsed = segment.unnamedChanges === 0 ? null : unnamed.names
+  if (!session.statements.isOwn && parsed !== null && isOutdated(session, parsed)) {
+    if (!takeOwnNamesIn(session, segment)) return null
+  }
   if (segment.unnamedChanges === 0) {
     if (segment.earlierUnnamed === null && unnamed.names !== null) {
       resolveAgain(session, unnamed.names)
     }
     if (segment.earlierUnnamed === null) {
-      segment.earlierUnnamedUnit = segment.kinds.length
-      segment.earlierUnnamedStart = segment.size
+      // What it names was not there at its Parse, and tells nothing of what it gives.
+      const isAhead = unnamed.names?.hasUnknown === true && isUnsent(session, segment)
+      segment.earlierUnnamedUnit = isAhead ? 0 : segment.kinds.length
+      segment.earlierUnnamedStart = isAhead ? 0 : segment.size
     }
     segment.earlierUnnamed = unnamed.statement
     segment.lacksUnnamed = unnamed.statement === null
@@ -272,6 +281,10 @@ function useUnnamed(session: ClientSession, segment: Request): StatementClass {
     unnamed.judge(judge(session, statement.body, 0, zero, statement.bodyBytes))
   }
   return unnamed.cls ?? bareSyncClass
+}
+
+function isUnsent({ localStatus }: ClientSession, { sentKinds }: Request): boolean {
+  return sentKinds === 0 && localStatus !== txStatus.failed
 }
 
 function collectBind(
@@ -290,8 +303,11 @@ function collectBind(
   let cls: StatementClass
   let statement: PreparedStatement | undefined
   let names: NamedText | null = null
-  if (name === '') cls = useUnnamed(session, segment)
-  else {
+  if (name === '') {
+    const found = useUnnamed(session, segment)
+    if (found === null) return false
+    cls = found
+  } else {
     statement = session.statements.get(name)
     cls = statement === undefined ? absentClass(session) : classOf(session, statement)
     if (cls.effects.length > 0 && needsOwnNames(session, cls)) {
@@ -360,13 +376,17 @@ function collectDescribe(
   segment: Request,
   cursor: Cursor,
   start: number,
-): void {
+): boolean {
   const kind = cursor.byte()
   const name = cursor.string()
   cursor.assertEnd()
   if (kind === 0x53) {
+    if (name === '') {
+      const cls = useUnnamed(session, segment)
+      if (cls === null) return false
+      mergeClass(segment, cls)
+    }
     noteName(segment, name)
-    if (name === '') mergeClass(segment, useUnnamed(session, segment))
     const statement = session.statements.get(name)
     if (statement !== undefined) {
       need(segment, statement)
@@ -383,6 +403,7 @@ function collectDescribe(
     appendToSegment(segment, cursor.buffer, start, cursor.end)
     segment.kinds.push(describePortal)
   }
+  return true
 }
 
 /** The message that comes next is answered in pgsplit's words, if this is a class of its own. */

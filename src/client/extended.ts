@@ -37,6 +37,9 @@ export function collect(
   if (session.inFlight.length > 0 && mayLackUnnamed(session, segment)) {
     if (usesUnnamed(type, buffer, start, end)) return false
   }
+  if (session.inFlight.length > 0 && mayLackName(session, segment, type, buffer, start, end)) {
+    return false
+  }
   cursor.goTo(buffer, start + 5, end)
   try {
     let refusal: ErrorFacts | null = null
@@ -64,10 +67,39 @@ function mayLackUnnamed({ inFlight }: ClientSession, segment: Request): boolean 
 }
 
 function usesUnnamed(type: number, buffer: Buffer, start: number, end: number): boolean {
-  if (type === frontend.describe) return buffer[start + 5] === 0x53 && buffer[start + 6] === 0
-  if (type !== frontend.bind) return false
+  const at = nameAt(type, buffer, start, end)
+  return at >= 0 && buffer[at] === 0
+}
+
+/** Where the name of the prepared statement begins that a Bind or Describe uses; -1: it uses none. */
+function nameAt(type: number, buffer: Buffer, start: number, end: number): number {
+  if (type === frontend.describe) return buffer[start + 5] === 0x53 ? start + 6 : -1
+  if (type !== frontend.bind) return -1
   const zero = buffer.indexOf(0, start + 5)
-  return zero >= 0 && zero + 1 < end && buffer[zero + 1] === 0
+  return zero >= 0 && zero + 1 < end ? zero + 1 : -1
+}
+
+/** Is what it uses being dropped by what is in flight? That may fail, and then it is still there. */
+function mayLackName(
+  { inFlight, statements }: ClientSession,
+  segment: Request,
+  type: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): boolean {
+  if (!inFlight.some((other) => other !== segment && other.steps !== null)) return false
+  const at = nameAt(type, buffer, start, end)
+  if (at < 0 || buffer[at] === 0) return false
+  const zero = buffer.indexOf(0, at)
+  if (zero < 0 || zero >= end) return false
+  const name = new Cursor(buffer, at, end).string()
+  if (statements.has(name)) return false
+  return inFlight.some(
+    ({ steps }) =>
+      steps !== segment.steps &&
+      steps?.some((step) => step.name === name && step.kind !== 'prepare') === true,
+  )
 }
 
 /** What of pgsplit's own the Execute at the cursor runs. */

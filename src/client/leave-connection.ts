@@ -5,6 +5,7 @@ import { noteWritten, tidyChannels } from './hear-first.ts'
 import { noteLeft } from './note-seen.ts'
 import { askServer } from './pin-probe.ts'
 import type { ClientSession } from './session.ts'
+import { forsakeOwnNames } from './unbrought-names.ts'
 
 /** Gives the lease back as soon as nothing holds it. */
 export function settle(session: ClientSession, connection: ServerConnection): void {
@@ -14,6 +15,9 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
   const { unexplained } = connection
   if (unexplained !== null && connection.status === txStatus.idle) {
     session.pins.doubtEverything(`${unexplained} was set by something that no text shows`)
+  }
+  if (session.cluster.isReplica(connection.nodeIndex) && connection.status === txStatus.idle) {
+    forsakeOwnNames(session)
   }
   session.facts.pinned = session.pinReason
   if (connection.status !== txStatus.idle) return

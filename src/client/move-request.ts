@@ -12,6 +12,7 @@ import type { Request } from './request.ts'
 import { refusalOf, route } from './route-request.ts'
 import { sendOn } from './send-request.ts'
 import type { ClientSession } from './session.ts'
+import { awaitsOwnNames } from './unbrought-names.ts'
 
 const commit = query('COMMIT')
 
@@ -23,7 +24,8 @@ export const maxMovableBytes = 1024 * 1024
  * and an open transaction has only read: what it has seen it may see again, READ COMMITTED given.
  */
 export function mayMove(session: ClientSession, request: Request, from: ServerConnection): boolean {
-  if (request.sentExecutes > 0 || request.isStreamed || session.pinReason !== null) return false
+  if (request.sentExecutes > 0 || request.isStreamed) return false
+  if (session.pinReason !== null && !awaitsOwnNames(session)) return false
   if (session.inFlight.length > (request.connection === null ? 0 : 1)) return false
   if (request.connection === null && session.deferred !== null) return true
   if (session.transaction === null) return from.status === txStatus.idle && request.begin === null

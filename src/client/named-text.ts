@@ -49,6 +49,8 @@ export interface NamedText {
   readonly steps: readonly NameStep[]
   /** A name that the session has, of the first PREPARE that wants it again. */
   readonly takenName: string | null
+  /** It names a statement that the session does not have. */
+  readonly hasUnknown: boolean
   /** EXECUTE without arguments: what errors point at is in that statement's text. */
   readonly pointsInto: PreparedStatement | null
   /** The class of the statement that the text executes and does nothing else; null: it does more. */
@@ -85,6 +87,7 @@ class Resolver {
   /** The class of the only statement, when it is that of what it executes. */
   only: StatementClass | null = null
   takenName: string | null = null
+  #hasUnknown = false
   pointsInto: PreparedStatement | null = null
 
   readonly isAlone: boolean
@@ -197,7 +200,12 @@ class Resolver {
 
   /** A name of the client's that looks like one of ours must not reach one of ours. */
   unknown(name: string, spot: NameSpot): void {
+    this.#hasUnknown = true
     if (name.startsWith('pgsplit_')) this.edit(spot, `"?${name}"`)
+  }
+
+  get hasUnknown(): boolean {
+    return this.#hasUnknown
   }
 
   edit({ from, to }: NameSpot, name: string): void {
@@ -227,7 +235,7 @@ export function resolveNames(
   const isOne = outer.parts.length === 1
   const resolver = new Resolver(session, original, isOne)
   for (const [index, part] of outer.parts.entries()) resolver.part(part, index)
-  const { edits, needs, absent, steps, parts, takenName: taken } = resolver
+  const { edits, needs, absent, steps, parts, hasUnknown, takenName: taken } = resolver
   const body = isOne ? resolver.only : null
   let cls: StatementClass
   if (body === null) cls = makeClass(parts, outer.keyword, outer.hint)
@@ -244,6 +252,7 @@ export function resolveNames(
     absent,
     steps,
     takenName: taken,
+    hasUnknown,
     pointsInto: isOne ? resolver.pointsInto : null,
     body,
   }

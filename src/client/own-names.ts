@@ -23,8 +23,10 @@ const deallocateAll = query('DEALLOCATE ALL')
  */
 export function takeOwnNames(session: ClientSession): void {
   const { lease, cluster, statements } = session
-  // What may not run where the transaction is gets its refusal there.
-  if (statements.isOwn || (lease !== null && cluster.isReplica(lease.nodeIndex))) return
+  if (statements.isOwn) return
+  // What may not leave the replica where its transaction is gets its refusal there.
+  const isOnReplica = lease !== null && cluster.isReplica(lease.nodeIndex)
+  if (isOnReplica && (session.pinReason !== null || !mayLeave(session, lease))) return
   statements.own()
   session.pins.add('own names')
   session.facts.pinned = session.pinReason
@@ -46,7 +48,13 @@ export function takeOwnNamesIn(session: ClientSession, segment: Request): boolea
     // It goes on there, whatever it was so far.
     mergeClass(segment, openSegmentClass)
     if (session.waiting.request === null && !segment.isMoving) flushSegment(session)
-    if (session.segment !== segment || !isDoneOnPrimary(session, segment)) return false
+    if (session.segment !== segment) return false
+    if (!isDoneOnPrimary(session, segment)) {
+      if (!staysOnReplica(session, segment)) return false
+      // Our names are not for the client to see.
+      if (session.transaction !== null) mergeClass(segment, openSegmentClass, true)
+      return true
+    }
   }
   if (segment.error !== null || segment.refusal !== null) return true
   takeOwnNames(session)
@@ -54,9 +62,25 @@ export function takeOwnNamesIn(session: ClientSession, segment: Request): boolea
   if (!statements.isOwn) return true
   if (session.unnamed.names !== null) {
     resolveAgain(session, session.unnamed.names)
-    segment.bringsUnnamed = session.unnamed.statement
+    const { statement } = session.unnamed
+    const isThere = statement !== null && segment.connection?.hasUnnamed(statement.serial) === true
+    segment.bringsUnnamed = isThere ? null : statement
   }
   return true
+}
+
+/** A READ ONLY transaction that has only read goes on at the primary; see `mayMove`. */
+function mayLeave({ transaction, inFlight }: ClientSession, lease: ServerConnection): boolean {
+  const hasOnlyRead = transaction !== null && transaction.begin !== null && transaction.hasOnlyRead
+  return hasOnlyRead && inFlight.length === 0 && lease.status !== txStatus.failed
+}
+
+/** All of it that was sent is answered, and it could not be moved: it is refused, or fails, there. */
+function staysOnReplica({ cluster, waiting }: ClientSession, segment: Request): boolean {
+  const { connection, isMoving, kinds, sentKinds } = segment
+  if (connection === null || waiting.request !== null || isMoving) return false
+  const isDone = sentKinds === kinds.length && segment.isAnswered
+  return isDone && cluster.isReplica(connection.nodeIndex)
 }
 
 function isDoneOnPrimary({ cluster, waiting }: ClientSession, segment: Request): boolean {
@@ -159,6 +183,9 @@ export function doubtOwnNames({ statements }: ClientSession, request: Request): 
 export function leaveOwnNames(session: ClientSession): void {
   const { statements } = session
   if (statements.size > 0) return
+  // What is on its way, or being collected, was given its names, or may bring them back.
+  if (session.segment !== null || session.inFlight.length > 0 || session.waiting.request !== null)
+    return
   statements.ownConnection?.prepared.clear()
   statements.share()
   session.pins.drop('own names')

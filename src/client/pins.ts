@@ -219,11 +219,16 @@ export class Pins {
     return this.#causes.has('temp') || this.#unproved !== null || this.#own.has('search_path')
   }
 
-  /** There is nothing on the server: the session must only stay off the replicas. */
-  get needsNoConnection(): boolean {
-    if (!this.#own.has('search_path') || this.#own.size > 1 || this.#said.size > 0) return false
+  /** Nothing else pins. */
+  isOnly(pin: OwnPin): boolean {
+    if (!this.#own.has(pin) || this.#own.size > 1 || this.#said.size > 0) return false
     if (this.#channels.size > 0 || this.#prepared.size > 0 || this.#cursors.size > 0) return false
     return this.#causes.size === 0 && this.#settings.size === 0 && this.#unproved === null
+  }
+
+  /** There is nothing on the server: the session must only stay off the replicas. */
+  get needsNoConnection(): boolean {
+    return this.isOnly('search_path')
   }
 
   /** A rollback or an error may have taken any of it back. */

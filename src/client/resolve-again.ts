@@ -3,6 +3,13 @@ import { undoNames } from './name-steps.ts'
 import { type NamedText, resolveNames } from './named-text.ts'
 import type { ClientSession } from './session.ts'
 
+/** Does what it names mean other statements than at its Parse? */
+export function isOutdated(session: ClientSession, before: NamedText): boolean {
+  const names = resolveNames(session, before.outer, before.original)
+  undoNames(session, names)
+  return !names.text.equals(before.text)
+}
+
 /** The unnamed statement of an earlier segment: what it names may be another statement by now. */
 export function resolveAgain(session: ClientSession, before: NamedText): void {
   const names = resolveNames(session, before.outer, before.original)
@@ -12,7 +19,8 @@ export function resolveAgain(session: ClientSession, before: NamedText): void {
     unnamed.rename({ ...before, needs: [] })
     return
   }
-  unnamed.rename(names)
+  const isSame = names.text.equals(before.text)
+  unnamed.rename(isSame ? { ...names, hasUnknown: before.hasUnknown } : names)
   unnamed.judge(names.cls)
-  if (!names.text.equals(before.text)) unnamed.rewrite(names.text)
+  if (!isSame) unnamed.rewrite(names.text)
 }

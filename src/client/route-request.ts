@@ -164,8 +164,12 @@ function whyOnLease({ transaction }: ClientSession, { onReplica }: Request): Rou
   return onReplica ? 'read_only_transaction' : 'transaction'
 }
 
-/** A cursor that a READ ONLY transaction opens keeps it where it is: better on the primary. */
+/**
+ * A cursor that a READ ONLY transaction opens keeps it where it is: better on the primary. Names of
+ * the session's own are there only.
+ */
 function wantsPrimary(session: ClientSession, request: Request): boolean {
+  if (session.statements.isOwn) return true
   const { transaction, facts } = session
   if (transaction === null || facts.routeSetting === 'replica') return false
   if (transaction.begin?.wantsReplica === true) return false

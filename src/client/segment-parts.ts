@@ -40,8 +40,9 @@ export function appendWriter(segment: Request): void {
 }
 
 /** The strongest class of the segment decides where it goes. */
-export function mergeClass(segment: Request, cls: StatementClass): void {
+export function mergeClass(segment: Request, cls: StatementClass, isLastWord = false): void {
   if (!cls.ignoresCustoms) segment.seesCustoms = true
-  if (segment.kinds.length === 0 || segment.cls === bareSyncClass) segment.cls = cls
+  const isFirst = segment.kinds.length === 0 || segment.cls === bareSyncClass
+  if (isLastWord || isFirst) segment.cls = cls
   else if (strength[cls.verdict] > strength[segment.cls.verdict]) segment.cls = cls
 }

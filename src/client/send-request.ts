@@ -22,7 +22,9 @@ export function sendOn(
   const isFirst = request.connection === null
   let isPrepared = false
   // Not in the middle of a segment, which a failure may have the server skip.
-  if (isFirst && session.statements.isOwn) bringOwnNames(session, connection, request)
+  if (isFirst && session.statements.isOwn && !session.cluster.isReplica(connection.nodeIndex)) {
+    bringOwnNames(session, connection, request)
+  }
   session.transaction?.noteSent(request, session.portals.hasNamed)
   if (isFirst) {
     session.holdUntilMs = null

@@ -80,6 +80,7 @@ function runOwn(session: ClientSession, { cls, text, edits, original, own }: Own
     absent: [],
     steps: [],
     takenName: null,
+    hasUnknown: false,
     pointsInto: null,
     body: null,
   }

@@ -16,6 +16,7 @@ function namedText(original: Buffer, edits: readonly Edit[]): NamedText {
     absent: [],
     steps: [],
     takenName: null,
+    hasUnknown: false,
     pointsInto: null,
     body: null,
   }
