@@ -31,7 +31,7 @@ export function settleDoubt(session: ClientSession, request: Request): void {
   request.isDoubted = false
   request.isUndoubted = true
   // A BEGIN in front of it is to come again.
-  session.deferred = request.begin ?? session.deferred
+  session.block.deferAgain(request.begin)
   request.begin = null
   session.waiting.begin(request, null)
   let isSettled = false

@@ -2,7 +2,6 @@ import { SessionState } from '../server/session-state.ts'
 import { effectPin } from '../sql/effect-pin.ts'
 import type { Pin } from '../sql/pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
-import { joinTouched } from '../sql/touched-names.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { noteCustoms, noteUnproved } from './blind-class.ts'
 import { discardAll, forgetStatements } from './discard-all.ts'
@@ -20,7 +19,7 @@ import {
   refreshFacts,
   resetAll,
 } from './setting-effects.ts'
-import { type Settings, Transaction } from './transaction.ts'
+import type { Settings } from './transaction.ts'
 
 /**
  * What a finished request has done to the session: settings, transaction, pins. Called once per
@@ -44,8 +43,7 @@ export function applyEffects(session: ClientSession, request: Request, status: n
     endTransaction(session, isFailed)
   }
   if (status !== txStatus.idle) {
-    session.transaction ??= new Transaction(session)
-    session.transaction.noteDone(request)
+    session.block.open(session).noteDone(request)
   } else if (session.listener !== null) settleChannels(session, session.listener)
   refreshFacts(session)
   const { connection } = request
@@ -92,11 +90,8 @@ function endTransaction(session: ClientSession, isRolledBack: boolean): void {
     for (const effect of session.transaction?.releases ?? []) session.pins.apply(effect)
   }
   if (!isRolledBack && session.transaction?.hasNewDefaults) session.cluster.noteDefaultsChange()
-  if (!isRolledBack && session.ddl !== undefined) {
-    session.cluster.noteDdl(session.scope.database, session.ddl)
-  }
-  session.ddl = undefined
-  session.transaction = null
+  const ddl = session.block.end()
+  if (!isRolledBack && ddl !== undefined) session.cluster.noteDdl(session.scope.database, ddl)
 }
 
 /**
@@ -220,16 +215,16 @@ function applyOne(
   const { transaction } = session
   switch (effect.kind) {
     case 'begin':
-      session.transaction ??= new Transaction(implicit)
+      session.block.open(implicit)
       break
     case 'commit':
       endTransaction(session, tag === 'ROLLBACK')
-      if (effect.chain) session.transaction = new Transaction(session)
+      if (effect.chain) session.block.chain(session)
       break
     case 'rollback':
       if (transaction === null) rollBack(session, implicit)
       endTransaction(session, true)
-      if (effect.chain) session.transaction = new Transaction(session)
+      if (effect.chain) session.block.chain(session)
       break
     case 'prepare-transaction':
       // Of a failed transaction it is a ROLLBACK, too.
@@ -279,7 +274,7 @@ function applyOne(
       break
     }
     case 'ddl':
-      session.ddl = joinTouched(session.ddl, effect.touches)
+      session.block.noteDdl(effect.touches)
       session.cluster.noteDdl(session.scope.database, effect.touches)
       break
     case 'alter-defaults':

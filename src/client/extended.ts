@@ -4,7 +4,7 @@ import { Cursor } from '../wire/cursor.ts'
 import { frontend } from '../wire/message-types.ts'
 import { collectFrame } from './collect-messages.ts'
 import { bareSyncClass, openSegmentClass } from './fixed-class.ts'
-import { answerLocally, takeTrouble } from './local-answer.ts'
+import { answerLocally } from './local-answer.ts'
 import { settleOwn, showsToken } from './own-answers.ts'
 import { type OwnCommand, ownCommandOf } from './own-command.ts'
 import { Request } from './request.ts'
@@ -142,8 +142,7 @@ export function finishSegment(
   if (!segment.isFlushed) {
     const hasLocal =
       segment.effects.length > 0 ||
-      session.isBroken ||
-      session.pendingError !== null ||
+      session.block.isInTrouble ||
       segment.executed[0]?.parts.length === 0
     const isOnlyInvented = segment.size === 0 && segment.kinds.length > 0
     if (hasLocal || isOnlyInvented) {
@@ -176,7 +175,7 @@ export function reopen(session: ClientSession, segment: Request): void {
 /** In a session that has lost its transaction: the error, and nothing more up to Sync. */
 export function failSegment(session: ClientSession): boolean {
   if (session.inFlight.length > 0) return false
-  session.say(errorResponse(takeTrouble(session)))
+  session.say(errorResponse(session.block.takeTrouble()))
   session.isSkipping = true
   session.segment = null
   return true
@@ -187,7 +186,7 @@ export function flushSegment(session: ClientSession): boolean {
   const segment = session.segment
   const isWaiting = session.waiting.request !== null
   if (segment === null || isWaiting) return !isWaiting
-  if (!segment.isFlushed && (session.isBroken || session.pendingError !== null)) {
+  if (!segment.isFlushed && session.block.isInTrouble) {
     return failSegment(session)
   }
   segment.isFlushed = true

@@ -27,7 +27,7 @@ import { describePortal, inventedClose } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
 import { refreshFacts } from './setting-effects.ts'
 import { settingValue } from './setting-value.ts'
-import { mergeModes, Transaction } from './transaction.ts'
+import { mergeModes } from './transaction.ts'
 
 interface Answer {
   readonly tag?: string
@@ -39,12 +39,6 @@ interface Answer {
   readonly warning?: ErrorFacts
   /** The error comes when it runs; else at once. */
   readonly isOfExecute?: true
-}
-
-const aborted: ErrorFacts = {
-  sqlstate: '25P02',
-  message: 'current transaction is aborted, commands ignored until end of transaction block',
-  hint: 'The connection to its server was lost; ROLLBACK and run it again.',
 }
 
 /**
@@ -63,8 +57,8 @@ export function answerLocally(
   const isEmptySegment = segment !== null && segment.size === 0
   if (segment !== null && !isEmptySegment) {
     if (segment.executed.length !== 1 || segment.executed[0] !== cls) {
-      if (!session.isBroken && session.pendingError === null) return 'no'
-      return finish(session, segment, { error: takeTrouble(session) })
+      if (!session.block.isInTrouble) return 'no'
+      return finish(session, segment, { error: session.block.takeTrouble() })
     }
   }
   if (!isEmptySegment && cls === bareSyncClass) return 'no'
@@ -72,7 +66,7 @@ export function answerLocally(
     segment === null ? Buffer.from(buffer.subarray(start, end)) : textMessage(session, segment)
   const decide = (): Answer | null => {
     if (isEmptySegment) return {}
-    if (session.isBroken || session.pendingError !== null) return whileBroken(session, cls)
+    if (session.block.isInTrouble) return whileBroken(session, cls)
     if (segment !== null && !isPlainSegment(segment)) return null
     const refused = segment?.own?.error ?? null
     if (refused !== null) {
@@ -150,36 +144,29 @@ function asksToken(cls: StatementClass): boolean {
   return cls.parts.length === 1 && effect?.kind === 'show' && effect.name === 'pgsplit.causal_token'
 }
 
-function whileBroken(session: ClientSession, cls: StatementClass): Answer | null {
+function whileBroken({ block }: ClientSession, cls: StatementClass): Answer | null {
   if (cls.parts.length === 0) return {}
   const [effect] = cls.effects
-  if (cls.parts.length > 1 && session.isBroken && session.pendingError === null) {
+  if (cls.parts.length > 1 && block.stage === 'lost' && !block.hasNews) {
     // `ROLLBACK; BEGIN`: the server, which is in no transaction, warns of the one and does the other.
     const [first] = cls.parts[0]?.effects ?? []
     if (first?.kind === 'rollback' || first?.kind === 'commit') {
       if (!first.chain) {
-        session.isBroken = false
+        block.leaveLost()
         return null
       }
     }
   }
   if (cls.parts.length === 1 && (effect?.kind === 'rollback' || effect?.kind === 'commit')) {
     // The end of a lost transaction: whoever only rolls back need not hear of the loss.
-    if (session.isBroken) {
-      session.isBroken = false
-      const lost = effect.kind === 'commit' ? session.pendingError : null
-      session.pendingError = null
-      return lost === null ? { tag: 'ROLLBACK' } : { error: lost }
+    if (block.stage === 'lost') {
+      block.leaveLost()
+      const news = block.takeNews()
+      const isHeard = news !== null && effect.kind === 'commit'
+      return isHeard ? { error: news } : { tag: 'ROLLBACK' }
     }
   }
-  return { error: takeTrouble(session) }
-}
-
-/** What a statement is told in a session that has lost something: the loss once, then 25P02. */
-export function takeTrouble(session: ClientSession): ErrorFacts {
-  const trouble = session.pendingError ?? aborted
-  session.pendingError = null
-  return trouble
+  return { error: block.takeTrouble() }
 }
 
 function answerOf(
@@ -255,13 +242,15 @@ function withoutLease(
     case 'begin':
       // A server warns of it, in its own words.
       if (deferred !== null) return null
-      session.deferred = {
-        messages: [message()],
-        modes: effect.modes,
-        wantsReplica: cls.hint?.route === 'replica',
-        saysReadWrite: effect.modes.readOnly === false,
-      }
-      session.transaction = new Transaction(session)
+      session.block.defer(
+        {
+          messages: [message()],
+          modes: effect.modes,
+          wantsReplica: cls.hint?.route === 'replica',
+          saysReadWrite: effect.modes.readOnly === false,
+        },
+        session,
+      )
       return { tag: cls.keyword === 'start' ? 'START TRANSACTION' : 'BEGIN' }
     case 'savepoint':
     case 'release':
@@ -270,19 +259,18 @@ function withoutLease(
     case 'set-transaction':
       if (deferred === null) return outsideBlock(session, effect, cls)
       if (effect.snapshot) return null
-      session.deferred = {
+      session.block.deferAgain({
         ...deferred,
         messages: [...deferred.messages, message()],
         modes: mergeModes(deferred.modes, effect.modes),
         saysReadWrite: deferred.saysReadWrite || effect.modes.readOnly === false,
-      }
+      })
       return { tag: 'SET' }
     case 'commit':
     case 'rollback': {
       if (deferred === null || effect.chain) return outsideBlock(session, effect, cls)
       const tag = effect.kind === 'commit' ? 'COMMIT' : 'ROLLBACK'
-      session.deferred = null
-      session.transaction = null
+      session.block.cancel()
       return { tag }
     }
     case 'deallocate':

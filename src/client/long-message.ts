@@ -7,7 +7,6 @@ import { Writer } from '../wire/writer.ts'
 import { collectFrame } from './collect-messages.ts'
 import { bareSyncClass, functionCallClass, longTextClass } from './fixed-class.ts'
 import { highWaterBytes } from './flow.ts'
-import { takeTrouble } from './local-answer.ts'
 import { Request } from './request.ts'
 import { appendToSegment, mergeClass } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
@@ -78,7 +77,7 @@ export class LongMessage {
 
   #begin(type: number, head: Buffer, bodyAt: number): void {
     const session = this.#session
-    if (session.isBroken || session.pendingError !== null) {
+    if (session.block.isInTrouble) {
       this.#refuse(type)
       return
     }
@@ -91,7 +90,7 @@ export class LongMessage {
   #refuse(type: number): void {
     const session = this.#session
     this.#state = 'dropped'
-    session.say(errorResponse(takeTrouble(session)))
+    session.say(errorResponse(session.block.takeTrouble()))
     if (type === frontend.query || type === frontend.functionCall) {
       session.say(readyForQuery(session.localStatus))
     } else {

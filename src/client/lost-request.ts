@@ -4,7 +4,6 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { isProvedRead } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { detach } from './leave-connection.ts'
-import { takeTrouble } from './local-answer.ts'
 import { undoSteps } from './name-steps.ts'
 import { unpark } from './parked.ts'
 import { type Request, requestBit } from './request.ts'
@@ -66,14 +65,13 @@ function answerLost(
   }
   const facts =
     session.isBroken && !commits(request)
-      ? takeTrouble(session)
+      ? session.block.takeTrouble()
       : lossOf(session, request, connection, error, null)
   const ends = request.effects.some(({ kind }) => kind === 'commit' || kind === 'rollback')
   const wasInBlock = session.transaction !== null || session.isBroken
   if (session.transaction !== null) session.state = session.transaction.before.state
-  session.transaction = null
   session.listener?.rollBack(0)
-  session.isBroken = wasInBlock && !ends
+  session.block.lose(!wasInBlock || ends)
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)
   undoSteps(session, request)
   // The server may end the connection between its error and ReadyForQuery: one error is the answer.
@@ -189,13 +187,13 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
   session.statements.share()
   if (transaction === null) return
   const why = connection.fatal === null ? '' : ` (${connection.fatal.message})`
-  session.pendingError = conflictOf(connection) ?? {
+  const trouble = conflictOf(connection) ?? {
     sqlstate: '08006',
     message: `connection to node ${connection.nodeId} was lost${why}, and the open transaction with it`,
     hint: 'Run it again from the start.',
   }
   session.state = transaction.before.state
-  session.transaction = null
   session.listener?.rollBack(0)
-  session.isBroken = true
+  session.block.lose(false)
+  session.block.noteTrouble(trouble)
 }

@@ -5,7 +5,6 @@ import { query, sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { askIsolation } from './ask-isolation.ts'
 import { abandon, detach, leave } from './leave-connection.ts'
-import { takeTrouble } from './local-answer.ts'
 import { loseLease } from './lost-request.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
@@ -57,7 +56,7 @@ export function move(session: ClientSession, request: Request, from: ServerConne
     if (session.isGone) abandon(session)
     else if (isolation === null) {
       loseLease(session, from)
-      refuse(session, request, takeTrouble(session))
+      refuse(session, request, session.block.takeTrouble())
     } else moveTransaction(session, request, from, isolation)
     session.pump()
   })
@@ -76,7 +75,7 @@ function moveTransaction(
     sendOn(session, request, from)
     return
   }
-  session.deferred = transaction.moved()
+  session.block.deferAgain(transaction.moved())
   giveBack(session, from, commit)
   toPrimary(session, request)
 }

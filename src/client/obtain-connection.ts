@@ -12,7 +12,6 @@ import { onlySets } from './effects.ts'
 import { clearWriter, mustClear } from './hear-first.ts'
 import { mayHold } from './hold-request.ts'
 import { abandon, dropLease, keep, leave } from './leave-connection.ts'
-import { takeTrouble } from './local-answer.ts'
 import { loseLease } from './lost-request.ts'
 import { takeParked } from './parked.ts'
 import { refuse } from './refuse-request.ts'
@@ -178,7 +177,7 @@ function clear(session: ClientSession, request: Request, connection: ServerConne
       return
     }
     if (connection.isClosed) {
-      if (session.isBroken) refuse(session, request, takeTrouble(session))
+      if (session.isBroken) refuse(session, request, session.block.takeTrouble())
       else route(session, request)
     } else prepare(session, request, connection)
     session.pump()
@@ -221,7 +220,7 @@ function settingRefused(
   if (error.severity === 'FATAL' && lease !== null && (isInBlock || session.pinReason !== null)) {
     // What went with it is nowhere else: elsewhere the request would run outside its transaction.
     loseLease(session, lease)
-    refuse(session, request, takeTrouble(session))
+    refuse(session, request, session.block.takeTrouble())
     return
   }
   dropLease(session)

@@ -10,10 +10,9 @@ export function refuse(session: ClientSession, request: Request, facts: ErrorFac
   if (session.isGone) return
   const wasInBlock = session.deferred !== null || request.begin !== null
   if (wasInBlock) {
-    session.deferred = null
-    session.isBroken = true
     if (session.transaction !== null) session.state = session.transaction.before.state
-    session.transaction = null
+    session.block.cancel()
+    session.block.lose(false)
     session.listener?.rollBack(0)
   }
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)

@@ -148,7 +148,7 @@ export function rerun(session: ClientSession, request: Request): void {
 export function runAgain(session: ClientSession, request: Request): void {
   request.attempts++
   // A BEGIN that was not sent either still is to come.
-  session.deferred = request.begin ?? session.deferred
+  session.block.deferAgain(request.begin)
   request.begin = null
   request.resetForRerun()
   request.isShared = false

@@ -40,11 +40,7 @@ export function sendOn(
       if (effect.kind === 'ddl') session.cluster.noteDdl(session.scope.database, effect.touches)
       else if (effect.kind === 'vacate') session.cluster.vacate(effect.database)
     }
-    if (session.deferred !== null) {
-      request.begin = session.deferred
-      session.deferred = null
-      if (session.transaction !== null) session.transaction.begin = request.begin
-    }
+    request.begin = session.block.takeDeferred() ?? request.begin
     if (session.listener !== null) bringChannels(session, request, connection)
     if (request.begin !== null) {
       // What is prepared behind a BEGIN takes the transaction's snapshot, and so fixes its modes.

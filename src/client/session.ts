@@ -1,4 +1,4 @@
-import { type ErrorFacts, PgSplitError, ProtocolError } from '../errors.ts'
+import { PgSplitError, ProtocolError } from '../errors.ts'
 import type { Link } from '../net/link.ts'
 import type { TurnShare } from '../net/turn-share.ts'
 import type { Patience } from '../routing/patience.ts'
@@ -9,12 +9,12 @@ import type { SessionState } from '../server/session-state.ts'
 import { unreadNote } from '../sql/hints.ts'
 import type { LexMode } from '../sql/lexer.ts'
 import type { Hint, StatementClass } from '../sql/statement-class.ts'
-import type { Touched } from '../sql/touched-names.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
 import { terminate } from '../wire/frontend-messages.ts'
 import { backend, frontend, txStatus } from '../wire/message-types.ts'
+import { Block } from './block.ts'
 import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, PoolMode, SessionScope } from './cluster-access.ts'
 import { collected } from './collected.ts'
@@ -96,12 +96,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   lexMode: LexMode = 'standard'
   readonly #lexModes = new LexModes()
   #pins: Pins | null = null
-  transaction: Transaction | null = null
-  deferred: DeferredBegin | null = null
-  /** The transaction was lost with its server; 25P02 until it is ended. */
-  isBroken = false
-  /** What the next statement is told: something was lost while the client was quiet. */
-  pendingError: ErrorFacts | null = null
+  readonly block = new Block()
   readonly held = new HeldConnections()
   /** When server connections are given back: `pool.mode`, or the client's own `pgsplit.pool_mode`. */
   poolMode: PoolMode
@@ -123,8 +118,6 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly statements: StatementNames
   readonly unnamed = new Unnamed()
   readonly portals = new Portals()
-  /** What of the catalog statements of the open transaction may have changed. */
-  ddl: Touched | undefined
   /**
    * Settings that the leased connection really has, while they differ from `state`: RESET goes back
    * to the server's defaults there, and to the startup packet's values for the client.
@@ -218,6 +211,20 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.link.onClose = () => this.close()
     this.link.onEnd = () => this.#endInput()
     if (leftover !== null) this.link.offer(leftover)
+  }
+
+  get transaction(): Transaction | null {
+    return this.block.transaction
+  }
+
+  /** A BEGIN that was answered and not sent yet. */
+  get deferred(): DeferredBegin | null {
+    return this.block.deferred
+  }
+
+  /** The transaction was lost with its server; 25P02 until it is ended. */
+  get isBroken(): boolean {
+    return this.block.stage === 'lost'
   }
 
   /** The server connection that it has for itself now. */

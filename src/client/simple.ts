@@ -4,7 +4,7 @@ import { copyBytes } from '../wire/copy-bytes.ts'
 import { frontend } from '../wire/message-types.ts'
 import { failSegment } from './extended.ts'
 import { functionCallClass, objectCallClass } from './fixed-class.ts'
-import { answerLocally, takeTrouble } from './local-answer.ts'
+import { answerLocally } from './local-answer.ts'
 import {
   type NamedText,
   namesStatements,
@@ -38,12 +38,7 @@ export function handleQuery(
   if (session.segment !== null) return endSegment(session, session.segment, cls, buffer, start, end)
   // PostgreSQL drops it, too (protocol-flow, "Extended Query").
   session.unnamed.drop()
-  if (
-    cls.effects.length > 0 ||
-    cls.parts.length === 0 ||
-    session.isBroken ||
-    session.pendingError !== null
-  ) {
+  if (cls.effects.length > 0 || cls.parts.length === 0 || session.block.isInTrouble) {
     const answered = answerLocally(session, cls, null, buffer, start, end)
     if (answered === 'later') return false
     if (answered === 'done') return true
@@ -128,7 +123,7 @@ function endSegment(
   end: number,
 ): boolean {
   if (session.waiting.request !== null) return false
-  if (session.isBroken || session.pendingError !== null) return failSegment(session)
+  if (session.block.isInTrouble) return failSegment(session)
   if (segment.error !== null) {
     // The segment has failed at a Flush, and the server skips to Sync.
     session.isSkipping = true
@@ -235,9 +230,9 @@ export function handleFunctionCall(
   const oid = end - start >= 9 ? buffer.readUInt32BE(start + 5) : 0
   const cls = objectFunctions.has(oid) ? objectCallClass : functionCallClass
   if (segment !== null) return endSegment(session, segment, cls, buffer, start, end)
-  if (session.isBroken || session.pendingError !== null) {
+  if (session.block.isInTrouble) {
     if (session.inFlight.length > 0) return false
-    session.say(errorResponse(takeTrouble(session)))
+    session.say(errorResponse(session.block.takeTrouble()))
     session.say(readyForQuery(session.localStatus))
     return true
   }

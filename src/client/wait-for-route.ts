@@ -24,13 +24,10 @@ export function waitForRoute(
     forget()
     session.waiting.end()
     if (session.isGone) return
-    const { pendingError } = session
-    if (pendingError === null) route(session, request)
-    else {
-      // What it was to run on went while it waited.
-      session.pendingError = null
-      refuse(session, request, pendingError)
-    }
+    // What it was to run on may have gone while it waited.
+    const news = session.block.takeNews()
+    if (news === null) route(session, request)
+    else refuse(session, request, news)
     session.pump()
   }
   const forgetNews = subscribe(again)
