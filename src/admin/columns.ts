@@ -19,6 +19,16 @@ import type { ColumnType } from './result.ts'
  */
 type Columns<Row> = readonly (readonly [keyof Row & string, ColumnType])[]
 
+/** What of the row has no column: nothing, or the list isn't taken. */
+type Forgotten<Row, List extends Columns<Row>> = Exclude<keyof Row & string, List[number][0]>
+
+/** All columns of a row: one that is forgotten doesn't compile. */
+function allOf<Row>() {
+  return <const List extends Columns<Row>>(
+    list: [Forgotten<Row, List>] extends [never] ? List : Forgotten<Row, List>,
+  ): Columns<Row> => list as List
+}
+
 const connection = [
   ['user', 'text'],
   ['database', 'text'],
@@ -41,7 +51,7 @@ const connection = [
   ['id', 'int8'],
 ] as const
 
-export const nodeColumns: Columns<NodeRow> = [
+export const nodeColumns = allOf<NodeRow>()([
   ['node', 'text'],
   ['role', 'text'],
   ['state', 'text'],
@@ -61,9 +71,9 @@ export const nodeColumns: Columns<NodeRow> = [
   ['requests', 'int8'],
   ['errors', 'int8'],
   ['source', 'text'],
-]
+])
 
-export const poolColumns: Columns<PoolRow> = [
+export const poolColumns = allOf<PoolRow>()([
   ['database', 'text'],
   ['user', 'text'],
   ['cl_active', 'int8'],
@@ -82,24 +92,24 @@ export const poolColumns: Columns<PoolRow> = [
   ['pool_mode', 'text'],
   ['node', 'text'],
   ['refused', 'text'],
-]
+])
 
 /** `type` (C or S) is put in front by the command: it is the same in every row. */
-export const clientColumns: Columns<ClientRow & { type: string }> = [
+export const clientColumns = allOf<ClientRow & { type: string }>()([
   ['type', 'text'],
   ...connection,
   ['pin_reason', 'text'],
   ['node', 'text'],
   ['last_route', 'text'],
-]
+])
 
-export const serverColumns: Columns<ServerRow & { type: string }> = [
+export const serverColumns = allOf<ServerRow & { type: string }>()([
   ['type', 'text'],
   ...connection,
   ['node', 'text'],
   ['in_flight', 'int8'],
   ['pin_reason', 'text'],
-]
+])
 
 const statsTotals = [
   ['total_server_assignment_count', 'int8'],
@@ -130,12 +140,12 @@ const statsRouting = [
   ['retries', 'int8'],
 ] as const
 
-export const statsColumns: Columns<StatsRow> = [
+export const statsColumns = allOf<StatsRow>()([
   ['database', 'text'],
   ...statsTotals,
   ...statsAverages,
   ...statsRouting,
-]
+])
 export const statsTotalsColumns: Columns<StatsRow> = [
   ['database', 'text'],
   ...statsTotals,
@@ -143,14 +153,14 @@ export const statsTotalsColumns: Columns<StatsRow> = [
 ]
 export const statsAveragesColumns: Columns<StatsRow> = [['database', 'text'], ...statsAverages]
 
-export const configColumns: Columns<ConfigRow> = [
+export const configColumns = allOf<ConfigRow>()([
   ['key', 'text'],
   ['value', 'text'],
   ['default', 'text'],
   ['changeable', 'text'],
-]
+])
 
-export const databaseColumns: Columns<DatabaseRow> = [
+export const databaseColumns = allOf<DatabaseRow>()([
   ['name', 'text'],
   ['host', 'text'],
   ['port', 'int8'],
@@ -165,29 +175,29 @@ export const databaseColumns: Columns<DatabaseRow> = [
   ['paused', 'int8'],
   ['disabled', 'int8'],
   ['node', 'text'],
-]
+])
 
-export const userColumns: Columns<UserRow> = [
+export const userColumns = allOf<UserRow>()([
   ['name', 'text'],
   ['pool_size', 'int8'],
   ['pool_mode', 'text'],
   ['max_user_connections', 'int8'],
   ['current_connections', 'int8'],
-]
+])
 
-export const memoryColumns: Columns<MemoryRow> = [
+export const memoryColumns = allOf<MemoryRow>()([
   ['name', 'text'],
   ['bytes', 'int8'],
-]
+])
 
-export const routeColumns: Columns<RouteRow> = [
+export const routeColumns = allOf<RouteRow>()([
   ['cluster', 'text'],
   ['node', 'text'],
   ['reason', 'text'],
   ['requests', 'int8'],
-]
+])
 
-export const latencyColumns: Columns<LatencyRow> = [
+export const latencyColumns = allOf<LatencyRow>()([
   ['cluster', 'text'],
   ['node', 'text'],
   ['kind', 'text'],
@@ -200,4 +210,4 @@ export const latencyColumns: Columns<LatencyRow> = [
   ['serve_p95_us', 'float8'],
   ['serve_p99_us', 'float8'],
   ['serve_p999_us', 'float8'],
-]
+])

@@ -1,4 +1,5 @@
 import { networkOf } from '../auth/network.ts'
+import { nowMs } from '../net/turn-clock.ts'
 
 /**
  * How far a client is: it has said nothing, it has asked to start (a whole StartupMessage), or it
@@ -43,9 +44,9 @@ export class LoginGate {
 
   readonly #nowMs: () => number
 
-  constructor(max = 5_000, nowMs = () => performance.now()) {
+  constructor(max = 5_000, clock = nowMs) {
     this.max = max
-    this.#nowMs = nowMs
+    this.#nowMs = clock
   }
 
   get waiting(): number {

@@ -1,3 +1,4 @@
+import { nowMs } from '../net/turn-clock.ts'
 import { ask, errorOf } from '../server/ask.ts'
 import type { ConnectionHolder, ServerConnection } from '../server/server-connection.ts'
 import { query } from '../wire/frontend-messages.ts'
@@ -112,7 +113,7 @@ export class NotificationHub implements ConnectionHolder {
    */
   fence(isUrgent: boolean): number {
     if (!this.isActive || this.#connection === null) return this.#asked + 1
-    const now = performance.now()
+    const now = nowMs()
     if (isUrgent && now - this.#fencedAtMs > minFenceMs) {
       this.#fencedAtMs = now
       this.settle(() => {})

@@ -5,6 +5,7 @@ import { PgSplitError, ProtocolError } from '../errors.ts'
 import { Link } from '../net/link.ts'
 import type { ClientTls, ClientTlsFiles } from '../net/tls-options.ts'
 import { acceptTls, type TlsInfo, tlsFailure } from '../net/tls-upgrade.ts'
+import { nowMs } from '../net/turn-clock.ts'
 import { LoginChannel } from '../server/login-channel.ts'
 import { errorResponse, negotiateProtocolVersion } from '../wire/backend-messages.ts'
 import type { Setting } from '../wire/startup-options.ts'
@@ -86,7 +87,7 @@ class ClientStartup {
     this.#channel = new LoginChannel(link)
     this.#address = link.remoteAddress
     this.#timeoutMs = options.authTimeoutMs ?? 30_000
-    this.#deadline = performance.now() + this.#timeoutMs
+    this.#deadline = nowMs() + this.#timeoutMs
   }
 
   async run(): Promise<AcceptOutcome> {
@@ -211,7 +212,7 @@ class ClientStartup {
     duplex.pause()
     if (hello.length > 0) duplex.unshift(hello)
     const { remotePort } = this.#channel.link
-    const leftMs = Math.max(1, this.#deadline - performance.now())
+    const leftMs = Math.max(1, this.#deadline - nowMs())
     const upgraded = await acceptTls(duplex, clientTls, files, leftMs).catch((error: unknown) => {
       throw new ProtocolError(`TLS with the client failed: ${tlsFailure(error)}`)
     })

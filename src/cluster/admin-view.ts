@@ -11,6 +11,7 @@ import type {
 } from '../admin/admin-source.ts'
 import type { ClientSession } from '../client/session.ts'
 import { packageVersion } from '../config/version.ts'
+import { nowMs } from '../net/turn-clock.ts'
 import { formatLsn } from '../topology/lsn.ts'
 import { nodeState } from '../topology/node-state.ts'
 import type { Cluster } from './cluster.ts'
@@ -134,7 +135,7 @@ function poolRows(cluster: Cluster, scope: Scope): PoolRow[] {
 function clientRow(session: ClientSession): ClientRow {
   const isWaiting = session.waiting.request !== null
   const isActive = session.inFlight.length > 0
-  const waitUs = isWaiting ? Math.round((performance.now() - session.requestStartedAtMs) * 1000) : 0
+  const waitUs = isWaiting ? Math.round((nowMs() - session.requestStartedAtMs) * 1000) : 0
   const server = session.lease ?? session.inFlight.first?.connection ?? null
   return {
     user: session.scope.user,
@@ -203,7 +204,7 @@ function serverRows(scope: Scope): ServerRow[] {
 /** One row a cluster: PgBouncer's `database` column holds the cluster's name. */
 function statsRows(cluster: Cluster): StatsRow[] {
   const { counters } = cluster
-  const upSeconds = Math.max(1, performance.now() / 1000)
+  const upSeconds = Math.max(1, process.uptime())
   const queries = Math.max(1, counters.queries)
   const onReplicas = counters.readsReplica.reduce((sum, count) => sum + (count ?? 0), 0)
   const queryUs = Math.round(counters.queryMs * 1000)

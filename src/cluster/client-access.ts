@@ -5,6 +5,7 @@ import { hbaRulesRefusal } from '../client/hba-rules.ts'
 import type { AuthConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
 import { parseRange } from '../net/address-range.ts'
+import { nowMs } from '../net/turn-clock.ts'
 import type { QuestionLine } from './question-line.ts'
 
 /** How long pg_hba.conf counts as unreadable before it is tried again, ms. */
@@ -55,12 +56,12 @@ export class ClientAccess {
 
   #isOutdated({ configuredAt }: Identity): boolean {
     if (this.#hba === null) return true
-    if (this.#hba.configuredAt === null) return performance.now() - this.#hba.atMs > retryMs
+    if (this.#hba.configuredAt === null) return nowMs() - this.#hba.atMs > retryMs
     return this.#hba.configuredAt !== configuredAt
   }
 
   async #ask(configuredAt: string): Promise<Hba> {
-    const atMs = performance.now()
+    const atMs = nowMs()
     const former = this.#hba
     try {
       const [row] = await this.#questions.ask(hbaSql)

@@ -12,6 +12,7 @@ import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Link } from '../net/link.ts'
 import type { ClientTls } from '../net/tls-options.ts'
+import { nowMs } from '../net/turn-clock.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { AdminKeys } from './admin-keys.ts'
 import type { Cluster } from './cluster.ts'
@@ -311,12 +312,12 @@ export class FrontDoor {
   /** Ends all sessions: idle ones at once, busy ones when they are done or after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
     this.isDraining = true
-    const endsAt = performance.now() + timeoutMs
+    const endsAt = nowMs() + timeoutMs
     for (;;) {
       for (const session of [...this.sessions]) {
-        if (session.isIdle || performance.now() >= endsAt) session.shutDown()
+        if (session.isIdle || nowMs() >= endsAt) session.shutDown()
       }
-      if (this.sessions.size === 0 || performance.now() >= endsAt) break
+      if (this.sessions.size === 0 || nowMs() >= endsAt) break
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 20)
         this.#onEmpty = () => {

@@ -1,5 +1,6 @@
 import { arrayText, changeMarkSql, currentSql, mayReadAuthidSql } from '../auth/identity-sql.ts'
 import type { EventLog } from '../core/event-log.ts'
+import { nowMs } from '../net/turn-clock.ts'
 import type { QuestionLine } from './question-line.ts'
 import type { Scope } from './scope.ts'
 
@@ -68,7 +69,7 @@ export class IdentityWatch {
 
   #look(): void {
     this.#isWanted = false
-    const sinceMs = performance.now()
+    const sinceMs = nowMs()
     this.#looking = this.#ask()
       .then(() => {
         this.#isFailing = false
@@ -77,7 +78,7 @@ export class IdentityWatch {
       .finally(() => {
         this.#looking = null
         if (this.#isStopped) return
-        const tookMs = performance.now() - sinceMs
+        const tookMs = nowMs() - sinceMs
         if (this.#isWanted) this.#look()
         else this.#pause(Math.max(pauseMs, pauseShare * tookMs))
       })

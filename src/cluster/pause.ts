@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PgSplitError } from '../errors.ts'
+import { nowMs } from '../net/turn-clock.ts'
 import { txStatus } from '../wire/message-types.ts'
 import type { Scope } from './scope.ts'
 
@@ -43,13 +44,13 @@ export class Pause {
     const isFirst = !this.#isOn
     this.#isOn = true
     const timeoutMs = this.#options.timeoutMs()
-    const endsAt = performance.now() + timeoutMs
+    const endsAt = nowMs() + timeoutMs
     try {
       for (;;) {
         const busy = this.#busy()
         if (busy.length === 0) break
         if (signal.aborted) throw cancelled()
-        if (performance.now() >= endsAt) throw this.#tooLong(busy, timeoutMs)
+        if (nowMs() >= endsAt) throw this.#tooLong(busy, timeoutMs)
         await sleep(lookEveryMs)
         if (!this.#isOn) throw cancelled()
       }

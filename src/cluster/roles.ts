@@ -9,6 +9,7 @@ import { type Applicant, type Authenticator, type LoginAttempt, refusal } from '
 import type { AuthConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { nowMs } from '../net/turn-clock.ts'
 import { ClientAccess } from './client-access.ts'
 import type { Cluster } from './cluster.ts'
 
@@ -81,7 +82,7 @@ export class Roles implements Authenticator {
    * ago, as it is now. Rejects with 28P01 where the name has become another role's meanwhile.
    */
   async stillIs(user: string, database: string, known: Identity): Promise<Identity> {
-    if (performance.now() - known.askedAtMs < staleAfterMs) return known
+    if (nowMs() - known.askedAtMs < staleAfterMs) return known
     const identity = await this.#lookup.find({ role: this.serverUser(user), database })
     if (identity.role !== null && identity.role.oid !== known.role?.oid) {
       throw refusal('28P01', `password authentication failed for user "${user}"`)
@@ -105,7 +106,7 @@ export class Roles implements Authenticator {
       arrayText(wanted.map(({ database }) => database)),
     ]
     const { questions } = this.#cluster
-    const atMs = performance.now()
+    const atMs = nowMs()
     const ask = async (source: PasswordSource): Promise<readonly Identity[]> => {
       const rows = await questions.askAgain(identitySql(source), types, names)
       this.#source = source

@@ -213,7 +213,7 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
 
   /** Frees requests that wait behind a slow one, or behind a slow reader. */
   #relieve(): void {
-    const now = performance.now()
+    const now = nowMs()
     let isShared = false
     for (const pool of this.pools.values()) {
       for (const connection of pool.connections) {

@@ -311,7 +311,7 @@ function isReadable(text: Uint8Array, start: number, end: number): boolean {
 
 // New objects each time: a class is mutable (learned, timing), and these stand for many texts.
 function tooLong(): StatementClass {
-  return makeClass([pinPart('a text too long to be read (sql.maxTextBytes)')], '', null)
+  return makeClass([pinPart('a text too long to be read')], '', null)
 }
 
 function unreadable(): StatementClass {

@@ -1,5 +1,5 @@
 /**
- * Rule 5 of the classifier: walks the tokens of a query (or of the query part of a write) once
+ * Walks the tokens of a query (or of the query part of a write) once
  * and collects what forbids a replica, what pins the session, and what must be tracked. It knows
  * just enough grammar to tell calls, relations and labels apart; where in doubt it refuses.
  */

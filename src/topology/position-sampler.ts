@@ -24,7 +24,7 @@ export interface PositionSamplerOptions {
 }
 
 /**
- * Who has seen what, in positions of the write-ahead log (DESIGN: one sample serves many): the
+ * Who has seen what, in positions of the write-ahead log (src/README.md: one sample serves many): the
  * primary is asked for sessions that wrote or read there, a replica for those that read there, all
  * of it beside the data path, and not at all while nobody needs it.
  */
