@@ -174,3 +174,14 @@ export function moveWaiting(connection: ServerConnection, from = 1): void {
     request.moveElsewhere()
   }
 }
+
+/** Is all that the connection owes an answer to such that it may run again on another node? */
+export function owesOnlyReads({ queue }: ServerConnection): boolean {
+  for (let i = 0; i < queue.size; i++) {
+    const receiver = queue.at(i)
+    if (receiver === swallow) continue
+    const { owner, isRerunnable, isForwarded } = receiver as Request
+    if (owner === undefined || !isRerunnable || isForwarded) return false
+  }
+  return queue.size > 0
+}

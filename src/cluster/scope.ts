@@ -4,7 +4,7 @@ import { noFreeConnection } from '../client/no-free-connection.ts'
 import { NodeRefusals } from '../client/node-refusals.ts'
 import type { NotificationHub } from '../client/notification-hub.ts'
 import { StatementRegistry } from '../client/prepared-statement.ts'
-import { moveWaiting } from '../client/rerun-request.ts'
+import { moveWaiting, owesOnlyReads } from '../client/rerun-request.ts'
 import { forgetCurrval } from '../client/sequences.ts'
 import type { ClientSession } from '../client/session.ts'
 import type { DatabaseCatalog } from '../core/database-catalog.ts'
@@ -276,6 +276,15 @@ export class Scope implements SessionScope, ServerConnectionEvents, NodeUse {
     pool.failWaiters(error)
     for (const connection of [...pool.connections]) {
       if (connection.queue.size > 0) connection.destroy(error)
+    }
+  }
+
+  leaveSilentReads(nodeIndex: number): void {
+    const pool = this.pools.get(nodeIndex)
+    if (pool === undefined) return
+    const error = new Error('the node has stopped answering')
+    for (const connection of [...pool.connections]) {
+      if (owesOnlyReads(connection)) connection.destroy(error)
     }
   }
 

@@ -475,8 +475,12 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
   /** A host that is gone without a word never resets its connections. */
   #leaveSilent(nodeId: string): void {
     for (const { node, index } of this.members.all) {
-      if (node.name !== nodeId || !this.isReplica(index)) continue
-      for (const use of this.uses.values()) use.leaveSilent(index)
+      if (node.name !== nodeId) continue
+      const isReplica = this.isReplica(index)
+      for (const use of this.uses.values()) {
+        if (isReplica) use.leaveSilent(index)
+        else use.leaveSilentReads(index)
+      }
     }
   }
 

@@ -12,6 +12,8 @@ export interface NodeUse {
   leave(nodeIndex: number, error: Error): void
   /** The replica has stopped answering: what waits for it runs elsewhere, or is told. */
   leaveSilent(nodeIndex: number): void
+  /** The primary has stopped answering: proved reads that wait for it run elsewhere, if they can. */
+  leaveSilentReads(nodeIndex: number): void
   /** How many requests wait for a connection to the node. */
   waitingAt(nodeIndex: number): number
 }

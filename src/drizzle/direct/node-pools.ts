@@ -221,6 +221,13 @@ export class NodePools<Connection> implements NodeUse {
     this.leave(nodeIndex, new Error('the node has stopped answering'))
   }
 
+  leaveSilentReads(nodeIndex: number): void {
+    const place = this.#places.get(nodeIndex)
+    for (const { connection, isRead } of place?.busy.all() ?? []) {
+      if (isRead) place?.pool.destroy(connection)
+    }
+  }
+
   waitingAt(nodeIndex: number): number {
     return this.#places.get(nodeIndex)?.waiters.size ?? 0
   }

@@ -159,7 +159,8 @@ async function judge<Connection>(
   const next = isRead ? judgeRead(failed) : judgeWrite(failed)
   door.failed(held, startedMs, error, next.isNodeTrouble, !isRead && spoils(cls, false))
   if (!isRead) noteWritten(core, context)
-  else if (!core.isReplica(nodeIndex)) noteRead(core, context, nodeIndex)
+  // Of a node that went nothing was shown.
+  else if (!core.isReplica(nodeIndex) && !next.isNodeTrouble) noteRead(core, context, nodeIndex)
   if (next.verdict === 'refused') return 'refused'
   tries.attempts++
   const isAgain = next.verdict === 'again' || (next.verdict === 'doubt' && (await isStale(failed)))
