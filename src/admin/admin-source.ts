@@ -182,6 +182,34 @@ export interface LatencyRow {
   readonly serve_p999_us: number | null
 }
 
+/**
+ * One statement that takes much time, by its text without literals. Times of the servers since the
+ * start, µs. Who took a place where all were taken may lack up to `missing_us` of before.
+ */
+export interface StatementRow {
+  readonly cluster: string
+  readonly database: string
+  readonly query: string
+  readonly calls: number
+  readonly primary_calls: number
+  readonly total_us: number
+  readonly primary_us: number
+  readonly replica_us: number
+  readonly p50_us: number | null
+  readonly p95_us: number | null
+  readonly p99_us: number | null
+  readonly rows: number
+  readonly bytes: number
+  readonly errors: number
+  readonly retries: number
+  /** Why most of its time on the primary was there: a word of routing, and a clause. */
+  readonly reason: string | null
+  readonly why: string | null
+  /** What would let it run on a replica; null: nothing that is known. */
+  readonly advice: string | null
+  readonly missing_us: number
+}
+
 /** `bytes` of one part: `rss`, `heap_used`, `external`, `class_cache` … */
 export interface MemoryRow {
   readonly name: string
@@ -202,6 +230,8 @@ export interface AdminSource {
   memory(): readonly MemoryRow[]
   routes(): readonly RouteRow[]
   latencies(): readonly LatencyRow[]
+  /** Those that take most time on the primary first. */
+  statements(): readonly StatementRow[]
   /** `paused`: a cluster is; `draining`: after SIGTERM or SHUTDOWN. */
   state(): 'active' | 'paused' | 'draining'
   /** Version of pgsplit: `0.1.0`. */

@@ -8,6 +8,7 @@ import type {
   PoolRow,
   RouteRow,
   ServerRow,
+  StatementRow,
   StatsRow,
   UserRow,
 } from './admin-source.ts'
@@ -210,4 +211,26 @@ export const latencyColumns = allOf<LatencyRow>()([
   ['serve_p95_us', 'float8'],
   ['serve_p99_us', 'float8'],
   ['serve_p999_us', 'float8'],
+])
+
+export const statementColumns = allOf<StatementRow>()([
+  ['cluster', 'text'],
+  ['database', 'text'],
+  ['query', 'text'],
+  ['calls', 'int8'],
+  ['primary_calls', 'int8'],
+  ['total_us', 'int8'],
+  ['primary_us', 'int8'],
+  ['replica_us', 'int8'],
+  ['p50_us', 'float8'],
+  ['p95_us', 'float8'],
+  ['p99_us', 'float8'],
+  ['rows', 'int8'],
+  ['bytes', 'int8'],
+  ['errors', 'int8'],
+  ['retries', 'int8'],
+  ['reason', 'text'],
+  ['why', 'text'],
+  ['advice', 'text'],
+  ['missing_us', 'int8'],
 ])

@@ -52,6 +52,10 @@ export const showCommands: ReadonlyMap<string, ShowCommand> = new Map(
       help: 'percentiles of waiting and serving per node, reads and writes, in microseconds',
       run: (source) => tableOf(columns.latencyColumns, () => source.latencies()),
     },
+    statements: {
+      help: 'statements by their time on the primary, why they ran there, and what would change that',
+      run: (source) => tableOf(columns.statementColumns, () => source.statements()),
+    },
     databases: {
       help: 'databases per node, with pool sizes',
       run: (source) => tableOf(columns.databaseColumns, () => source.databases()),

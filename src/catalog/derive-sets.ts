@@ -6,7 +6,7 @@ import { FIRST_USER_OID } from './catalog-queries.ts'
 import { type CatalogRows, flag, integer, text } from './catalog-rows.ts'
 import { Closure } from './closure.ts'
 import { customReaders } from './custom-readers.ts'
-import type { FunctionFacts } from './function-facts.ts'
+import { DECLARED_VOLATILE, type FunctionFacts } from './function-facts.ts'
 import { PURE_STABLE, PURE_VOLATILE, READS_NODE, TYPE_SPELLINGS } from './function-lists.ts'
 import { neutralSets } from './neutral-sets.ts'
 
@@ -49,6 +49,7 @@ export function deriveSets(rows: CatalogRows, closure = new Closure(rows)): Cata
     if (why !== undefined) unsafeOperators.set(text(row, 'name'), why)
   }
   const parameters = rows.nodeParameters.map((row) => text(row, 'name'))
+  const volatile = declaredVolatile(closure)
   const sets = {
     serverVersion: rows.serverVersion,
     functions,
@@ -67,7 +68,8 @@ export function deriveSets(rows: CatalogRows, closure = new Closure(rows)): Cata
     unsafeRelations,
     nodeParameters: new Set([...parameters, ...STANDBY_PARAMETERS]),
     everything: closure.everything === null ? null : `${closure.everything}, unseen in the text`,
-    warnings: warnings(closure),
+    declaredVolatile: new Set(volatile),
+    warnings: warnings(closure, volatile),
   }
   return { digest: digestOf(sets), ...sets }
 }
@@ -122,19 +124,24 @@ function spellings(name: string): readonly string[] {
   return [name, ...(TYPE_SPELLINGS.get(name) ?? [])]
 }
 
+/** Functions of users that are against a read only by their declaration, which may be wrong. */
+function declaredVolatile(closure: Closure): string[] {
+  const volatile: string[] = []
+  for (const fn of closure.functions) {
+    const why = closure.unsafeFunctions.get(fn.oid)
+    const callable = fn.kind === 'f' && text(fn.row, 'extension') === ''
+    if (!fn.builtIn && callable && why === DECLARED_VOLATILE) volatile.push(fn.name)
+  }
+  return volatile
+}
+
 /** What keeps statements from the replicas although their author may not have meant it. */
-function warnings(closure: Closure): string[] {
+function warnings(closure: Closure, volatile: readonly string[]): string[] {
   const found: string[] = []
   if (closure.everything !== null) {
     found.push(
       `no statement is read from a replica: ${closure.everything}; declare it STABLE or IMMUTABLE`,
     )
-  }
-  const volatile: string[] = []
-  for (const fn of closure.functions) {
-    const why = closure.unsafeFunctions.get(fn.oid)
-    const callable = fn.kind === 'f' && text(fn.row, 'extension') === ''
-    if (!fn.builtIn && callable && why === 'is declared VOLATILE') volatile.push(fn.name)
   }
   if (volatile.length > 0) {
     const shown = volatile.slice(0, WARNING_NAMES).join(', ')

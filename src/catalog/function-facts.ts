@@ -17,6 +17,9 @@ import {
   VETTED_STABLE,
 } from './function-lists.ts'
 
+/** Why a function must run on the primary that nothing but its declaration is against. */
+export const DECLARED_VOLATILE = 'is declared VOLATILE'
+
 export interface FunctionFacts {
   readonly oid: number
   readonly name: string
@@ -74,7 +77,7 @@ export function seedReason(fn: FunctionFacts): string | null {
     if (fn.builtIn && HARMLESS_VOLATILE.has(name) && compiled) return null
     if (fn.builtIn && READS_NODE.has(name)) return 'answers for the node that runs it'
     if (extension?.has(name) === true && compiled) return null
-    return 'is declared VOLATILE'
+    return DECLARED_VOLATILE
   }
   if (fn.builtIn) {
     const own = name.startsWith('pg_stat_get_')

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { packageVersion } from '../config/version.ts'
+import { adviseCommand } from './advise.ts'
 import { checkCommand } from './check.ts'
 import { type CommandIo, ExitWith } from './command-io.ts'
 import { configCommand } from './config.ts'
@@ -39,6 +40,7 @@ export async function run(argv: readonly string[], io: CommandIo, parts: Parts):
     initCommand(io),
     checkCommand(io),
     explainCommand(io, parts.openJudge),
+    adviseCommand(io),
     configCommand(io),
   ]
   for (const command of commands) {

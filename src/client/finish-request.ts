@@ -118,7 +118,10 @@ function count(
   counters.requests[node] = (counters.requests[node] ?? 0) + 1
   if (request.error !== null) counters.errors[node] = (counters.errors[node] ?? 0) + 1
   const isRead = isProvedRead(request.cls)
-  session.cluster.meter.answered(node, isRead, request, elapsedMs)
+  const { cls, onReplica } = request
+  const { meter } = session.cluster
+  meter.answered(node, isRead, request, elapsedMs)
+  meter.statements.answered(session.scope.database, cls, request, isRead, onReplica, elapsedMs)
   if (isRead) {
     counters.reads++
     counters.readsByNode[node] = (counters.readsByNode[node] ?? 0) + 1

@@ -19,6 +19,7 @@ import { configRows } from './config-rows.ts'
 import type { FrontDoor } from './front-door.ts'
 import { latencyRows, routeRows } from './meter-rows.ts'
 import type { Scope } from './scope.ts'
+import { statementRows } from './statement-rows.ts'
 
 /** Copies what the admin database shows out of the live objects, at the moment it is asked. */
 export function adminSource(door: FrontDoor): AdminSource {
@@ -36,6 +37,7 @@ export function adminSource(door: FrontDoor): AdminSource {
     config: (): readonly ConfigRow[] => configRows(door.options.config),
     routes: () => clusters.flatMap(routeRows),
     latencies: () => clusters.flatMap(latencyRows),
+    statements: () => statementRows(clusters),
     databases: () => clusters.flatMap(databaseRows),
     users: (): readonly UserRow[] =>
       [...new Set(scopes().map(({ user }) => user))].map((name) => ({

@@ -1,4 +1,5 @@
 import { LatencyHistogram } from './latency-histogram.ts'
+import { StatementTable } from './statement-table.ts'
 
 /** What is noted of a request on its way. */
 export class RequestTrace<Word extends string> {
@@ -81,6 +82,7 @@ export class NodeMeter {
 /** What the nodes of one cluster have answered, by node index. Plain counters, read at the edge. */
 export class RequestMeter {
   readonly #nodes: (NodeMeter | undefined)[] = []
+  readonly statements = new StatementTable()
   /** Requests that had to wait for a primary (or the end of a pause), and how long they did, ms. */
   held = 0
   heldMs = 0

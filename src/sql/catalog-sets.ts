@@ -28,6 +28,8 @@ export interface CatalogSets {
   readonly pureFunctions: ReadonlySet<string>
   /** Name → why a call must run on the primary, as a clause: `is declared VOLATILE`. */
   readonly unsafeFunctions: ReadonlyMap<string, string>
+  /** The unsafe ones, of users, that are so only by being declared VOLATILE. */
+  readonly declaredVolatile: ReadonlySet<string>
   /** The unsafe ones that only read, what the node itself has: a READ ONLY transaction may call them. */
   readonly nodeFunctions: ReadonlySet<string>
   /** The unsafe ones that take one argument: `t.f` and `(x).f` call them without parentheses. */

@@ -8,6 +8,7 @@ import { classifyTokens, makeClass } from './classify-text.ts'
 import { Fingerprint } from './fingerprint.ts'
 import { parseHint } from './hints.ts'
 import { type LexMode, tokenize } from './lexer.ts'
+import { normalizedText } from './normalized-text.ts'
 import { type JudgeContext, pinPart, refusedPart } from './part.ts'
 import type { StatementClass } from './statement-class.ts'
 
@@ -247,7 +248,10 @@ export class Classifier {
     if (typeof tokens === 'string') return unterminated()
     const hint = tokens.hintFrom < 0 ? null : parseHint(text, tokens.hintFrom, tokens.hintTo)
     const context = this.#context(mode)
-    const judged = classifyTokens(tokens, 0, tokens.length, context, hint)
+    const judged = {
+      ...classifyTokens(tokens, 0, tokens.length, context, hint),
+      text: normalizedText(tokens),
+    }
     const known = this.#learned.get(`${a} ${b} ${check}`)
     const cls = known === undefined ? judged : relearned(judged, known.reason)
     this.#keys.set(cls, { a, b, check })
@@ -257,7 +261,10 @@ export class Classifier {
       this.#blind.set(cls.timing, { text: kept, mode })
     }
     // Effects keep pieces of the text, as strings of up to two bytes per character.
-    const cost = ENTRY_BYTES * Math.max(1, cls.parts.length) + effectBytes(cls, end - start)
+    const cost =
+      ENTRY_BYTES * Math.max(1, cls.parts.length) +
+      effectBytes(cls, end - start) +
+      judged.text.length * 2
     this.#current.set(a, b, check, cls, cost)
     return cls
   }

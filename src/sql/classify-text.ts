@@ -78,6 +78,7 @@ export function makeClass(
     reason: strongest.reason,
     pin: parts.find((part) => part.pin !== null)?.pin ?? null,
     ignorance: strongest.ignorance ?? null,
+    ...(strongest.volatileCall === undefined ? {} : { volatileCall: strongest.volatileCall }),
     parts,
     effects: only === undefined ? parts.flatMap((part) => part.effects) : only.effects,
     ignoresCustoms: parts.length > 0 && parts.every((part) => part.ignoresCustoms === true),

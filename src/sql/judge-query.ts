@@ -48,7 +48,9 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   const against = againstReading(walk, context)
   if (against !== null) {
     const refused = effectPart('primary', against.why, walk.effects)
-    const part = withIgnorance(refused, against.ignorance)
+    const { volatileCall } = walk
+    const known = withIgnorance(refused, against.ignorance)
+    const part = volatileCall === null ? known : { ...known, volatileCall }
     const asks = walk.isRead && !walk.mayWrite && walk.effects.every(isOfUnknown)
     return asks ? { ...part, asksPrimary: true } : part
   }

@@ -106,6 +106,8 @@ export class QueryWalk {
   readonly from: number
   readonly to: number
   readonly isRead: boolean
+  /** The function of `refusal`, if that is that it is declared VOLATILE. */
+  volatileCall: string | null = null
   /** First reason against a replica. */
   refusal: string | null = null
   /** … which is that the catalog does not know what it names. */
@@ -439,7 +441,10 @@ export class QueryWalk {
     const why = catalog.unsafeFunctions.get(word)
     if (why !== undefined) {
       if (catalog.nodeFunctions.has(word)) this.#leave(`calls ${word}(), which ${why}`)
-      else this.#refuse(`calls ${word}(), which ${why}`)
+      else {
+        if (this.refusal === null && catalog.declaredVolatile.has(word)) this.volatileCall = word
+        this.#refuse(`calls ${word}(), which ${why}`)
+      }
       return
     }
     if (word === 'current_setting') {

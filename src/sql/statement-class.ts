@@ -173,6 +173,8 @@ export interface StatementPart {
   readonly asksPrimary?: true
   /** Nothing is against it but this. */
   readonly ignorance?: Ignorance
+  /** A function that it calls, which is declared VOLATILE: the first thing that is against it. */
+  readonly volatileCall?: string
   /** A read that is proved to give the same whatever custom parameters (`app.tenant`) are set to. */
   readonly ignoresCustoms?: true
 }
@@ -196,6 +198,10 @@ export interface StatementClass {
   /** All parts are reads that are proved to look at no custom parameter. */
   readonly ignoresCustoms: boolean
   readonly hint: Hint | null
+  /** Its text without literals, cut when it is long; absent: it was not read, or stands for many. */
+  readonly text?: string
+  /** A function that it calls, which is declared VOLATILE: the first thing that is against it. */
+  readonly volatileCall?: string
   /** Leading keyword in lower case of the first part, '' if none: for logs and stats. */
   readonly keyword: string
   /** Set to the reason by `learnPrimary` after a standby refused the statement. Mutable on purpose. */

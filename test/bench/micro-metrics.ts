@@ -5,6 +5,7 @@
 import { renderMetrics } from '../../src/http/render-metrics.ts'
 import { LatencyHistogram } from '../../src/metrics/latency-histogram.ts'
 import { RequestMeter, RequestTrace } from '../../src/metrics/request-meter.ts'
+import { StatementTable } from '../../src/metrics/statement-table.ts'
 
 const runs = 2_000_000
 const rounds = 7
@@ -50,6 +51,24 @@ const perRequest =
     }
   }) / runs
 print('a request answered', `${perRequest.toFixed(1)} ns`)
+
+const statements = new StatementTable()
+const classes = Array.from({ length: 64 }, (_, i) => ({
+  text: `select ${i}`,
+  reason: 'proved read-only',
+  timing: {},
+}))
+const ran = requests.map((request) => ({ ...request, attempts: 0, error: null }))
+const perStatement =
+  best(() => {
+    for (let i = 0; i < runs; i++) {
+      const cls = classes[i & 63] as (typeof classes)[number]
+      const request = ran[i & 3] as (typeof ran)[number]
+      const ms = latenciesMs[i & 4095] as number
+      statements.answered('app', cls, request, true, (i & 3) === 0, ms)
+    }
+  }) / runs
+print('a statement noted', `${perStatement.toFixed(1)} ns`)
 
 // 31 nodes, each with all four histograms.
 const samples = Array.from({ length: 31 * 4 }, (_, i) =>

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { CatalogSets } from '../../src/sql/catalog-sets.ts'
 
-const SETS = ['functions', 'nodeFunctions', 'pureFunctions', 'attributeFunctions', 'ddlFunctions', 'types'] as const
+const SETS = ['functions', 'nodeFunctions', 'pureFunctions', 'attributeFunctions', 'ddlFunctions', 'types', 'declaredVolatile'] as const
 const MORE_SETS = ['userTypes', 'replacedNames', 'unsafeTypeOids', 'relations', 'nodeParameters'] as const
 const MAPS = ['unsafeFunctions', 'sessionFunctions', 'unsafeOperators', 'unsafeTypes'] as const
 const RECORD = new URL('catalog-15.json', import.meta.url)
