@@ -206,7 +206,8 @@ function tryLookups(door: FrontDoor): void {
 /** Told once at the start: what the configuration allows may be more than the process can open. */
 function checkDescriptors({ limit }: Descriptors, config: Config, logger: Logger): void {
   if (limit === null) return
-  let need = config.limits.maxClients + config.limits.maxUnauthenticated
+  const { limits, http } = config
+  let need = limits.maxClients + limits.maxUnauthenticated + (http?.maxConnections ?? 0)
   for (const { nodes, pool } of config.clusters) {
     for (const { maxConnections } of nodes) need += maxConnections ?? pool.size
   }
