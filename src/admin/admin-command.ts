@@ -43,7 +43,13 @@ export function planAdminCommand(
 
   const action = parseAction(tokens)
   if (action !== null) {
-    if (actions === null) throw notOffered(`${keyword.toUpperCase()} is not offered here`, help)
+    if (actions === null) {
+      throw new PgSplitError({
+        sqlstate: '42501',
+        message: `${keyword.toUpperCase()} is for operators, and this user may only look`,
+        hint: 'List the user under admin.users instead of admin.readers.',
+      })
+    }
     return planAction(action, actions)
   }
   const instead = elsewhere.get(keyword)

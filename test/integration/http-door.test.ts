@@ -117,7 +117,7 @@ describe('the HTTP door of a running pgsplit', () => {
     await proxy.with(
       async (client) => {
         expect((await client.query('SHOW NODES')).rows).toHaveLength(3)
-        await expect(client.query('DRAIN r1')).rejects.toMatchObject({ code: '0A000' })
+        await expect(client.query('DRAIN r1')).rejects.toMatchObject({ code: '42501' })
       },
       { user: 'watcher', password: 'watches', database: 'pgsplit' },
     )

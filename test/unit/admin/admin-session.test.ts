@@ -11,7 +11,7 @@ describe('what the admin database refuses', () => {
     ["'unfinished", '42601'],
     ['/* unfinished', '42601'],
     ['SHOW FDS', '0A000'],
-    ['RELOAD', '0A000'],
+    ['RELOAD', '42501'],
     ['SELECT * FROM pg_class', '0A000'],
     ['CREATE TABLE t (a int)', '0A000'],
   ])('%j is refused with %s and a way out', (text, sqlstate) => {
