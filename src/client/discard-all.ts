@@ -1,10 +1,10 @@
 import type { ClientSession } from './session.ts'
 import { resetOwnSettings } from './setting-effects.ts'
 
-/** DISCARD ALL: the session is as after its log-in. */
-export function discardAll(session: ClientSession): void {
+/** DISCARD ALL: the session is as after its log-in; `isOnServer`: so is its lease. */
+export function discardAll(session: ClientSession, isOnServer: boolean): void {
   resetOwnSettings(session)
-  session.state = session.startup.knowing(session.state.customs)
+  session.settings.discard(isOnServer)
   session.pins.clear()
   session.blind.clear()
   session.listener?.clear()

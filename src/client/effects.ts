@@ -1,4 +1,3 @@
-import { SessionState } from '../server/session-state.ts'
 import { effectPin } from '../sql/effect-pin.ts'
 import type { Pin } from '../sql/pin.ts'
 import type { Effect } from '../sql/statement-class.ts'
@@ -243,7 +242,7 @@ function applyOne(
       // SET of pgsplit's own was done when it was answered.
       if (isOwnSetting(effect.name) && effect.config === undefined) break
       if (effect.local) {
-        session.state = session.state.knowing(customNames([effect]))
+        session.settings.know(customNames([effect]))
         break
       }
       applySet(session, effect.name, effect.value, effect.opaque, effect.config)
@@ -263,8 +262,7 @@ function applyOne(
       }
       if (effect.what === 'all') {
         request.connection?.prepared.clear()
-        discardAll(session)
-        session.actual = SessionState.empty
+        discardAll(session, true)
       }
       break
     case 'deallocate': {
@@ -293,6 +291,5 @@ function rollBackTo(session: ClientSession, name: string): void {
 
 function rollBack(session: ClientSession, { state, actual, pending }: Settings): void {
   session.listener?.rollBack(pending)
-  session.state = state.knowing(session.state.customs)
-  session.actual = actual
+  session.settings.rollBack(state, actual)
 }

@@ -56,10 +56,7 @@ export function finishRequest(session: ClientSession, request: Request, status: 
   applyEffects(session, request, status)
   if (request.names !== null && session.pinReason !== null) session.pins.doubtPrepared()
   if (connection.condemnation === 'stumbled') holdStumbled(session, request)
-  if (session.lease === connection) {
-    const { state } = session
-    connection.adoptState((session.actual ?? state).knowing(state.customs))
-  }
+  if (session.lease === connection) connection.adoptState(session.settings.onServer)
   // Portals die with their transaction.
   if (status === txStatus.idle && session.segment === null && session.inFlight.length === 0) {
     session.portals.closeAll()

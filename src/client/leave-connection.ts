@@ -43,7 +43,7 @@ export function detach(
   connection: ServerConnection,
 ): NodePool<ServerConnection> | null {
   noteLeft(session)
-  session.actual = null
+  session.settings.leaveLease()
   const pool = session.held.giveUp(connection)
   noteWritten(session, connection)
   connection.letGo()

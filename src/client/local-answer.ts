@@ -198,7 +198,7 @@ function answerOf(
   ) {
     // What a pinned connection holds goes with it, whatever it is.
     dropLease(session)
-    discardAll(session)
+    discardAll(session, false)
     return { tag: 'DISCARD ALL' }
   }
   return session.lease === null ? withoutLease(session, effect, cls, message) : null

@@ -69,7 +69,7 @@ function answerLost(
       : lossOf(session, request, connection, error, null)
   const ends = request.effects.some(({ kind }) => kind === 'commit' || kind === 'rollback')
   const wasInBlock = session.transaction !== null || session.isBroken
-  if (session.transaction !== null) session.state = session.transaction.before.state
+  if (session.transaction !== null) session.settings.goOnWith(session.transaction.before.state)
   session.listener?.rollBack(0)
   session.block.lose(!wasInBlock || ends)
   for (const { name, statement } of request.parses) session.statements.forget(name, statement)
@@ -192,7 +192,7 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
     message: `connection to node ${connection.nodeId} was lost${why}, and the open transaction with it`,
     hint: 'Run it again from the start.',
   }
-  session.state = transaction.before.state
+  session.settings.goOnWith(transaction.before.state)
   session.listener?.rollBack(0)
   session.block.lose(false)
   session.block.noteTrouble(trouble)

@@ -127,7 +127,7 @@ export function prepare(
   request: Request,
   connection: ServerConnection,
 ): void {
-  session.actual = null
+  session.settings.leaveLease()
   if (request.effects.length > 0 && mustClear(session, request, connection)) {
     clear(session, request, connection)
     return
@@ -270,23 +270,13 @@ function forgetReplaced(session: ClientSession, request: Request): boolean {
       // A new session user has a role of his own.
       if (effect.name === 'session_authorization') state = state.without('role')
     } else if (effect.kind === 'discard' && effect.what === 'all')
-      state = session.startup.knowing(state.customs)
-    else if (effect.kind === 'reset-all') state = afterResetAll(session)
+      state = session.settings.afterDiscard()
+    else if (effect.kind === 'reset-all') state = session.settings.afterResetAll()
     else return false
   }
   if (state === session.state) return false
-  session.state = state
+  session.settings.goOnWith(state)
   return true
-}
-
-/** RESET ALL leaves the role and the session user alone. */
-function afterResetAll({ state, startup }: ClientSession): SessionState {
-  let after = startup.knowing(state.customs)
-  for (const name of ['session_authorization', 'role']) {
-    const value = state.get(name)
-    if (value !== undefined) after = after.with(name, value)
-  }
-  return after
 }
 
 /**
@@ -297,7 +287,7 @@ function forgetReserved(session: ClientSession, error: ErrorFields): boolean {
   if (error.sqlstate !== '42602') return false
   const name = /^invalid configuration parameter name "(.+)"$/.exec(error.message)?.[1] ?? ''
   if (session.state.get(name) === undefined) return false
-  session.state = session.state.without(name)
+  session.settings.goOnWith(session.state.without(name))
   session.say(
     noticeResponse('WARNING', {
       sqlstate: error.sqlstate,

@@ -9,13 +9,7 @@ import { isOwnSetting } from './own-settings.ts'
 import { questionText } from './pin-question.ts'
 import { type Cause, isNamed, type NamedCause, type PinQuestion } from './pins.ts'
 import type { ClientSession } from './session.ts'
-import {
-  forgetSetting,
-  noteState,
-  refreshFacts,
-  takeOwnSetting,
-  trackSetting,
-} from './setting-effects.ts'
+import { forgetSetting, refreshFacts, takeOwnSetting, trackSetting } from './setting-effects.ts'
 
 /**
  * Asks the server of a pinned session whether what pinned it is still there, and what values its
@@ -95,7 +89,7 @@ class PinProbe implements Asker {
     if (allSettings && isAllKnown) session.pins.know('*')
     if (isOpen && isAllKnown) session.pins.knowEverything()
     refreshFacts(session)
-    noteState(session, this.#connection)
+    this.#connection.adoptState(session.settings.onServer)
     this.#connection.explainParameters()
   }
 
@@ -173,7 +167,7 @@ class PinProbe implements Asker {
   #learnDefault(name: string, value: string): void {
     const session = this.#session
     if (session.state.get(name) !== undefined) forgetSetting(session, name)
-    if (value === '') session.state = session.state.knowing([name])
+    if (value === '') session.settings.know([name])
   }
 }
 

@@ -10,7 +10,8 @@ export function refuse(session: ClientSession, request: Request, facts: ErrorFac
   if (session.isGone) return
   const wasInBlock = session.deferred !== null || request.begin !== null
   if (wasInBlock) {
-    if (session.transaction !== null) session.state = session.transaction.before.state
+    const { transaction } = session
+    if (transaction !== null) session.settings.goOnWith(transaction.before.state)
     session.block.cancel()
     session.block.lose(false)
     session.listener?.rollBack(0)

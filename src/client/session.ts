@@ -41,6 +41,7 @@ import { reportedAtEnd, reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
 import { mayHeal, moved } from './rerun-request.ts'
 import { dispatch, goOn } from './route-request.ts'
+import { SessionSettings } from './session-settings.ts'
 import type { SessionsByProcess } from './signal-backend.ts'
 import { StatementNames } from './statement-names.ts'
 import { takeFrame } from './take-frame.ts'
@@ -89,10 +90,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly peers: SessionsByProcess
   /** The process id that the client was given for CancelRequest; 0 before that. */
   processId = 0
-  /** Settings from the startup packet: what RESET goes back to. */
-  readonly startup: SessionState
-  /** Settings now. */
-  state: SessionState
+  readonly settings: SessionSettings
   lexMode: LexMode = 'standard'
   readonly #lexModes = new LexModes()
   #pins: Pins | null = null
@@ -118,11 +116,6 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly statements: StatementNames
   readonly unnamed = new Unnamed()
   readonly portals = new Portals()
-  /**
-   * Settings that the leased connection really has, while they differ from `state`: RESET goes back
-   * to the server's defaults there, and to the startup packet's values for the client.
-   */
-  actual: SessionState | null = null
   /** What it was told at log-in, if its startup packet has settings. */
   reported: ReadonlyMap<string, string> | null = null
   /** See `reported.ts`. */
@@ -197,8 +190,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     }
     this.poolMode = poolMode
     this.applicationName = setup.applicationName
-    this.startup = setup.startup
-    this.state = setup.startup
+    this.settings = new SessionSettings(setup.startup)
     this.connectedAtMs = setup.cluster.nowMs()
     this.#onClose = setup.onClose
     this.#framer = new Framer(this, setup.cluster.limits.maxFrameBytes, stepsPerFrame)
@@ -211,6 +203,18 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.link.onClose = () => this.close()
     this.link.onEnd = () => this.#endInput()
     if (leftover !== null) this.link.offer(leftover)
+  }
+
+  get state(): SessionState {
+    return this.settings.state
+  }
+
+  get startup(): SessionState {
+    return this.settings.startup
+  }
+
+  get actual(): SessionState | null {
+    return this.settings.actual
   }
 
   get transaction(): Transaction | null {

@@ -1,6 +1,5 @@
 import { PgSplitError } from '../errors.ts'
-import type { ServerConnection } from '../server/server-connection.ts'
-import { isCustomName, SessionState, unshownName } from '../server/session-state.ts'
+import { isCustomName, unshownName } from '../server/session-state.ts'
 import { isTrackableName } from '../server/state-sync.ts'
 import { settingPin } from '../sql/effect-pin.ts'
 import { lastingPin } from '../sql/pin.ts'
@@ -40,8 +39,7 @@ export function customNames(effects: readonly Effect[]): string[] {
 export function completeDateStyle(session: ClientSession, request: Request): void {
   const value = request.connection?.parameters.get('DateStyle')
   if (value === undefined || session.state.get('datestyle') === undefined) return
-  session.state = session.state.with('datestyle', value)
-  if (session.actual !== null) session.actual = session.actual.with('datestyle', value)
+  session.settings.set('datestyle', value)
 }
 
 export function applySet(
@@ -84,10 +82,7 @@ export function takeOwnSetting(session: ClientSession, name: string, value: stri
 
 /** The parameter has this value now, on the leased connection and for the client. */
 export function trackSetting(session: ClientSession, name: string, value: string): void {
-  // A new session user has its own role (PostgreSQL: SET SESSION AUTHORIZATION).
-  const base = name === 'session_authorization' ? session.state.without('role') : session.state
-  session.state = base.with(name, value)
-  if (session.actual !== null) session.actual = session.actual.with(name, value)
+  session.settings.set(name, value)
   if (session.pinReason !== null) session.pins.askAgain(name)
 }
 
@@ -109,12 +104,7 @@ export function forgetSetting(session: ClientSession, name: string): void {
   if (session.pinReason !== null) session.pins.askAgain(name)
   // The session user's own role comes back with him.
   if (name === 'session_authorization') forgetSetting(session, 'role')
-  const initial = session.startup.get(name)
-  if (initial !== undefined || session.actual !== null) {
-    session.actual = (session.actual ?? session.state).without(name)
-  }
-  session.state =
-    initial === undefined ? session.state.without(name) : session.state.with(name, initial)
+  session.settings.reset(name)
 }
 
 export function resetOwnSettings(session: ClientSession): void {
@@ -124,19 +114,9 @@ export function resetOwnSettings(session: ClientSession): void {
   Object.assign(session.facts, facts)
 }
 
-/** RESET ALL leaves the role and the session user alone (PostgreSQL: GUC_NO_RESET_ALL). */
 export function resetAll(session: ClientSession): void {
   resetOwnSettings(session)
-  const role = session.state.get('role')
-  const user = session.state.get('session_authorization')
-  let state = session.startup.knowing(session.state.customs)
-  let actual = SessionState.empty
-  if (role !== undefined) actual = actual.with('role', role)
-  if (user !== undefined) actual = actual.with('session_authorization', user)
-  session.actual = actual
-  if (role !== undefined) state = state.with('role', role)
-  if (user !== undefined) state = state.with('session_authorization', user)
-  session.state = state
+  session.settings.resetAll()
 }
 
 /** Settings that routing asks about. */
@@ -154,11 +134,6 @@ export function refreshFacts(session: ClientSession): void {
     session.pins.add('search_path')
     facts.pinned = session.pinReason
   } else if (session.pinReason !== null) session.pins.drop('search_path')
-}
-
-/** Notes what settings the leased connection has now. */
-export function noteState({ actual, state }: ClientSession, connection: ServerConnection): void {
-  connection.adoptState((actual ?? state).knowing(state.customs))
 }
 
 /** As PostgreSQL's parse_bool: on, true, yes, 1 and their unique beginnings. */
