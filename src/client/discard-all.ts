@@ -9,7 +9,7 @@ export function discardAll(session: ClientSession, isOnServer: boolean): void {
   session.blind.clear()
   session.listener?.clear()
   session.sequenceConnection = null
-  session.facts.pinned = null
+  session.notePin()
   forgetStatements(session, null)
   session.portals.closeNamed()
 }

@@ -25,10 +25,11 @@ export function collect(
   start: number,
   end: number,
 ): boolean {
-  if (session.segment === null) {
-    session.segment = new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(256))
-  }
-  const segment = session.segment
+  const segment =
+    session.segment ??
+    session.collecting.begin(
+      new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(256)),
+    )
   // It waits for a server connection: more of it waits in the session, which stops reading.
   if (session.waiting.isFor(segment) && segment.size > maxCollectedBytes) return false
   // What is in flight may fail and take the transaction with it, and then no name is given.
@@ -130,15 +131,16 @@ export function finishSegment(
   start: number,
   end: number,
 ): boolean {
-  if (session.segment === null) {
+  const { collecting } = session
+  if (collecting.segment === null) {
     // A server that has seen a Query inside a segment has something to end.
     if (session.inFlight.length === 0 && session.lease === null) {
       session.say(readyForQuery(session.localStatus))
       return true
     }
-    session.segment = new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(16))
+    collecting.begin(new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(16)))
   }
-  const segment = session.segment
+  const segment = collecting.segment as Request
   if (!segment.isFlushed) {
     const hasLocal =
       segment.effects.length > 0 ||
@@ -149,18 +151,18 @@ export function finishSegment(
       const answered = answerLocally(session, segment.cls, segment, buffer, start, end)
       if (answered === 'later') {
         // A bare Sync is none of the session's business until its turn comes.
-        if (segment.kinds.length === 0) session.segment = null
+        if (segment.kinds.length === 0) collecting.end()
         return false
       }
       if (answered === 'done') {
-        session.segment = null
+        collecting.end()
         return true
       }
     }
   }
   appendToSegment(segment, buffer, start, end)
   segment.isComplete = true
-  session.segment = null
+  collecting.end()
   session.run(segment)
   return true
 }
@@ -169,15 +171,14 @@ export function finishSegment(
 export function reopen(session: ClientSession, segment: Request): void {
   segment.isComplete = false
   segment.isFlushed = true
-  session.segment = segment
+  session.collecting.begin(segment)
 }
 
 /** In a session that has lost its transaction: the error, and nothing more up to Sync. */
 export function failSegment(session: ClientSession): boolean {
   if (session.inFlight.length > 0) return false
   session.say(errorResponse(session.block.takeTrouble()))
-  session.isSkipping = true
-  session.segment = null
+  session.collecting.fail()
   return true
 }
 

@@ -19,7 +19,7 @@ export function settle(session: ClientSession, connection: ServerConnection): vo
   if (session.cluster.isReplica(connection.nodeIndex) && connection.status === txStatus.idle) {
     forsakeOwnNames(session)
   }
-  session.facts.pinned = session.pinReason
+  session.notePin()
   if (connection.status !== txStatus.idle) return
   if (session.pinReason !== null) {
     askServer(session, connection)

@@ -93,10 +93,7 @@ export class LongMessage {
     session.say(errorResponse(session.block.takeTrouble()))
     if (type === frontend.query || type === frontend.functionCall) {
       session.say(readyForQuery(session.localStatus))
-    } else {
-      session.segment = null
-      session.isSkipping = true
-    }
+    } else session.collecting.fail()
   }
 
   #beginAlone(type: number, head: Buffer): void {
@@ -104,7 +101,7 @@ export class LongMessage {
     if (session.segment !== null) {
       if (session.segment.error === null) throw tooLong('no place inside an extended segment')
       // It has failed at a Flush, and the server skips to Sync.
-      session.isSkipping = true
+      session.collecting.skip()
       this.#state = 'dropped'
       return
     }
@@ -121,8 +118,11 @@ export class LongMessage {
 
   #beginInSegment(type: number, head: Buffer, bodyAt: number): void {
     const session = this.#session
-    session.segment ??= new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(256))
-    const segment = session.segment
+    const segment =
+      session.segment ??
+      session.collecting.begin(
+        new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(256)),
+      )
     const from = segment.size
     if (type === frontend.bind) collectBindHead(session, segment, head, bodyAt)
     else collectParseHead(session, segment, head, bodyAt)

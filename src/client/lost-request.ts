@@ -42,7 +42,7 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
   }
   if (pinReason !== null) session.pins.clear()
   session.blind.clear()
-  session.facts.pinned = null
+  session.notePin()
   answerLost(session, request, connection, error)
   session.statements.share()
   session.pump()
@@ -77,10 +77,7 @@ function answerLost(
   // The server may end the connection between its error and ReadyForQuery: one error is the answer.
   if (request.error === null || request.isHealing) session.say(errorResponse(facts))
   if (request.isComplete) session.say(readyForQuery(session.localStatus))
-  else {
-    session.isSkipping = true
-    session.segment = null
-  }
+  else session.collecting.fail()
 }
 
 /**
@@ -183,7 +180,7 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
   }
   if (pinReason !== null) session.pins.clear()
   session.blind.clear()
-  session.facts.pinned = null
+  session.notePin()
   session.statements.share()
   if (transaction === null) return
   const why = connection.fatal === null ? '' : ` (${connection.fatal.message})`

@@ -83,7 +83,7 @@ function moveTransaction(
 function toPrimary(session: ClientSession, request: Request): void {
   request.exclude = 0x7fffffff
   route(session, request)
-  session.lastReason = `moved to the primary: ${session.lastReason}`
+  session.route.amend((why) => `moved to the primary: ${why}`)
 }
 
 /** The replica is done with what was flushed; the request is as new, but for the answers given. */

@@ -333,7 +333,7 @@ export function noConnection(session: ClientSession, request: Request, error: Er
       ? error.facts('ERROR')
       : {
           sqlstate: '08006',
-          message: `no connection to node ${session.lastNode}: ${error.message}`,
+          message: `no connection to node ${session.route.node}: ${error.message}`,
           hint: 'SHOW NODES in the admin database tells what is wrong with each node.',
         },
   )

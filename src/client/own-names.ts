@@ -29,7 +29,7 @@ export function takeOwnNames(session: ClientSession): void {
   if (isOnReplica && (session.pinReason !== null || !mayLeave(session, lease))) return
   statements.own()
   session.pins.add('own names')
-  session.facts.pinned = session.pinReason
+  session.notePin()
 }
 
 /**

@@ -125,7 +125,7 @@ export function showOwnSetting(session: ClientSession, name: string): string {
     case 'pgsplit.causal_wait':
       return `${facts.causalWaitMs}ms`
     case 'pgsplit.last_route':
-      return session.lastRoute
+      return session.route.text
     case 'pgsplit.pin':
       return session.pinReason ?? ''
     case 'pgsplit.cluster':

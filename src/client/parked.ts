@@ -43,15 +43,14 @@ function isBetween(session: ClientSession): boolean {
 }
 
 /** Leaves its connection for one request. */
-export function park({ lease, held, facts }: ClientSession): void {
-  if (lease === null) return
-  held.park()
-  facts.pinned = null
+export function park(session: ClientSession): void {
+  session.held.park()
+  session.notePin()
 }
 
 /** Goes back to it. */
 export function unpark(session: ClientSession): void {
-  if (session.held.unpark() !== null) session.facts.pinned = session.pinReason
+  if (session.held.unpark() !== null) session.notePin()
 }
 
 /**

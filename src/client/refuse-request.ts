@@ -20,8 +20,5 @@ export function refuse(session: ClientSession, request: Request, facts: ErrorFac
   undoSteps(session, request)
   session.say(errorResponse({ ...facts, severity: 'ERROR' }))
   if (request.isComplete) session.say(readyForQuery(session.localStatus))
-  else {
-    session.isSkipping = true
-    session.segment = null
-  }
+  else session.collecting.fail()
 }

@@ -220,8 +220,7 @@ export function route(session: ClientSession, request: Request): void {
   if (!isOwn) {
     const avoidsStale = chosen.isBehind === true || chosen.avoidsStale === true
     request.trace.routed(chosen.word, avoidsStale)
-    session.lastReason = chosen.reason
-    session.lastHint = cls.hint
+    session.route.choose(chosen.reason, cls.hint)
   }
   if (chosen.isBehind !== true) session.wasBehind = false
   else if (mayCatchUp(session, request, cls)) return
@@ -239,7 +238,7 @@ export function route(session: ClientSession, request: Request): void {
     })
     return
   }
-  if (!isOwn) session.lastNode = node.id
+  if (!isOwn) session.route.goTo(node.id)
   request.onReplica = node.role === 'replica'
   request.isRerunnable =
     isRead &&

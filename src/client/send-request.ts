@@ -33,7 +33,7 @@ export function sendOn(
     session.inFlight.push(request)
     session.cluster.load.start(connection.nodeIndex, request.isShared)
     request.startedAtMs = session.cluster.nowMs()
-    if (!onlyAsks(request)) session.lastNode = connection.nodeId
+    if (!onlyAsks(request)) session.route.goTo(connection.nodeId)
     if (connection.queue.size === 0) connection.noteHead(request.startedAtMs)
     // Until its own end DDL may become visible at any time: nothing is judged by the old catalog.
     for (const effect of request.effects) {

@@ -140,6 +140,6 @@ function callsBefore(request: Request): boolean {
 /** Nobody has used currval() for long: who was pinned at nextval() for its sake is free again. */
 export function forgetCurrval(session: ClientSession): void {
   session.pins.drop('calls nextval')
-  session.facts.pinned = session.pinReason
+  session.notePin()
   if (session.lease !== null) settle(session, session.lease)
 }

@@ -8,7 +8,7 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import type { SessionState } from '../server/session-state.ts'
 import { unreadNote } from '../sql/hints.ts'
 import type { LexMode } from '../sql/lexer.ts'
-import type { Hint, StatementClass } from '../sql/statement-class.ts'
+import type { StatementClass } from '../sql/statement-class.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
 import { Framer, type FrameSink } from '../wire/framer.ts'
@@ -18,6 +18,7 @@ import { Block } from './block.ts'
 import { cancelCurrent } from './cancel-current.ts'
 import type { ClusterAccess, PoolMode, SessionScope } from './cluster-access.ts'
 import { collected } from './collected.ts'
+import { Collecting } from './collecting.ts'
 import { CommitGate, defaultVisibleWaitMs } from './commit-gate.ts'
 import { CopyIn } from './copy-in.ts'
 import { reopen } from './extended.ts'
@@ -26,6 +27,7 @@ import { Flow, highWaterBytes } from './flow.ts'
 import { HalfClosed } from './half-closed.ts'
 import { HeldConnections } from './held-connections.ts'
 import { InFlight } from './in-flight.ts'
+import { LastRoute } from './last-route.ts'
 import { abandon } from './leave-connection.ts'
 import { LexModes } from './lex-mode.ts'
 import type { Listener } from './listener.ts'
@@ -108,10 +110,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly waiting = new Waiting()
   /** Cancel requests for it that are under way. */
   cancelling = 0
-  /** The extended request that is being collected. */
-  segment: Request | null = null
-  /** An error of ours inside a segment: everything up to Sync is dropped (protocol-flow). */
-  isSkipping = false
+  readonly collecting = new Collecting()
   readonly copyIn = new CopyIn(this)
   readonly statements: StatementNames
   readonly unnamed = new Unnamed()
@@ -148,10 +147,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   holdUntilMs: number | null = null
   /** Until when SHOW pgsplit.causal_token waits for a position; null = none is asked for. */
   tokenDeadlineMs: number | null = null
-  lastNode = ''
-  lastReason = 'nothing has run yet'
-  /** Hint of the last statement that was routed. */
-  lastHint: Hint | null = null
+  readonly route = new LastRoute()
   requestStartedAtMs = 0
   queries = 0
   isGone = false
@@ -205,6 +201,15 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     if (leftover !== null) this.link.offer(leftover)
   }
 
+  /** The extended request that is being collected. */
+  get segment(): Request | null {
+    return this.collecting.segment
+  }
+
+  get isSkipping(): boolean {
+    return this.collecting.isSkipping
+  }
+
   get state(): SessionState {
     return this.settings.state
   }
@@ -245,6 +250,11 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** Why the session must keep its lease; null: it need not, or what it must keep is parked. */
   get pinReason(): string | null {
     return this.#pins === null || this.held.parked !== null ? null : this.#pins.reason
+  }
+
+  /** Routing goes by its present pin from here on. */
+  notePin(): void {
+    this.facts.pinned = this.pinReason
   }
 
   /** The same without the names of what it is. */
@@ -486,14 +496,14 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   }
 
   onSkipped(request: Request): void {
-    this.isSkipping = true
+    this.collecting.skip()
     reopen(this, request)
     this.pump()
   }
 
   onDone(request: Request, status: number): void {
     this.copyIn.reset()
-    if (this.segment === request) this.segment = null
+    this.collecting.endOf(request)
     this.#flow.resumeServer()
     finishRequest(this, request, status)
     if (this.#claimedBytes > 0) this.#releaseClaim()
@@ -549,12 +559,6 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     const { node, reason } = this.cluster.route(cls, this.facts, 0)
     const why = this.pinReason === null ? reason : `pinned: ${this.pinReason}`
     return [node?.id ?? 'none', cls.verdict, why + unreadNote(cls.hint)]
-  }
-
-  /** Node and reason of the last statement, and what of its hint was not understood. */
-  get lastRoute(): string {
-    const why = this.lastReason + unreadNote(this.lastHint)
-    return this.lastNode === '' ? why : `${this.lastNode}: ${why}`
   }
 
   noteParameter(name: string, value: string): void {

@@ -132,7 +132,7 @@ export function refreshFacts(session: ClientSession): void {
   // What is created without a schema is temporary then, and no text shows it.
   if (state.namesTemporarySchema) {
     session.pins.add('search_path')
-    facts.pinned = session.pinReason
+    session.notePin()
   } else if (session.pinReason !== null) session.pins.drop('search_path')
 }
 

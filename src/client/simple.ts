@@ -126,7 +126,7 @@ function endSegment(
   if (session.block.isInTrouble) return failSegment(session)
   if (segment.error !== null) {
     // The segment has failed at a Flush, and the server skips to Sync.
-    session.isSkipping = true
+    session.collecting.skip()
     return true
   }
   const isQuery = buffer[start] === frontend.query
@@ -156,7 +156,7 @@ function endSegment(
   }
   segment.pin = cls.pin ?? segment.pin
   segment.isComplete = true
-  session.segment = null
+  session.collecting.end()
   session.run(segment)
   return true
 }

@@ -137,12 +137,12 @@ function mayLeave(session: ClientSession): boolean {
 
 function handleSync(session: ClientSession, buffer: Buffer, start: number, end: number): boolean {
   if (session.isSkipping) {
-    session.isSkipping = false
+    session.collecting.stopSkipping()
     // The server skips, too: this Sync is its.
     if (session.segment !== null && session.segment.connection !== null) {
       return finishSegment(session, buffer, start, end)
     }
-    session.segment = null
+    session.collecting.end()
     session.say(readyForQuery(session.localStatus))
     return true
   }

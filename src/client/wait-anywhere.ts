@@ -181,7 +181,7 @@ export class WaitAnywhere {
     const onReplica = session.cluster.isReplica(nodeIndex)
     request.nodeIndex = nodeIndex
     if (request.onReplica && !onReplica) {
-      session.lastReason = `${session.lastReason}, but no replica had a free server connection`
+      session.route.amend((why) => `${why}, but no replica had a free server connection`)
     }
     request.onReplica = onReplica
     if (session.deferred !== null && !onReplica) request.isRerunnable = false

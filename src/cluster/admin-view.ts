@@ -161,7 +161,7 @@ function clientRow(session: ClientSession): ClientRow {
     id: session.id,
     pin_reason: session.pinReason,
     node: server?.nodeId ?? null,
-    last_route: session.lastNode === '' ? null : session.lastRoute,
+    last_route: session.route.node === null ? null : session.route.text,
   }
 }
 

@@ -71,7 +71,7 @@ describe('a read whose node has no free connection', () => {
     expect(waiting()).toEqual([1, 0, 1])
     await holders.find(({ node }) => node === 'primary')?.client.query('COMMIT')
     expect(await client.ready()).toContain('D primary')
-    expect(client.session.lastRoute).toMatch(/^primary: .*no replica had a free server connection/)
+    expect(client.session.route.text).toMatch(/^primary: .*no replica had a free server connection/)
   })
 
   it('is refused when all have been taken for too long', async () => {

@@ -102,8 +102,8 @@ describe('BEGIN', () => {
     const only = 'SELECT pg_is_in_recovery()'
     cluster.on(only, (_, server) => ({ rows: [[server.node.id]], tag: 'SELECT 1' }))
     expect(await client.query(only)).toBe('T · D primary · C SELECT 1 · Z T')
-    for (const { lastReason } of cluster.sessions) {
-      expect(lastReason).toContain('moved to the primary')
+    for (const { route } of cluster.sessions) {
+      expect(route.text).toContain('moved to the primary')
     }
     expect(await client.query('SELECT node()')).toContain('D primary')
     expect(await client.query('COMMIT')).toBe('C COMMIT · Z I')
