@@ -46,7 +46,7 @@ function importsOf(file: string): string[] {
  * What is worse than it should be, as it is now: these numbers may only become smaller. What isn't
  * named has 0. `node test/support/house-measures.ts` shows the present ones.
  */
-const filesInCircles: Record<string, number> = { client: 26, drizzle: 2 }
+const filesInCircles: Record<string, number> = { client: 13, drizzle: 2 }
 const mutableFields: Record<string, number> = {
   AnswerScript: 2,
   Arrivals: 1,

@@ -1,7 +1,6 @@
 import type { CatalogSets, NamedUses, SessionUse } from '../sql/catalog-sets.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
 import type { SessionScope } from './cluster-access.ts'
-import { settle } from './leave-connection.ts'
 import { isUnproved } from './leaves-unknown.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
@@ -46,8 +45,8 @@ export function noteCustoms({ customsInDdl }: SessionScope, text: Buffer): void 
 const customName =
   /\bset_config\s*\(\s*'+([a-z_][\w$]*(?:\.[\w$]+)+)'|\bset\s+(?:session\s+|local\s+)?([a-z_][\w$]*(?:\.[\w$]+)+)\s*(?:=|\bto\b)/gi
 
-/** False: the catalog isn't there yet; the session is settled as soon as it is. */
-export function judgeBlind(session: ClientSession): boolean {
+/** False: the catalog isn't there yet; `again` is called as soon as it is. */
+export function judgeBlind(session: ClientSession, again: () => void): boolean {
   const { blind, pins, scope } = session
   if (blind.size === 0) return true
   const { classifier } = scope
@@ -56,7 +55,7 @@ export function judgeBlind(session: ClientSession): boolean {
     session.waitsForCatalog = true
     classifier.onCatalog(() => {
       session.waitsForCatalog = false
-      if (session.lease !== null && !session.isGone) settle(session, session.lease)
+      again()
     })
     return false
   }

@@ -13,8 +13,8 @@ import { OwnAnswers, refusalOfOwn } from './own-answers.ts'
 import { type OwnCommand, ownCommandOf, refusedName } from './own-command.ts'
 import { takeOwnNamesIn } from './own-names.ts'
 import { boundOwn, ownClass, standInBody } from './own-parse.ts'
-import type { PreparedStatement } from './prepared-statement.ts'
-import { type Request, takenName } from './request.ts'
+import { type PreparedStatement, takenName } from './prepared-statement.ts'
+import type { Request } from './request.ts'
 import { isOutdated, resolveAgain } from './resolve-again.ts'
 import {
   appendToSegment,

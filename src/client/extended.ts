@@ -1,14 +1,15 @@
 import { type ErrorFacts, ProtocolError } from '../errors.ts'
-import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
+import { readyForQuery } from '../wire/backend-messages.ts'
 import { Cursor } from '../wire/cursor.ts'
 import { frontend } from '../wire/message-types.ts'
 import { collectFrame } from './collect-messages.ts'
 import { bareSyncClass, openSegmentClass } from './fixed-class.ts'
+import { flushSegment } from './flush-segment.ts'
 import { answerLocally } from './local-answer.ts'
 import { settleOwn, showsToken } from './own-answers.ts'
 import { type OwnCommand, ownCommandOf } from './own-command.ts'
 import { Request } from './request.ts'
-import { appendToSegment, appendWriter, mergeClass, writer } from './segment-parts.ts'
+import { appendToSegment, mergeClass } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
 
 /** Over the message that is being collected. */
@@ -172,28 +173,4 @@ export function reopen(session: ClientSession, segment: Request): void {
   segment.isComplete = false
   segment.isFlushed = true
   session.collecting.begin(segment)
-}
-
-/** In a session that has lost its transaction: the error, and nothing more up to Sync. */
-export function failSegment(session: ClientSession): boolean {
-  if (session.inFlight.length > 0) return false
-  session.say(errorResponse(session.block.takeTrouble()))
-  session.collecting.fail()
-  return true
-}
-
-/** Flush: what was collected is sent, and the session keeps the server connection until Sync. */
-export function flushSegment(session: ClientSession): boolean {
-  const segment = session.segment
-  const isWaiting = session.waiting.request !== null
-  if (segment === null || isWaiting) return !isWaiting
-  if (!segment.isFlushed && session.block.isInTrouble) {
-    return failSegment(session)
-  }
-  segment.isFlushed = true
-  segment.isForwarded = true
-  writer.begin(frontend.flush).end()
-  appendWriter(segment)
-  session.run(segment)
-  return true
 }

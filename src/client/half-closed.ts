@@ -1,5 +1,5 @@
 import { parameterStatus } from '../wire/backend-messages.ts'
-import { mayHaveWritten } from './note-seen.ts'
+import { mayHaveWritten } from './may-have-written.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 

@@ -3,36 +3,7 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { noteWritten, tidyChannels } from './hear-first.ts'
 import { noteLeft } from './note-seen.ts'
-import { askServer } from './pin-probe.ts'
 import type { ClientSession } from './session.ts'
-import { forsakeOwnNames } from './unbrought-names.ts'
-
-/** Gives the lease back as soon as nothing holds it. */
-export function settle(session: ClientSession, connection: ServerConnection): void {
-  if (session.lease !== connection || session.inFlight.length > 0) return
-  if (session.waiting.request !== null) return
-  if (session.segment?.connection === connection) return
-  const { unexplained } = connection
-  if (unexplained !== null && connection.status === txStatus.idle) {
-    session.pins.doubtEverything(`${unexplained} was set by something that no text shows`)
-  }
-  if (session.cluster.isReplica(connection.nodeIndex) && connection.status === txStatus.idle) {
-    forsakeOwnNames(session)
-  }
-  session.notePin()
-  if (connection.status !== txStatus.idle) return
-  if (session.pinReason !== null) {
-    askServer(session, connection)
-    // It was set in a READ ONLY transaction, and what is created next must go to the primary.
-    const isMisplaced = session.cluster.isReplica(connection.nodeIndex)
-    if (!isMisplaced || !session.pins.needsNoConnection) {
-      // While the server is asked it may still turn out that nothing keeps it.
-      if (!session.isAsking) session.held.pool?.claimAs(connection, 'hold')
-      return
-    }
-  }
-  leave(session, connection, false)
-}
 
 /**
  * Takes the session's connection from it, for good; what becomes of the connection is the caller's.

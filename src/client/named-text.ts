@@ -6,8 +6,7 @@ import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
 import { absentStatementClass } from './fixed-class.ts'
 import { classOf, internPrepare } from './judge-parse.ts'
-import type { PreparedStatement } from './prepared-statement.ts'
-import { takenName } from './request.ts'
+import { type PreparedStatement, takenName } from './prepared-statement.ts'
 import type { ClientSession } from './session.ts'
 
 const writer = new Writer(512)

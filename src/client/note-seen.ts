@@ -1,6 +1,6 @@
 import { isCausal } from '../consistency.ts'
-import { type Effect, isProvedRead } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
+import { leavesNoTrace, mayHaveWritten } from './may-have-written.ts'
 import type { Request } from './request.ts'
 import { noteSequences } from './sequences.ts'
 import type { ClientSession } from './session.ts'
@@ -26,7 +26,7 @@ export function noteSeen(session: ClientSession, request: Request, status: numbe
     session.onPrimary = 'written'
     noteSequences(session, request)
   } else if (session.onPrimary === 'nothing') {
-    if (verdict !== 'control' || !effects.every(isHarmless)) session.onPrimary = 'read'
+    if (verdict !== 'control' || !effects.every(leavesNoTrace)) session.onPrimary = 'read'
   }
   if (status === txStatus.idle) noteLeft(session)
 }
@@ -51,30 +51,4 @@ export function holdCommit(session: ClientSession, request: Request, status: num
   const { visibility } = session
   const replicas = request.cls.hint?.commitVisible ?? visibility.replicas
   session.gate.close({ ...visibility, replicas }, () => session.pump())
-}
-
-/** May the request have written, as far as its class tells? */
-export function mayHaveWritten({ cls }: Request): boolean {
-  if (isProvedRead(cls)) return cls.learned !== null
-  if (cls.verdict !== 'control') return true
-  return !cls.effects.every(isHarmless)
-}
-
-/** Control statements that leave no trace in the database. COMMIT counts with what it commits. */
-function isHarmless({ kind }: Effect): boolean {
-  return (
-    kind === 'set' ||
-    kind === 'reset' ||
-    kind === 'reset-all' ||
-    kind === 'show' ||
-    kind === 'explain-route' ||
-    kind === 'begin' ||
-    kind === 'commit' ||
-    kind === 'rollback' ||
-    kind === 'savepoint' ||
-    kind === 'release' ||
-    kind === 'rollback-to' ||
-    kind === 'set-transaction' ||
-    kind === 'discard'
-  )
 }

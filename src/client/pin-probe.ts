@@ -3,8 +3,6 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { isTrackableName } from '../server/state-sync.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { type TextRow, textRow } from '../wire/text-row.ts'
-import { judgeBlind } from './blind-class.ts'
-import { abandon, settle } from './leave-connection.ts'
 import { isOwnSetting } from './own-settings.ts'
 import { questionText } from './pin-question.ts'
 import { type Cause, isNamed, type NamedCause, type PinQuestion } from './pins.ts'
@@ -16,17 +14,18 @@ import { forgetSetting, refreshFacts, takeOwnSetting, trackSetting } from './set
  * settings have. The question goes out at once and nobody waits for it: what the client sends
  * meanwhile queues behind it on the same connection. Outside of a transaction only.
  */
-export function askServer(session: ClientSession, connection: ServerConnection): void {
-  // Such a read-only transaction could wait for others to end.
-  if (session.facts.defaultDeferrable) return
-  if (!judgeBlind(session)) return
+export function askServer(
+  session: ClientSession,
+  connection: ServerConnection,
+  done: () => void,
+): void {
   const question = session.pins.question()
   if (question === null) return
   const customs = [...session.state.customs, ...connection.state.customs].filter(isTrackableName)
   const settings = question.settings.filter(isTrackableName)
   const bytes = query(questionText({ ...question, settings }, customs))
   session.isAsking = question.isOpen
-  ask(connection, bytes, new PinProbe(session, connection, question))
+  ask(connection, bytes, new PinProbe(session, connection, question, done))
 }
 
 /** Gets the answer; whatever goes wrong with it leaves the session pinned. */
@@ -34,13 +33,20 @@ class PinProbe implements Asker {
   readonly #session: ClientSession
   readonly #connection: ServerConnection
   readonly #question: PinQuestion
+  readonly #done: () => void
   /** What the connection had when it was asked: what is prepared meanwhile is no answer. */
   readonly #prepared: readonly string[]
 
-  constructor(session: ClientSession, connection: ServerConnection, question: PinQuestion) {
+  constructor(
+    session: ClientSession,
+    connection: ServerConnection,
+    question: PinQuestion,
+    done: () => void,
+  ) {
     this.#session = session
     this.#connection = connection
     this.#question = question
+    this.#done = done
     this.#prepared = question.causes.includes('prepared') ? [...connection.prepared.keys()] : []
   }
 
@@ -55,12 +61,7 @@ class PinProbe implements Asker {
     // Values are kept as the bytes that they are in the client's encoding.
     const rows = answer.rows.map((row) => textRow(row, 0, row.length, 'latin1'))
     if (answer.error === null && !answer.isCut) this.#settleAll(rows)
-    if (session.isGone) {
-      abandon(session)
-      return
-    }
-    settle(session, this.#connection)
-    session.pump()
+    this.#done()
   }
 
   lost(): void {

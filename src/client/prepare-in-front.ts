@@ -4,7 +4,8 @@ import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
 import { expectSteps } from './name-steps.ts'
 import type { NamedText } from './named-text.ts'
-import { type Request, takenName } from './request.ts'
+import { takenName } from './prepared-statement.ts'
+import type { Request } from './request.ts'
 import { writeClose, writePreparation } from './write-preparation.ts'
 
 const writer = new Writer(1024)

@@ -4,6 +4,9 @@ import { Writer } from '../wire/writer.ts'
 
 let nextId = 1
 
+/** A statement that is kept on server connections only to be in the way of a Parse. */
+export const takenName = 'pgsplit_taken'
+
 /** Where SQL PREPARE has a statement's name and its query, bytes from the start of its text. */
 export interface PrepareSpots {
   readonly from: number

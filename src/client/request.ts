@@ -17,7 +17,7 @@ import { originalPlace } from './error-places.ts'
 import type { NamedText, NameStep } from './named-text.ts'
 import type { OwnAnswers } from './own-answers.ts'
 import { type OwnCommand, refusedName } from './own-command.ts'
-import type { PreparedStatement } from './prepared-statement.ts'
+import { type PreparedStatement, takenName } from './prepared-statement.ts'
 import { resultShape } from './result-shape.ts'
 import type { DeferredBegin } from './transaction.ts'
 import type { UnnamedStatement } from './unnamed.ts'
@@ -99,9 +99,6 @@ export interface RequestOwner {
 
 /** The description of one text column that has no name. */
 const oneColumn = rowDescription([{ name: '', typeOid: 25 }])
-
-/** A statement that is kept on server connections only to be in the way of a Parse. */
-export const takenName = 'pgsplit_taken'
 
 /** Most requests have nothing of some kinds: they share this, and make no array. */
 const none: readonly never[] = []

@@ -4,8 +4,8 @@ import { frontend } from '../wire/message-types.ts'
 import { Writer } from '../wire/writer.ts'
 import { AnswerScript, scriptOp } from './answer-script.ts'
 import { expectSteps } from './name-steps.ts'
-import type { PreparedStatement } from './prepared-statement.ts'
-import { type NeededStatement, type Request, takenName } from './request.ts'
+import { type PreparedStatement, takenName } from './prepared-statement.ts'
+import type { NeededStatement, Request } from './request.ts'
 import { sendScripted } from './send-scripted.ts'
 
 const writer = new Writer(1024)

@@ -3,8 +3,7 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import type { StatementClass, StatementPart } from '../sql/statement-class.ts'
 import { query } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
-import { settle } from './leave-connection.ts'
-import { mayHaveWritten } from './note-seen.ts'
+import { mayHaveWritten } from './may-have-written.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 
@@ -135,11 +134,4 @@ function callsBefore(request: Request): boolean {
     }
   }
   return false
-}
-
-/** Nobody has used currval() for long: who was pinned at nextval() for its sake is free again. */
-export function forgetCurrval(session: ClientSession): void {
-  session.pins.drop('calls nextval')
-  session.notePin()
-  if (session.lease !== null) settle(session, session.lease)
 }

@@ -2,8 +2,8 @@ import type { StatementClass } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { copyBytes } from '../wire/copy-bytes.ts'
 import { frontend } from '../wire/message-types.ts'
-import { failSegment } from './extended.ts'
 import { functionCallClass, objectCallClass } from './fixed-class.ts'
+import { failSegment } from './flush-segment.ts'
 import { answerLocally } from './local-answer.ts'
 import {
   type NamedText,

@@ -42,7 +42,13 @@ describe('the last route of a session', () => {
     expect([route.node, route.text]).toEqual(['r1', 'r1: proved read-only'])
     route.amend((why) => `${why}, but …`)
     expect(route.text).toBe('r1: proved read-only, but …')
-    const hint = { route: null, maxLagMs: null, unread: 'nonsense', consistency: null } as const
+    const hint = {
+      route: null,
+      maxLagMs: null,
+      unread: 'nonsense',
+      consistency: null,
+      commitVisible: null,
+    } as const
     route.choose('proved read-only', hint)
     expect(route.text).toMatch(/^r1: proved read-only.+nonsense/)
   })
