@@ -160,18 +160,16 @@ function keepUnnamed(
   meaning: UnnamedMeaning,
 ): void {
   // What it replaces comes back if the segment fails in front of it; the one before that does not.
-  const mayReuse = segment.unnamedChanges === 0 && session.inFlight.length === 0
+  const mayReuse = !segment.unnamed.isChanged && session.inFlight.length === 0
   changeUnnamed(session, segment)
   const statement = session.unnamed.parse(buffer, bodyStart, end, meaning, mayReuse)
-  segment.lastUnnamed = statement
-  segment.unnamedSerial = statement.serial
-  segment.unnamedUnit = segment.kinds.length
+  segment.unnamed.noteParse(segment.kinds.length, statement)
 }
 
 /** The next message of the segment replaces or closes the unnamed statement. */
 function changeUnnamed({ unnamed }: ClientSession, segment: Request): void {
-  segment.unnamedChanges++
-  segment.noteUnnamed(unnamed.statement, unnamed.cls, unnamed.names)
+  const { statement, cls, names } = unnamed
+  segment.unnamed.noteChange(segment.kinds.length, statement, cls, names)
 }
 
 /** The Parse message of a text whose names were replaced. */
@@ -253,29 +251,22 @@ function collectTaken(session: ClientSession, segment: Request, name: string, bo
  */
 function useUnnamed(session: ClientSession, segment: Request): StatementClass | null {
   const { unnamed } = session
-  const parsed = segment.unnamedChanges === 0 ? null : unnamed.names
+  const parsed = segment.unnamed.isChanged ? unnamed.names : null
   if (!session.statements.isOwn && parsed !== null && isOutdated(session, parsed)) {
     if (!takeOwnNamesIn(session, segment)) return null
   }
-  if (segment.unnamedChanges === 0) {
-    if (segment.earlierUnnamed === null && unnamed.names !== null) {
-      resolveAgain(session, unnamed.names)
-    }
-    if (segment.earlierUnnamed === null) {
-      // What it names was not there at its Parse, and tells nothing of what it gives.
-      const isAhead = unnamed.names?.hasUnknown === true && isUnsent(session, segment)
-      segment.earlierUnnamedUnit = isAhead ? 0 : segment.kinds.length
-      segment.earlierUnnamedStart = isAhead ? 0 : segment.size
-    }
-    segment.earlierUnnamed = unnamed.statement
-    segment.lacksUnnamed = unnamed.statement === null
-  }
+  const isFirstUse = !segment.unnamed.isChanged && segment.unnamed.earlier === null
+  if (isFirstUse && unnamed.names !== null) resolveAgain(session, unnamed.names)
+  // What it names was not there at its Parse, and tells nothing of what it gives.
+  const isAhead = isFirstUse && unnamed.names?.hasUnknown === true && isUnsent(session, segment)
+  if (isAhead) segment.unnamed.use(unnamed.statement, 0, 0)
+  else segment.unnamed.use(unnamed.statement, segment.kinds.length, segment.size)
   const { statement, names } = unnamed
   if (statement === null || unnamed.cls === null) return bareSyncClass
   if (names !== null) {
     for (const needed of names.needs) need(segment, needed)
     segment.names = names
-  } else if (statement.own === null && segment.unnamedSerial === 0) {
+  } else if (statement.own === null && !segment.unnamed.isParsed) {
     // Judged anew: the catalog may have changed since its Parse.
     const zero = statement.body.indexOf(0)
     unnamed.judge(judge(session, statement.body, 0, zero, statement.bodyBytes))
@@ -464,7 +455,7 @@ function collectClose(
   if (kind !== 0x53 || name === '') {
     if (kind === 0x53) {
       changeUnnamed(session, segment)
-      segment.lastUnnamed = null
+      segment.unnamed.noteClose()
       session.unnamed.drop()
     } else session.portals.close(name)
     appendToSegment(segment, cursor.buffer, start, cursor.end)

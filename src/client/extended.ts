@@ -64,8 +64,8 @@ export function collect(
 
 /** Does what is in flight decide what the unnamed statement is? It may fail in front of its Parse. */
 function mayLackUnnamed({ inFlight }: ClientSession, segment: Request): boolean {
-  if (segment.unnamedSerial !== 0 || segment.earlierUnnamed !== null) return false
-  return inFlight.some((other) => other !== segment && other.unnamedChanges > 0)
+  if (segment.unnamed.isParsed || segment.unnamed.earlier !== null) return false
+  return inFlight.some((other) => other !== segment && other.unnamed.isChanged)
 }
 
 function usesUnnamed(type: number, buffer: Buffer, start: number, end: number): boolean {

@@ -85,7 +85,7 @@ function noteUnnamed(session: ClientSession, request: Request): void {
   const kept = error === null || request.isHealing ? null : request.keptUnnamed
   if (!isDropped && kept === null) return
   // What came behind this request has replaced it anyway.
-  if (request.unnamedChanges > 0 && session.unnamed.statement !== request.lastUnnamed) return
+  if (request.unnamed.isChanged && session.unnamed.statement !== request.unnamed.last) return
   // An earlier Parse of the same segment has left it there.
   const isThere = !isDropped && kept !== null && kept.isOfSegment && kept.unnamed !== null
   if (isThere) request.connection?.noteUnnamed(kept.unnamed.serial)

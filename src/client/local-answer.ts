@@ -319,7 +319,7 @@ function outsideBlock(session: ClientSession, effect: Effect, cls: StatementClas
 function textMessage(session: ClientSession, segment: Request): Buffer {
   const statement = (segment.needs[0] ?? segment.parses[0])?.statement
   const unnamed = session.unnamed.statement
-  const usesUnnamed = segment.unnamedSerial !== 0 || segment.earlierUnnamed !== null
+  const usesUnnamed = segment.unnamed.isParsed || segment.unnamed.earlier !== null
   if (usesUnnamed && unnamed !== null) {
     return query(unnamed.body.toString('utf8', 0, unnamed.body.indexOf(0)))
   }

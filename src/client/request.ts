@@ -9,7 +9,7 @@ import type { Pin } from '../sql/pin.ts'
 import type { Effect, StatementClass } from '../sql/statement-class.ts'
 import { closeComplete, parseComplete, rowDescription } from '../wire/backend-messages.ts'
 import { decodeErrorFields, type ErrorFields } from '../wire/error-fields.ts'
-import { backend, frontend } from '../wire/message-types.ts'
+import { backend } from '../wire/message-types.ts'
 import { encodeText } from '../wire/raw-text.ts'
 import { renameInError } from '../wire/rename-in-error.ts'
 import { type AnswerScript, endsUnit, scriptOp } from './answer-script.ts'
@@ -19,6 +19,7 @@ import type { OwnAnswers } from './own-answers.ts'
 import { type OwnCommand, refusedName } from './own-command.ts'
 import { type PreparedStatement, takenName } from './prepared-statement.ts'
 import { resultShape } from './result-shape.ts'
+import { noSegmentUnnamed, type ReplacedUnnamed, SegmentUnnamed } from './segment-unnamed.ts'
 import type { DeferredBegin } from './transaction.ts'
 import type { UnnamedStatement } from './unnamed.ts'
 
@@ -47,17 +48,6 @@ export interface Refused {
   readonly cls: StatementClass
   readonly error: ErrorFields
   readonly nodeIndex: number
-}
-
-/** The unnamed statement as a message of the segment found it. */
-export interface ReplacedUnnamed {
-  /** Index of that message in `Request.kinds`. */
-  readonly unit: number
-  readonly unnamed: UnnamedStatement | null
-  readonly cls: StatementClass | null
-  readonly names: NamedText | null
-  /** An earlier message of the segment has made it. */
-  readonly isOfSegment: boolean
 }
 
 /** What a request tells its session. */
@@ -152,28 +142,7 @@ export class Request implements ReplyReceiver {
   /** Named statements of earlier requests that the segment uses, in the order of first use. */
   needs: readonly NeededStatement[] = none
   parses: readonly ParseRange[] = none
-  /** The unnamed statement of an earlier segment that this one uses. */
-  earlierUnnamed: UnnamedStatement | null = null
-  /** Where it is first used: index in `kinds`, and offset in `bytes`. */
-  earlierUnnamedUnit = 0
-  earlierUnnamedStart = 0
-  /** It uses one, and the session has none: the server must not have another client's. */
-  lacksUnnamed = false
-  /** The server connection has it. */
-  hasEarlierUnnamed = false
-  /** Serial of the unnamed statement after this segment; 0 = unchanged. */
-  unnamedSerial = 0
-  /** The index of its last Parse in `kinds`. */
-  unnamedUnit = -1
-  /** How often it replaces or closes the unnamed statement, and what that was before each. */
-  unnamedChanges = 0
-  #firstUnit = -1
-  #firstUnnamed: UnnamedStatement | null = null
-  #firstClass: StatementClass | null = null
-  #firstNames: NamedText | null = null
-  #laterUnnamed: ReplacedUnnamed[] | null = null
-  /** What it leaves, if all of it is done. */
-  lastUnnamed: UnnamedStatement | null = null
+  readonly unnamed: SegmentUnnamed
   /** Nothing but one statement without parameters, each message of it once: may be answered here. */
   isPlain = true
   binds = 0
@@ -284,6 +253,7 @@ export class Request implements ReplyReceiver {
     this.kind = kind
     this.cls = cls
     this.bytes = bytes
+    this.unnamed = kind === 'extended' ? new SegmentUnnamed() : noSegmentUnnamed
   }
 
   addEffects(effects: readonly Effect[]): void {
@@ -299,37 +269,9 @@ export class Request implements ReplyReceiver {
     this.#ownEffects.push(...effects)
   }
 
-  /** The next message replaces or closes this unnamed statement. */
-  noteUnnamed(
-    unnamed: UnnamedStatement | null,
-    cls: StatementClass | null,
-    names: NamedText | null,
-  ): void {
-    const unit = this.kinds.length
-    if (this.unnamedChanges === 1) {
-      this.#firstUnit = unit
-      this.#firstUnnamed = unnamed
-      this.#firstClass = cls
-      this.#firstNames = names
-      return
-    }
-    this.#laterUnnamed ??= []
-    this.#laterUnnamed.push({ unit, unnamed, cls, names, isOfSegment: true })
-  }
-
   /** After an error: the unnamed statement as the last message that ran has left it; null: as is. */
   get keptUnnamed(): ReplacedUnnamed | null {
-    if (this.unnamedChanges === 0) return null
-    const unit = this.#firstUnit
-    const [unnamed, cls, names] = [this.#firstUnnamed, this.#firstClass, this.#firstNames]
-    const undone = this.isUnitDone(unit)
-      ? (this.#laterUnnamed?.find((later) => !this.isUnitDone(later.unit)) ?? null)
-      : { unit, unnamed, cls, names, isOfSegment: false }
-    if (undone === null) return null
-    // A Parse drops the old one before it looks at its text (PostgreSQL: exec_parse_message).
-    const isParse = this.kinds[undone.unit] === frontend.parse
-    const isReached = undone.unit === 0 || this.isUnitDone(undone.unit - 1)
-    return isParse && isReached ? { ...undone, unnamed: null, cls: null, names: null } : undone
+    return this.unnamed.kept(this.kinds, (unit) => this.isUnitDone(unit))
   }
 
   addNeed(need: NeededStatement): void {
@@ -418,15 +360,10 @@ export class Request implements ReplyReceiver {
     return own.refusal(script === null ? this.completed : script.ownUnit)
   }
 
-  /** After an error: did the last Parse of the unnamed statement succeed? */
-  get isUnnamedConfirmed(): boolean {
-    return this.isUnitDone(this.unnamedUnit)
-  }
-
   /** After an error: does the server connection have the unnamed statement it is thought to have? */
   get isUnnamedKept(): boolean {
-    if (this.unnamedSerial !== 0) return this.isUnnamedConfirmed
-    return this.script === null || this.script.hasUnnamed
+    const isParsed = this.unnamed.isParseDone((unit) => this.isUnitDone(unit))
+    return isParsed ?? (this.script === null || this.script.hasUnnamed)
   }
 
   #onError(frame: Buffer): void {
@@ -618,7 +555,7 @@ export class Request implements ReplyReceiver {
     this.hasBroughtNames = false
     this.script = null
     this.isShapeChecked = false
-    this.hasEarlierUnnamed = false
+    this.unnamed.forgetSent()
     this.answerBytes = 0
     this.trace.dropRows()
     this.#unitsDone = 0

@@ -30,18 +30,17 @@ export function sendSegment(
 ): boolean {
   const from = request.sentBytes
   const isFirst = request.sentKinds === 0 && from === 0
-  const unnamed = request.earlierUnnamed
+  const { unnamed } = request
   if (bring !== null) bring(startScript(request))
   const missing = missingStatements(request, connection)
   const isKnown = bring !== null || request.isShapeChecked
   if (missing !== null && !isKnown && mayBeStale(missing, catalogVersion)) return false
   if (isFirst) connection.expect(request)
-  const mustInject =
-    unnamed !== null && !request.hasEarlierUnnamed && !connection.hasUnnamed(unnamed.serial)
-  const mustClear = request.lacksUnnamed && !connection.lacksUnnamed
+  const injected = unnamed.mustSend(connection) ? unnamed.earlier : null
+  const mustClear = unnamed.mustClear(connection)
   const isAsIs =
     missing === null &&
-    !mustInject &&
+    injected === null &&
     !mustClear &&
     request.takenName === null &&
     request.queryAt < 0 &&
@@ -68,13 +67,13 @@ export function sendSegment(
       connection.noteUnnamed(null)
       script.pushUnnamed()
     }
-    sendScripted(request, connection, script, missing ?? [], mustInject ? unnamed : null)
+    sendScripted(request, connection, script, missing ?? [], injected)
   }
   if (request.steps !== null) expectSteps(connection, request)
-  request.hasEarlierUnnamed = unnamed !== null
+  unnamed.noteSent()
   // A Query drops the unnamed statement (protocol-flow, "Extended Query").
   if (request.queryAt >= 0) connection.forgetUnnamed()
-  else if (request.unnamedSerial !== 0) connection.noteUnnamed(request.unnamedSerial)
+  else if (unnamed.serial !== null) connection.noteUnnamed(unnamed.serial)
   // What can't run elsewhere any more need not be kept.
   const isKept = request.onReplica && !request.isStreamed && request.executed.length === 0
   if (request.isFlushed && !isKept) request.size = 0

@@ -39,9 +39,9 @@ export function sendScripted(
       prepareMissing(connection, need.statement, script)
       need = missing[++lacking]
     }
-    if (!isInjected && unnamed !== null && request.earlierUnnamedUnit <= unit) {
+    if (!isInjected && unnamed !== null && request.unnamed.earlierUnit <= unit) {
       isInjected = true
-      sendUpTo(request.earlierUnnamedStart)
+      sendUpTo(request.unnamed.earlierStart)
       writer.begin(frontend.parse).byte(0).bytes(unnamed.body, 0, unnamed.bodyBytes).end()
       flushWriter(connection)
       connection.noteUnnamed(unnamed.serial)

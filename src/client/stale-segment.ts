@@ -53,7 +53,7 @@ export function swapInSegment(
   const { parses, needs } = request
   const newParses = [...parses]
   const newNeeds = [...needs]
-  const unnamedStart = request.earlierUnnamedStart
+  const unnamedStart = request.unnamed.earlierStart
   for (const { type, start, end } of framesOf(request)) {
     const at = writer.length
     const cursor = new Cursor(request.bytes, start + 5, end)
@@ -80,7 +80,7 @@ export function swapInSegment(
       const statement = need.statement === old ? fresh : need.statement
       newNeeds[i] = { statement, unit: need.unit, start: at }
     }
-    if (start === unnamedStart) request.earlierUnnamedStart = at
+    if (start === unnamedStart) request.unnamed.moveEarlier(at)
     const index = parses.findIndex((range) => range.start === start)
     const range = parses[index]
     if (range !== undefined) {
