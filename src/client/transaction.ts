@@ -46,7 +46,6 @@ export class Transaction {
     this.#savepoints.push({ name, state, actual, pending })
   }
 
-  /** Settings after ROLLBACK TO; the savepoint itself stays. null: no such savepoint. */
   /** A request goes to its server. `hasPortals`: named ones are open there. */
   noteSent({ effects, pin, isComplete }: Request, hasPortals: boolean): void {
     if (!this.hasOnlyRead) return
@@ -80,6 +79,7 @@ export class Transaction {
     return { ...begin, messages: [...begin.messages, ...marks.splice(0)] }
   }
 
+  /** Settings after ROLLBACK TO; the savepoint itself stays. null: no such savepoint. */
   rollbackTo(name: string): Settings | null {
     const index = this.#savepoints.findLastIndex((savepoint) => savepoint.name === name)
     if (index < 0) return null

@@ -95,7 +95,7 @@ describe.each(Object.keys(drivers) as (keyof typeof drivers)[])('getSession() on
     try {
       for (let killed = 0; killed < 10; killed++) {
         const node = replica(killed % 2)
-        const name = `r${1 + (killed % 2)}`
+        const name = new URL(node.url).host
         await waitFor('load on it', async () => {
           const rows = await node.query(
             `SELECT 1 FROM pg_stat_activity WHERE query LIKE 'select "id" from "item"%'`,
