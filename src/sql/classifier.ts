@@ -64,7 +64,7 @@ export class Classifier {
   readonly #maxTextBytes: number
   readonly #maxTokens: number
   readonly #cacheBytes: number
-  readonly #fingerprint = new Fingerprint()
+  readonly #fingerprint: Fingerprint
   /** Classes judged with the catalog, and those judged while there is none. */
   readonly #cache: ClassCache
   readonly #uncertain: ClassCache
@@ -91,6 +91,7 @@ export class Classifier {
     this.#cacheBytes = options.cacheBytes ?? 16 * 1024 * 1024
     this.#maxTextBytes = options.maxTextBytes ?? 16 * 1024 * 1024
     this.#maxTokens = options.maxTokens ?? 200_000
+    this.#fingerprint = new Fingerprint(undefined, this.#maxTokens)
     this.#cache = new ClassCache(this.#cacheBytes)
     this.#uncertain = new ClassCache(this.#cacheBytes / 8)
     this.#doubtful = new ClassCache(this.#cacheBytes / 4)
@@ -182,7 +183,9 @@ export class Classifier {
     if (end - start > this.#maxTextBytes) return tooLong()
     if (mode === 'unsafe-encoding' && !isReadable(text, start, end)) return unreadable()
     const print = this.#fingerprint
-    if (!print.compute(text, start, end, mode === 'escape', SALT[mode])) return unterminated()
+    if (!print.compute(text, start, end, mode === 'escape', SALT[mode])) {
+      return print.isTooLong ? tooLong() : unterminated()
+    }
     return this.#current.get(print.a, print.b, print.check) ?? this.#judge(text, start, end, mode)
   }
 

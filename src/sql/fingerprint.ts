@@ -66,11 +66,15 @@ export class Fingerprint {
   readonly #seedB: number
   readonly #factorA: number
   readonly #factorB: number
+  /** The text has more tokens than `maxTokens`: nothing else is known of it. */
+  isTooLong = false
+  readonly #maxTokens: number
   #depth = 0
   #keep = KEEP_NONE
 
   /** Seeds differ per process, so that nobody can prepare colliding texts. */
-  constructor(seed: Uint8Array = randomBytes(16)) {
+  constructor(seed: Uint8Array = randomBytes(16), maxTokens = Number.POSITIVE_INFINITY) {
+    this.#maxTokens = maxTokens
     const view = new DataView(seed.buffer, seed.byteOffset, 16)
     this.#seedA = view.getInt32(0)
     this.#seedB = view.getInt32(4)
@@ -81,7 +85,7 @@ export class Fingerprint {
 
   /**
    * Sets `a`, `b` and `check` for `text[start, end)`. False when the text can't be lexed
-   * (unterminated literal or comment). `salt` sets apart the modes that share one cache.
+   * (unterminated literal or comment), or is too long: then the rest of it wasn't looked at. `salt` sets apart the modes that share one cache.
    */
   compute(text: Uint8Array, start: number, end: number, backslash: boolean, salt: number): boolean {
     const factorA = this.#factorA
@@ -93,9 +97,15 @@ export class Fingerprint {
     // 1 behind a literal, 2 behind a literal and a comma: `1, 2, 3` hashes like `1`.
     let run = 0
     let statementStart = true
+    const maxTokens = this.#maxTokens
     this.#depth = 0
     this.#keep = KEEP_NONE
+    this.isTooLong = false
     while (p < end) {
+      if (tokens > maxTokens) {
+        this.isTooLong = true
+        return false
+      }
       const c = text[p] as number
       const kind = BYTE_CLASS[c]
       if (kind === BYTE_SPACE) {

@@ -195,6 +195,20 @@ describe('the classifier', { timeout: 60_000 }, () => {
     expect(classOf(classifier, 'SELECT 1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1').verdict).toBe('pin')
   })
 
+  it('looks no further than the tokens that it may have', () => {
+    const classifier = new Classifier({ maxTokens: 30 })
+    classifier.setCatalog(sets)
+    // Whatever comes behind them: here a quote that nothing closes, megabytes elsewhere.
+    for (const part of ['(', 'a,', 'f(1),', '1;', 'a.b ', '"q" ']) {
+      const { pin, verdict } = classOf(classifier, `SELECT ${part.repeat(40)} '`)
+      expect([part, verdict, pin?.why]).toEqual([part, 'pin', expect.stringContaining('too long')])
+    }
+    // A list of values is one token for who knows a shorter one.
+    const inList = (count: number) => `SELECT v FROM t WHERE v IN (${'1,'.repeat(count)}2)`
+    expect(classOf(classifier, inList(2)).verdict).toBe('replica')
+    expect(classOf(classifier, inList(500)).verdict).toBe('replica')
+  })
+
   it('judges no read while backslashes escape, but finds effects', () => {
     const classifier = loaded()
     const mode = 'escape'
