@@ -6,7 +6,9 @@
  * Why that holds: PostgreSQL keeps a custom parameter as a placeholder (guc.c,
  * `add_placeholder_variable`) that its own code meets in few places only. `current_setting()`, SHOW
  * and `pg_settings_get_flags()` find it by its name, `set_config()` sets it; SHOW ALL, pg_settings
- * and EXPLAIN (SETTINGS) leave placeholders out (GUC_NO_SHOW_ALL, no GUC_EXPLAIN). All else that can
+ * and EXPLAIN (SETTINGS) leave placeholders out (GUC_NO_SHOW_ALL, no GUC_EXPLAIN), and
+ * `pg_get_functiondef()` asks for a flag that none has (GUC_LIST_QUOTE). So it is in 15 and in 18;
+ * `test/integration/custom-readers.test.ts` asks every built-in of both. All else that can
  * tell is code that isn't PostgreSQL's: a library takes the placeholder's value for its own
  * parameter when it is loaded (`define_custom_variable`), so that any function, type, operator or
  * access method of an extension may depend on it, PL/pgSQL's handler (`plpgsql.check_asserts`) too.
