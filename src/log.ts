@@ -40,7 +40,12 @@ export function createLogger(options: LogOptions, target?: LogTarget): Logger {
 }
 
 function clean(line: string): Record<string, unknown> {
-  return redactValue(JSON.parse(line)) as Record<string, unknown>
+  return redactValue(JSON.parse(line, inWholeMs)) as Record<string, unknown>
+}
+
+/** Clocks tell nanoseconds, and nobody wants to read them. */
+function inWholeMs(key: string, value: unknown): unknown {
+  return typeof value === 'number' && key.endsWith('Ms') ? Math.round(value) : value
 }
 
 /** What says that lines are missing, as if it had been logged. */
@@ -61,14 +66,19 @@ const shownFirst = new Set(['level', 'time', 'msg', 'event'])
 
 /** `10:00:00.000 WARN  replica r1 is down (event=node_down node=r1)`, for people. */
 function pretty(record: Record<string, unknown>): string {
+  const text = String(record.msg ?? record.event ?? '')
   const rest = Object.entries(record)
-    .filter(([key]) => !shownFirst.has(key))
+    .filter(([key, value]) => !shownFirst.has(key) && !(key === 'detail' && isSaid(value, text)))
     .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
   const time = String(record.time).slice(11, 23)
   const level = String(record.level).toUpperCase().padEnd(5)
-  const text = String(record.msg ?? record.event ?? '')
   const facts = rest.length === 0 ? '' : ` (${rest.join(' ')})`
   return oneLine(`${time} ${level} ${text}${facts}`)
+}
+
+/** Once is enough for people. */
+function isSaid(detail: unknown, text: string): boolean {
+  return typeof detail === 'string' && text.includes(detail)
 }
 
 /** A user name with a line feed or an escape sequence must not forge a line on a terminal. */

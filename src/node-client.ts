@@ -3,7 +3,9 @@ import { credential, noCredential } from './auth/credential.ts'
 import type { NodeConfig } from './config/config.ts'
 import { loadServerTls, type ServerTls } from './net/tls-options.ts'
 import { connectServer } from './server/connect.ts'
+import { ConnectError } from './server/connect-error.ts'
 import { SqlSession, type SqlSessionOptions } from './server/sql-session.ts'
+import { mayBeOwnProcessId } from './wire/process-id.ts'
 
 /** How to dial. */
 export interface NodeClientOptions extends Pick<SqlSessionOptions, 'onLost'> {
@@ -20,6 +22,8 @@ export interface NodeClientOptions extends Pick<SqlSessionOptions, 'onLost'> {
   readonly isPlain?: boolean
   /** Default: read from the node's files. */
   readonly tls?: ServerTls
+  /** The node is expected to be a pgsplit. Default false: then it is refused. */
+  readonly isProxy?: boolean
   /** Fires when nobody waits for the connection any more. */
   readonly signal?: AbortSignal
 }
@@ -77,5 +81,19 @@ export async function dialNode(node: NodeConfig, options: NodeClientOptions): Pr
     timeoutMs: statementTimeoutMs + 1000,
     ...(onLost === undefined ? {} : { onLost }),
   })
+  if (options.isProxy !== true && mayBeOwnProcessId(opened.processId))
+    await assertServer(session, node)
   return { session, isEncrypted: opened.tls !== null }
+}
+
+/** Behind itself pgsplit would go round in circles; behind another one it would see one server. */
+async function assertServer(session: SqlSession, { name }: NodeConfig): Promise<void> {
+  const answer = await session.query('SHOW pgsplit.cluster').catch(() => null)
+  if (answer === null) return
+  session.end()
+  throw new ConnectError('protocol', {
+    sqlstate: '08001',
+    message: `node ${name} is a pgsplit, not a PostgreSQL server`,
+    hint: 'Name the servers themselves: it may even be this pgsplit.',
+  })
 }

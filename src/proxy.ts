@@ -17,7 +17,7 @@ import { HttpDoor } from './http/http-door.ts'
 import type { Logger } from './log.ts'
 import { Descriptors } from './net/descriptors.ts'
 import { Link } from './net/link.ts'
-import { listenAt, placeOf } from './net/listen.ts'
+import { assertFree, listenAt, placeOf } from './net/listen.ts'
 import { ClientTls } from './net/tls-options.ts'
 import type { NodeStatus } from './node-status.ts'
 import { nodeState } from './topology/node-state.ts'
@@ -122,6 +122,8 @@ export async function startProxy(
   try {
     // First: who watches is told that it starts.
     http = await openHttp(config, door, control)
+    // A mistake that is told now needs no probe to be found.
+    for (const address of config.listen) await assertFree(address, pathOf(address, config))
     await Promise.all(clusters.map((cluster) => cluster.start()))
     tryLookups(door)
     for (const address of config.listen) servers.push(await listen(address, config, arrivals))
@@ -224,7 +226,10 @@ async function listen(
   const server = net.createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
     arrivals.add(socket.remoteAddress ?? '', socket)
   })
-  const index = config.listen.indexOf(address)
-  await listenAt(server, address, config.listen.length > 1 ? `listen[${index}]` : 'listen')
+  await listenAt(server, address, pathOf(address, config))
   return server
+}
+
+function pathOf(address: ListenAddress, { listen }: Config): string {
+  return listen.length > 1 ? `listen[${listen.indexOf(address)}]` : 'listen'
 }

@@ -19,8 +19,8 @@ export interface Parts {
 }
 
 /**
- * Runs one command line, without the program's name, and gives the exit code: 0, or 1 after one
- * line on standard error. Never rejects. `PGSPLIT_DEBUG=1` adds the stack.
+ * Runs one command line, without the program's name, and gives the exit code: 0, 2 for a command
+ * line that is none, or 1, both after one line on standard error. Never rejects. `PGSPLIT_DEBUG=1` adds the stack.
  */
 export async function run(argv: readonly string[], io: CommandIo, parts: Parts): Promise<number> {
   const program = new Command('pgsplit')
@@ -56,7 +56,8 @@ export async function run(argv: readonly string[], io: CommandIo, parts: Parts):
 
 function exitCodeOf(error: unknown, io: CommandIo): number {
   if (error instanceof ExitWith) return error.code
-  if (error instanceof CommanderError) return error.exitCode
+  // As for other programs, 2 is for what was typed wrong.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
   io.complain(errorLine(error))
   if (io.env.PGSPLIT_DEBUG === '1' && error instanceof Error) io.complain(error.stack ?? '')
   return 1

@@ -13,11 +13,9 @@ import { isTrackableName } from '../server/state-sync.ts'
 import { hashText } from '../topology/node.ts'
 import { backendKeyData, parameterStatus, readyForQuery } from '../wire/backend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
+import { firstOwnProcessId } from '../wire/process-id.ts'
 import type { Cluster } from './cluster.ts'
 import type { Scope } from './scope.ts'
-
-/** No process of a server has such an id: Linux counts up to 2²² (PID_MAX_LIMIT). */
-const firstProcessId = 0x400000
 
 /** Sessions by the process id and key that they were given for CancelRequest. */
 export class CancelKeys implements SessionsByProcess {
@@ -32,8 +30,8 @@ export class CancelKeys implements SessionsByProcess {
     minor: number,
     backendId: number | null,
   ): { processId: number; key: Buffer } {
-    let processId = backendId ?? randomInt(firstProcessId, 0x7fffffff)
-    while (this.#sessions.has(processId)) processId = randomInt(firstProcessId, 0x7fffffff)
+    let processId = backendId ?? randomInt(firstOwnProcessId, 0x7fffffff)
+    while (this.#sessions.has(processId)) processId = randomInt(firstOwnProcessId, 0x7fffffff)
     const key = randomBytes(minor >= 2 ? 32 : 4)
     this.#sessions.set(processId, { key, session })
     return { processId, key }

@@ -41,9 +41,9 @@ export function configErrorOf(issues: readonly Issue[], schema: object): ConfigE
 function flatten(issue: Issue, prefix: Path): Issue[] {
   const here = { ...issue, path: [...prefix, ...issue.path] }
   if (issue.code !== 'invalid_union') return [here]
-  const deeper = issue.errors.find((branch) =>
-    branch.every((inner) => inner.code !== 'invalid_type' || inner.path.length > 0),
-  )
+  const deeper =
+    issue.errors.find((branch) => branch.some(({ path }) => path.length > 0)) ??
+    issue.errors.find((branch) => branch.every(({ code }) => code !== 'invalid_type'))
   return deeper === undefined ? [here] : deeper.flatMap((inner) => flatten(inner, here.path))
 }
 

@@ -1,6 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { isMap, isNode, isSeq, LineCounter, parseDocument, type YAMLMap } from 'yaml'
+import {
+  isMap,
+  isNode,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type YAMLMap,
+  type YAMLParseError,
+} from 'yaml'
 import { ConfigError } from '../errors.ts'
 import { assertKnown } from '../known-options.ts'
 import type { Config } from './config.ts'
@@ -31,7 +39,7 @@ export function loadConfigFile(path: string, options: LoadOptions = {}): Config 
   const mistake = document.errors[0]
   if (mistake !== undefined) {
     const { line, col } = lines.linePos(mistake.pos[0])
-    throw new ConfigError('', `not valid YAML: ${mistake.message} (${path}:${line}:${col})`)
+    throw new ConfigError('', `not valid YAML: ${wordsOf(mistake, text)} (${path}:${line}:${col})`)
   }
   try {
     const value: unknown = document.toJS()
@@ -48,6 +56,15 @@ export function loadConfigFile(path: string, options: LoadOptions = {}): Config 
     const message = error.message.slice(error.path === '' ? 0 : error.path.length + 2)
     throw new ConfigError(error.path, `${message} (${place})`, error.cause)
   }
+}
+
+/** What the library says, where that helps who writes a configuration. */
+function wordsOf({ code, message }: YAMLParseError, text: string): string {
+  if (code === 'MULTIPLE_DOCS') return 'it holds several documents; leave out the line ---'
+  if (code === 'MISSING_CHAR' && /[[,]\s*\$\{/.test(text)) {
+    return `${message}; in a list in brackets a variable stands in quotes: ['$\{NAME}', b]`
+  }
+  return message
 }
 
 function readText(path: string, readFile: (path: string) => string): string {

@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process'
 import { appendFile, chown, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import pg from 'pg'
 import type { Account } from './account.ts'
 import type { Binaries } from './binaries.ts'
 import { EmbeddedError, reasonOf } from './embedded-error.ts'
 import type { EmbeddedNode } from './embedded-node.ts'
+import { loadPg } from './load-pg.ts'
 import type { Scratch } from './scratch.ts'
 
 const INITDB_TIMEOUT_MS = 120_000
@@ -90,7 +90,8 @@ export async function cloneRunning(
   where: { account: Account | undefined; scratch: Scratch; socketDir: string; password: string },
 ): Promise<void> {
   // both functions must be called in one session
-  const client = new pg.Client({
+  const { Client } = await loadPg()
+  const client = new Client({
     host: where.socketDir,
     port: primary.port,
     user: 'postgres',

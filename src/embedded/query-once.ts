@@ -1,4 +1,5 @@
-import pg from 'pg'
+import type pg from 'pg'
+import { loadPg } from './load-pg.ts'
 
 /** Runs one statement on a connection of its own. Rejects with pg's errors. */
 export async function queryOnce(
@@ -6,7 +7,8 @@ export async function queryOnce(
   text: string,
   values: readonly unknown[],
 ): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ ...where, connectionTimeoutMillis: 10_000 })
+  const { Client } = await loadPg()
+  const client = new Client({ ...where, connectionTimeoutMillis: 10_000 })
   client.on('error', () => {})
   await client.connect()
   try {

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { chownSync, mkdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import pg from 'pg'
 import { unprivilegedAccount } from './account.ts'
 import { embeddedBinDir, prepareBinaries } from './binaries.ts'
 import { cloneStopped, createDataDirectory } from './data-directory.ts'
@@ -10,6 +9,7 @@ import { EmbeddedCluster } from './embedded-cluster.ts'
 import { EmbeddedError } from './embedded-error.ts'
 import { EmbeddedNode, type NodeSurroundings } from './embedded-node.ts'
 import { freePort } from './free-port.ts'
+import { loadPg } from './load-pg.ts'
 import { Scratch } from './scratch.ts'
 import { hbaText, QUICK_SETTINGS, type ServerSettings } from './server-settings.ts'
 
@@ -103,7 +103,8 @@ async function start(
   await primary.start()
   for (const replica of replicas) await primary.createSlot(replica.name)
   if (surroundings.database !== 'postgres') {
-    await primary.query(`CREATE DATABASE ${pg.escapeIdentifier(surroundings.database)}`)
+    const { escapeIdentifier } = await loadPg()
+    await primary.query(`CREATE DATABASE ${escapeIdentifier(surroundings.database)}`)
   }
 
   if (count > 0) {

@@ -1,4 +1,4 @@
-import type { AddressInfo, Server } from 'node:net'
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import { ConfigError } from '../errors.ts'
 
 export interface Place {
@@ -23,6 +23,17 @@ export function listenAt(server: Server, { host, port }: Place, path: string): P
       resolve()
     })
   })
+}
+
+/**
+ * Rejects as `listenAt` would, before anything else is started; what is taken in between is noticed
+ * by that.
+ */
+export async function assertFree(place: Place, path: string): Promise<void> {
+  if (place.port === 0) return
+  const server = createServer()
+  await listenAt(server, place, path)
+  await new Promise((resolve) => server.close(resolve))
 }
 
 /** Where the server accepts: with the port that the system chose for 0. */

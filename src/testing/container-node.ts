@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
+import { loadPg } from '../embedded/load-pg.ts'
 import { queryOnce } from '../embedded/query-once.ts'
 import { conninfo, type ServerSettings, settingsText } from '../embedded/server-settings.ts'
 import {
@@ -210,9 +210,10 @@ export class ContainerNode implements ServerNode {
   }
 
   async configure(settings: ServerSettings): Promise<void> {
+    const { escapeIdentifier, escapeLiteral } = await loadPg()
     for (const [name, value] of Object.entries(settings)) {
-      const setting = name.split('.').map(pg.escapeIdentifier).join('.')
-      await this.query(`ALTER SYSTEM SET ${setting} = ${pg.escapeLiteral(value)}`)
+      const setting = name.split('.').map(escapeIdentifier).join('.')
+      await this.query(`ALTER SYSTEM SET ${setting} = ${escapeLiteral(value)}`)
     }
     if (Object.keys(settings).length > 0) await this.query('SELECT pg_reload_conf()')
   }

@@ -1,4 +1,4 @@
-import pg from 'pg'
+import { loadPg } from '../embedded/load-pg.ts'
 import { startEmbedded as startServers } from '../embedded/start-embedded.ts'
 import { assertKnown, type OptionNames } from '../known-options.ts'
 import { parseLagMs } from './lag.ts'
@@ -47,12 +47,13 @@ export async function startEmbedded(
     ...(options.settings === undefined ? {} : { settings: options.settings }),
   })
   try {
-    const user = pg.escapeIdentifier(username)
+    const { escapeIdentifier, escapeLiteral } = await loadPg()
+    const user = escapeIdentifier(username)
     if (username !== 'postgres') {
-      const secret = pg.escapeLiteral(password)
+      const secret = escapeLiteral(password)
       await cluster.primary.query(`CREATE ROLE ${user} SUPERUSER LOGIN PASSWORD ${secret}`)
     }
-    await cluster.primary.query(`ALTER DATABASE ${pg.escapeIdentifier(database)} OWNER TO ${user}`)
+    await cluster.primary.query(`ALTER DATABASE ${escapeIdentifier(database)} OWNER TO ${user}`)
   } catch (error) {
     await cluster.stop()
     throw error

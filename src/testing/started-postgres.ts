@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import pg from 'pg'
+import type pg from 'pg'
+import { loadPg } from '../embedded/load-pg.ts'
 import type { NodeStatus } from '../index.ts'
 import { parseLagMs } from './lag.ts'
 import { PgsplitDoor } from './pgsplit-door.ts'
@@ -247,7 +248,8 @@ async function runSql(
   text: string,
   values?: readonly unknown[],
 ): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 })
+  const { Client } = await loadPg()
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000 })
   client.on('error', () => {})
   await client.connect()
   try {

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseConfig } from '../../src/config/parse-config.ts'
 import { hbaText } from '../../src/embedded/server-settings.ts'
+import { createLogger } from '../../src/log.ts'
+import { startProxy } from '../../src/proxy.ts'
 import { CliProcess, type Ended } from '../support/cli-process.ts'
 import { type EmbeddedCluster, startCluster } from '../support/cluster.ts'
 
@@ -162,7 +165,22 @@ describe('pgsplit check', () => {
     expect(lines[2]).toMatch(
       /^FAIL {2}main {2}127.0.0.1:1 {2}connection refused; is PostgreSQL running/,
     )
-    expect(err).toBe('pgsplit: nodes with problems: 3 of 3\n')
+    expect(err).toBe('pgsplit: nodes with problems: 1 of 3\n')
+  })
+
+  it('finds a pgsplit in the place of a server', async () => {
+    const [primary = ''] = urls()
+    const proxy = await startProxy(
+      parseConfig({ listen: '127.0.0.1:0', clusters: { main: { primary } } }),
+      createLogger({ level: 'silent', format: 'json' }),
+    )
+    const url = new URL(primary)
+    url.port = String(proxy.addresses[0]?.port)
+    const { code, out } = await pgsplit(['check', '--primary', url.href]).finally(() =>
+      proxy.stop({ drain: false }),
+    )
+    expect(code).toBe(1)
+    expect(out).toMatch(/^FAIL .*is a pgsplit, not a PostgreSQL server/)
   })
 
   it('finds that an ordinary role may not read verifiers, and accepts the function', async () => {

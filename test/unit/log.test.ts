@@ -36,6 +36,22 @@ describe('the log', () => {
     expect(line).not.toContain('\u001b')
   })
 
+  it('says nothing twice to people, and counts in whole milliseconds', () => {
+    const record = {
+      event: 'node-lagging',
+      node: 'r1',
+      lagMs: 10437.225402000004,
+      detail: 'is late',
+    }
+    expect(logged({ format: 'pretty' }, record, 'r1: is late')).toMatch(
+      / INFO {2}r1: is late \(node=r1 lagMs=10437\)\n$/,
+    )
+    expect(JSON.parse(logged({}, record, 'r1: is late'))).toMatchObject({
+      lagMs: 10437,
+      detail: 'is late',
+    })
+  })
+
   it('says of an error its message and code, without its stack', () => {
     const err = new PgSplitError({ sqlstate: '57P03', message: 'no replica' })
     expect(JSON.parse(logged({}, { err }, 'x')).err).toEqual({

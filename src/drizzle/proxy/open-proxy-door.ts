@@ -30,7 +30,11 @@ export function openProxyDoor<Connection extends object>(
   let isPrimaryThere = true
   const open = async () => {
     const { connectTimeoutMs } = pool
-    const client = await connectNode(node, { connectTimeoutMs, statementTimeoutMs: 10_000 })
+    const client = await connectNode(node, {
+      connectTimeoutMs,
+      statementTimeoutMs: 10_000,
+      isProxy: true,
+    })
     isPrimaryThere = await hasPrimary(client)
     if (!isPrimaryThere) {
       client.end()

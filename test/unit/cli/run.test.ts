@@ -22,6 +22,21 @@ describe('the command line', () => {
     [['bogus'], "unknown command 'bogus'"],
     [['serve', '--primray', 'x'], "unknown option '--primray' (Did you mean --primary?)"],
     [['serve', '--primary'], "option '--primary <url>' argument missing"],
+  ])('%j is no command line: code 2 and one line', async (argv, line) => {
+    const process = new FakeProcess()
+    expect(await process.run(argv)).toBe(2)
+    expect(process.err).toEqual([line])
+  })
+
+  it.each([
+    [
+      ['serve', ...primary, '--listen', 'localhost:99999'],
+      '--listen 1: expected host:port, for example 127.0.0.1:6432 or [::1]:6432, got "localhost:99999"',
+    ],
+    [
+      ['serve', ...primary, '--listen', '::1:34100'],
+      '--listen 1: expected host:port, for example 127.0.0.1:6432 or [::1]:6432, got "::1:34100"',
+    ],
     [
       ['serve'],
       'no primary; give --primary postgres://user:password@host/postgres or --config pgsplit.yaml',

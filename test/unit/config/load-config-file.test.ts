@@ -41,6 +41,11 @@ describe('a configuration file', () => {
       'clusters.main.replicas[0].url: the environment variable NONE is not set or empty; set it or write ${NONE:-default} (pgsplit.yaml:5:11)',
     ],
     ['a: [1', 'not valid YAML: Flow sequence in '],
+    [`${good}\n---\na: 1`, 'not valid YAML: it holds several documents; leave out the line ---'],
+    [
+      `${good}\n    databases: [\${NAME}, b]`,
+      "in a list in brackets a variable stands in quotes: ['${NAME}', b]",
+    ],
     ['', 'the configuration is empty; it needs clusters with a primary (pgsplit.yaml)'],
     [`${good}\nclusters: {}`, 'not valid YAML: Map keys must be unique (pgsplit.yaml:4:1)'],
   ])('with a mistake says where: %j', (text, message) => {
