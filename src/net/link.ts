@@ -24,6 +24,12 @@ function chunkOf(size: number): Buffer {
   return chunk
 }
 
+/**
+ * Deno's TLS over a socket with `onread` never sees a byte, and whether there will be TLS is not known
+ * when it is dialled.
+ */
+const readsIntoSharedBuffer = process.versions.deno === undefined
+
 const ignoreChunk = (chunk: Buffer): number => chunk.length
 const ignoreClose = (): void => {}
 
@@ -138,13 +144,17 @@ export class Link implements IntakeOwner {
         noDelay: true,
         keepAlive: target.keepAliveIdleMs !== null,
         keepAliveInitialDelay: target.keepAliveIdleMs ?? 30_000,
-        onread: {
-          buffer: sharedReadBuffer,
-          callback: (size: number, buffer: Uint8Array): boolean => {
-            if (link !== null) inTurn(link.#intake.take, (buffer as Buffer).subarray(0, size))
-            return true
-          },
-        },
+        ...(readsIntoSharedBuffer
+          ? {
+              onread: {
+                buffer: sharedReadBuffer,
+                callback: (size: number, buffer: Uint8Array): boolean => {
+                  if (link !== null) inTurn(link.#intake.take, (buffer as Buffer).subarray(0, size))
+                  return true
+                },
+              },
+            }
+          : {}),
       })
       let isLookedUp = net.isIP(target.host) !== 0
       socket.once('lookup', () => {
@@ -170,7 +180,7 @@ export class Link implements IntakeOwner {
         signal?.removeEventListener('abort', giveUp)
         clearTimeout(timer)
         socket.off('error', fail)
-        link = new Link(socket, 'callback')
+        link = new Link(socket, readsIntoSharedBuffer ? 'callback' : 'events')
         resolve(link)
       })
     })
