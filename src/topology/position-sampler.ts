@@ -40,7 +40,10 @@ export class PositionSampler {
     this.#connections = new PositionConnections({
       openProbe,
       timeoutMs: options.timeoutMs ?? 1_000,
-      onLost: (nodeIndex) => this.replicas.lost(nodeIndex),
+      onLost: (nodeIndex) => {
+        this.replicas.lost(nodeIndex)
+        this.primary.lost(nodeIndex)
+      },
     })
     const shared = { connections: this.#connections, snapshot, nowMs }
     this.replicas = new ReplicaPositions({

@@ -41,9 +41,18 @@ const failedPauseMs = 50
  */
 const positionSql = `SELECT pg_catalog.pg_current_wal_flush_lsn()::text,
   pg_catalog.pg_current_wal_insert_lsn()::text,
-  pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()),
+  pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn())`
+/** What stays as it is while a server runs is asked once per connection: it takes as long as the rest. */
+const sizesSql = `,
   pg_catalog.current_setting('wal_block_size'),
   pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::text`
+
+/** Sizes of a server's log. NaN = not told. */
+interface LogSizes {
+  readonly nodeIndex: number
+  readonly blockBytes: number
+  readonly segmentBytes: number
+}
 
 /**
  * Group sampling of the primary's position: one that is asked for *after* a commit was acknowledged,
@@ -60,6 +69,8 @@ export class PrimaryPositions {
   /** The question that `#sample` answers. */
   #answered = 0
   #sample: PrimarySample | null = null
+  /** Of the server that was asked last; null = it is to be asked for them. */
+  #sizes: LogSizes | null = null
   #isWanted = false
   #isHurried = false
   #isUrgent = false
@@ -138,6 +149,11 @@ export class PrimaryPositions {
     return Math.max(this.#flushMs, this.#options.nowMs() - unflushed.sinceMs)
   }
 
+  /** The connection to a node has ended: there may be another server next time. */
+  lost(nodeIndex: number): void {
+    if (this.#sizes?.nodeIndex === nodeIndex) this.#sizes = null
+  }
+
   stop(): void {
     this.#isStopped = true
     this.#waiters.clear()
@@ -198,7 +214,9 @@ export class PrimaryPositions {
     const { nowMs } = this.#options
     const askedAtMs = nowMs()
     try {
-      const row = await this.#options.connections.ask(primary.spec, positionSql)
+      const sizes = this.#sizes?.nodeIndex === primary.index ? this.#sizes : null
+      const sql = sizes === null ? positionSql + sizesSql : positionSql
+      const row = await this.#options.connections.ask(primary.spec, sql)
       // One that was replaced meanwhile has not what its successor has acknowledged.
       const now = this.#options.snapshot()
       if (now.primary?.index !== primary.index || now.timeline !== timeline) return null
@@ -207,10 +225,17 @@ export class PrimaryPositions {
       const insertLsn = parseLsn(inserted ?? '')
       const own = timelineOfFile(file ?? '') ?? timeline
       if (flushLsn === null || insertLsn === null || own === null) return null
+      const { blockBytes, segmentBytes } = sizes ?? {
+        blockBytes: Number(block),
+        segmentBytes: Number(segment),
+      }
+      if (sizes === null && this.#options.connections.isOpen(primary.index)) {
+        this.#sizes = { nodeIndex: primary.index, blockBytes, segmentBytes }
+      }
       return {
         timeline: own,
         flushed: flushLsn,
-        inserted: endOfRecords(insertLsn, Number(block), Number(segment)),
+        inserted: endOfRecords(insertLsn, blockBytes, segmentBytes),
         askedAtMs,
         answeredAtMs: nowMs(),
       }

@@ -389,3 +389,23 @@ it('does not count what a primary says that was replaced meanwhile', async () =>
   expect(primary.since(epoch)).toMatchObject({ inserted: 7n })
   sampler.stop()
 })
+
+it('asks for the sizes of the log once for each connection', async () => {
+  const { sampler, next, lose } = setUp()
+  const { primary } = sampler
+  const sample = async (rest: readonly string[]): Promise<string> => {
+    const epoch = primary.ask()
+    const question = await next(0)
+    question.answer(['0/5', '0/2018', file, ...rest])
+    await waitFor('an answer', () => primary.since(epoch) !== null)
+    // The record ends where the page begins.
+    expect(primary.since(epoch)).toMatchObject({ inserted: 0x2000n })
+    return question.sql
+  }
+  const sizes = ['8192', '16777216']
+  expect(await sample(sizes)).toContain('wal_block_size')
+  expect(await sample([])).not.toContain('wal_block_size')
+  lose[0]?.()
+  expect(await sample(sizes)).toContain('wal_block_size')
+  sampler.stop()
+})
