@@ -25,7 +25,6 @@ import {
   writer,
 } from './segment-parts.ts'
 import type { ClientSession } from './session.ts'
-import type { UnnamedMeaning } from './unnamed.ts'
 
 /**
  * Takes one well-formed message into the segment, or says false: not now. `refusal`: what an Execute
@@ -96,7 +95,7 @@ function collectParse(
       collectUnnamed(session, segment, names, renamedParse(names, buffer, textEnd, end))
       return true
     }
-    keepUnnamed(session, segment, buffer, bodyStart, end, { cls, names: null, own: null })
+    keepUnnamed(session, segment, buffer, bodyStart, end, cls)
     mergeClass(segment, cls)
     appendToSegment(segment, buffer, start, end)
     segment.kinds.push(frontend.parse)
@@ -157,12 +156,14 @@ function keepUnnamed(
   buffer: Buffer,
   bodyStart: number,
   end: number,
-  meaning: UnnamedMeaning,
+  cls: StatementClass,
+  names: NamedText | null = null,
+  own: StatementClass | null = null,
 ): void {
   // What it replaces comes back if the segment fails in front of it; the one before that does not.
   const mayReuse = !segment.unnamed.isChanged && session.inFlight.length === 0
   changeUnnamed(session, segment)
-  const statement = session.unnamed.parse(buffer, bodyStart, end, meaning, mayReuse)
+  const statement = session.unnamed.parse(buffer, bodyStart, end, mayReuse, cls, names, own)
   segment.unnamed.noteParse(segment.kinds.length, statement)
 }
 
@@ -189,8 +190,7 @@ function collectUnnamed(
   message: Buffer,
 ): void {
   undoNames(session, names)
-  const meaning = { cls: names.cls, names, own: null }
-  keepUnnamed(session, segment, message, 6, message.length, meaning)
+  keepUnnamed(session, segment, message, 6, message.length, names.cls, names)
   segment.takenName ??= names.takenName
   segment.names = names
   for (const statement of names.needs) need(segment, statement)
@@ -208,7 +208,7 @@ function collectOwn(
 ): void {
   writer.begin(frontend.parse).byte(0).bytes(body).end()
   const message = writer.take()
-  keepUnnamed(session, segment, message, 6, message.length, { cls: own, names: null, own })
+  keepUnnamed(session, segment, message, 6, message.length, own, null, own)
   mergeClass(segment, own)
   appendToSegment(segment, message, 0, message.length)
   segment.kinds.push(frontend.parse)

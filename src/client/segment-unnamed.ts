@@ -23,8 +23,15 @@ export class SegmentUnnamed {
   #isMissing = false
   #isSent = false
   #last: UnnamedStatement | null = null
-  #lastParse: { readonly serial: number; readonly unit: number } | null = null
-  #first: ReplacedUnnamed | null = null
+  // One field each: most segments replace it once, and nobody asks what it was.
+  #isParsed = false
+  #parsedSerial = 0
+  #parsedUnit = 0
+  #isChanged = false
+  #firstUnit = 0
+  #firstUnnamed: UnnamedStatement | null = null
+  #firstClass: StatementClass | null = null
+  #firstNames: NamedText | null = null
   #later: ReplacedUnnamed[] | null = null
 
   /** The one of an earlier segment that it uses; null: it uses none, or there is none. */
@@ -60,17 +67,17 @@ export class SegmentUnnamed {
 
   /** Has it replaced or closed the unnamed statement? */
   get isChanged(): boolean {
-    return this.#first !== null
+    return this.#isChanged
   }
 
   /** Does one of its messages parse a new one? */
   get isParsed(): boolean {
-    return this.#lastParse !== null
+    return this.#isParsed
   }
 
   /** Serial of its last Parse of it; null: it has none. */
   get serial(): number | null {
-    return this.#lastParse?.serial ?? null
+    return this.#isParsed ? this.#parsedSerial : null
   }
 
   /** What it leaves, if all of it is done. */
@@ -85,8 +92,12 @@ export class SegmentUnnamed {
     cls: StatementClass | null,
     names: NamedText | null,
   ): void {
-    if (this.#first === null) {
-      this.#first = { unit, unnamed, cls, names, isOfSegment: false }
+    if (!this.#isChanged) {
+      this.#isChanged = true
+      this.#firstUnit = unit
+      this.#firstUnnamed = unnamed
+      this.#firstClass = cls
+      this.#firstNames = names
       return
     }
     this.#later ??= []
@@ -96,12 +107,25 @@ export class SegmentUnnamed {
   /** … and makes this one. */
   noteParse(unit: number, statement: UnnamedStatement): void {
     this.#last = statement
-    this.#lastParse = { serial: statement.serial, unit }
+    this.#isParsed = true
+    this.#parsedSerial = statement.serial
+    this.#parsedUnit = unit
   }
 
   /** … and that was all. */
   noteClose(): void {
     this.#last = null
+  }
+
+  /** What the first message that changes it has found. */
+  get #found(): ReplacedUnnamed {
+    return {
+      unit: this.#firstUnit,
+      unnamed: this.#firstUnnamed,
+      cls: this.#firstClass,
+      names: this.#firstNames,
+      isOfSegment: false,
+    }
   }
 
   /** Does the server connection need it in front of the message that uses it? */
@@ -126,7 +150,7 @@ export class SegmentUnnamed {
 
   /** After an error: was its last Parse done? Null: it has none. */
   isParseDone(isDone: (unit: number) => boolean): boolean | null {
-    return this.#lastParse === null ? null : isDone(this.#lastParse.unit)
+    return this.#isParsed ? isDone(this.#parsedUnit) : null
   }
 
   /**
@@ -134,11 +158,10 @@ export class SegmentUnnamed {
    * is. `kinds`: of the segment.
    */
   kept(kinds: readonly number[], isDone: (unit: number) => boolean): ReplacedUnnamed | null {
-    const first = this.#first
-    if (first === null) return null
-    const undone = isDone(first.unit)
+    if (!this.#isChanged) return null
+    const undone = isDone(this.#firstUnit)
       ? (this.#later?.find((later) => !isDone(later.unit)) ?? null)
-      : first
+      : this.#found
     if (undone === null) return null
     // A Parse drops the old one before it looks at its text (PostgreSQL: exec_parse_message).
     const isParse = kinds[undone.unit] === frontend.parse

@@ -11,14 +11,6 @@ export interface UnnamedStatement {
   readonly own: StatementClass | null
 }
 
-/** What an unnamed statement is, beside its bytes. */
-export interface UnnamedMeaning {
-  readonly cls: StatementClass | null
-  /** What it does with names of prepared statements. */
-  readonly names: NamedText | null
-  readonly own: StatementClass | null
-}
-
 let nextSerial = 1
 
 /** The unnamed statement of a session, as the messages that it has sent so far have left it. */
@@ -49,8 +41,11 @@ export class Unnamed {
     buffer: Buffer,
     start: number,
     end: number,
-    { cls, names, own }: UnnamedMeaning,
     mayReuse: boolean,
+    cls: StatementClass,
+    /** What it does with names of prepared statements. */
+    names: NamedText | null = null,
+    own: StatementClass | null = null,
   ): UnnamedStatement {
     const size = end - start
     const spare = mayReuse ? this.#spare : null

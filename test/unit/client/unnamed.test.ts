@@ -4,11 +4,10 @@ import { Portals } from '../../../src/client/portals.ts'
 import { Unnamed } from '../../../src/client/unnamed.ts'
 
 const cls = functionCallClass
-const meaning = { cls, names: null, own: null }
 
 function parse(unnamed: Unnamed, text: string, mayReuse = false) {
   const body = Buffer.from(`?${text}\0\0\0`)
-  return unnamed.parse(body, 1, body.length, meaning, mayReuse)
+  return unnamed.parse(body, 1, body.length, mayReuse, cls)
 }
 
 function textOf({ statement }: Unnamed): string | null {
