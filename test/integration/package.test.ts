@@ -13,7 +13,7 @@ const manifest: {
 const optionalPeers = Object.keys(manifest.peerDependenciesMeta)
 /** `pgsplit`, `pgsplit/drizzle` … */
 const doors = Object.keys(manifest.exports)
-  .filter((path) => path !== './package.json')
+  .filter((path) => !path.endsWith('.json'))
   .map((path) => path.replace(/^\./, 'pgsplit'))
 
 const project = new PackedProject()
@@ -28,8 +28,14 @@ describe('the package', () => {
       .filter((file) => !file.endsWith('.d.ts'))
       .flatMap((file) => ['.js', '.d.ts'].map((end) => `dist/${file.replace(/\.ts$/, end)}`))
     expect(project.files.toSorted()).toEqual(
-      ['LICENSE', 'README.md', 'package.json', ...sources].sort(),
+      ['LICENSE', 'README.md', 'package.json', 'dist/pgsplit.schema.json', ...sources].sort(),
     )
+  })
+
+  it('has the JSON Schema of its configuration', async () => {
+    const script = `import schema from 'pgsplit/schema.json' with { type: 'json' }
+      console.log(Object.keys(schema.properties).includes('clusters'))`
+    expect(await project.succeed('node', '--input-type=module', '-e', script)).toBe('true\n')
   })
 
   it('installs none of the optional peers', () => {
