@@ -119,7 +119,10 @@ function count(
   const { cls, onReplica } = request
   const { meter } = session.cluster
   meter.answered(node, isRead, request, elapsedMs)
-  meter.statements.answered(session.scope.database, cls, request, isRead, onReplica, elapsedMs)
+  // To be prepared is no call.
+  const hasRun = request.kind !== 'extended' || request.executed.length > 0 || request.queryAt >= 0
+  if (hasRun)
+    meter.statements.answered(session.scope.database, cls, request, isRead, onReplica, elapsedMs)
   if (isRead) {
     counters.reads++
     counters.readsByNode[node] = (counters.readsByNode[node] ?? 0) + 1
