@@ -401,7 +401,11 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   #endInput(): void {
     if (this.isGone) return
     this.#halfClosed = new HalfClosed(this)
-    this.link.whenTaken(() => this.onFrame(frontend.terminate, terminate, 0, terminate.length))
+    this.link.whenTaken(() => {
+      // What a server has half of never ends: it goes with the client, as PostgreSQL lets it go.
+      if (this.#framer.isInPart) this.link.destroy()
+      else this.onFrame(frontend.terminate, terminate, 0, terminate.length)
+    })
   }
 
   /** The server doesn't read: nothing more is taken from the client until it does. */

@@ -118,6 +118,11 @@ export class Framer {
     return length + 1
   }
 
+  /** A message is handed on in parts, and its end has not come. */
+  get isInPart(): boolean {
+    return this.#partLeft > 0
+  }
+
   #startCarry(chunk: Buffer, at: number, size: number): void {
     const held = chunk.length - at
     // Grows with what really came in: a length word alone must not reserve memory.

@@ -56,6 +56,18 @@ describe('a client that closes its side', () => {
     expect(await heard(proxy.port, ...frames)).toBe(direct)
   })
 
+  it('in the middle of what is too long to be collected leaves no server connection behind', async () => {
+    const long = query(`SELECT '${'x'.repeat(18 * 1024 * 1024)}'`)
+    // More often than there are connections in the pool.
+    for (let i = 0; i < 4; i++) await heard(proxy.port, long.subarray(0, 2 * 1024 * 1024))
+    await heard(proxy.port, query("INSERT INTO heard VALUES ('behind half a message')"))
+    const rows = await sql(
+      cluster.primary.urlFor('odd'),
+      "DELETE FROM heard WHERE what = 'behind half a message' RETURNING what",
+    )
+    expect(rows).toHaveLength(1)
+  })
+
   it('in the middle of a COPY stores nothing', async () => {
     await heard(proxy.port, query('COPY heard FROM STDIN'), copyData('lost\n'))
     await heard(proxy.port, ...quick('COPY heard FROM STDIN'), copyData('lost\n'), flush)
