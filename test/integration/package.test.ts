@@ -62,6 +62,15 @@ describe('the package', () => {
     expect(await project.succeed('node', '--input-type=module', '-e', script)).toBe('function\n')
   })
 
+  it('says what pgsplit/testing needs', async () => {
+    const script = `const { startEmbedded } = await import('pgsplit/testing')
+      await startEmbedded({ binDir: '/none' }).catch((error) => console.log(error.message))
+      const { loadPg } = await import(import.meta.resolve('pgsplit/testing').replace('testing/index', 'embedded/load-pg'))
+      await loadPg().catch((error) => console.log(error.message))`
+    const said = await project.succeed('node', '--input-type=module', '-e', script)
+    expect(said).toContain('the package pg, which is not installed; npm install --save-dev pg')
+  })
+
   it('gives sessions on postgres.js without pg', async () => {
     for (const name of ['drizzle-orm', 'postgres']) project.lend(name)
     const script = `console.log(typeof (await import('pgsplit/drizzle/postgres-js')).createSessions)`
