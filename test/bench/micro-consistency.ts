@@ -1,10 +1,12 @@
 /**
  * What the levels of consistency cost: `node test/bench/micro-consistency.ts [seconds] [rounds]`.
  * `pgbench -S` with 16 clients, prepared, through pgsplit onto a primary and two replicas, at each
- * level in turn: with an idle primary, and beside 1,000 writes a second that go to the primary
- * directly. Medians of rounds.
+ * level in turn: with an idle primary, beside 1,000 writes a second that go to the primary directly,
+ * and with one write in ten of its own. Medians of rounds.
  */
 import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { unprivilegedAccount } from '../../src/embedded/account.ts'
 import { Scratch } from '../../src/embedded/scratch.ts'
@@ -17,7 +19,7 @@ const run = promisify(execFile)
 const seconds = Number(process.argv[2] ?? 4)
 const rounds = Number(process.argv[3] ?? 3)
 const writesPerSecond = 1_000
-const levels = ['session', 'shared', 'strict', 'eventual'] as const
+const levels = ['session', 'shared', 'strict', 'eventual', 'primary'] as const
 
 const pgbench = findPgbench()
 if (pgbench === null) throw new Error('there is no pgbench')
@@ -34,17 +36,38 @@ const arena = { cluster, scratch, pgsplitArguments: [], before: null }
 const proxy = await startPgsplit(arena)
 if (proxy === null) throw new Error('pgsplit did not start')
 
+type Work = 'idle' | 'beside' | 'mixed'
+const titles: Readonly<Record<Work, string>> = {
+  idle: 'reads, idle primary',
+  beside: `reads, beside ${writesPerSecond} writes/s to the primary itself`,
+  mixed: '90 % reads, 10 % writes',
+}
+
 interface Figures {
   readonly tps: number
   readonly latencyMs: number
   readonly cpuMicros: number
 }
 
-const reads = (level: string) =>
+const mixed = join(scratch.path, 'mixed.sql')
+writeFileSync(
+  mixed,
+  `\\set aid random(1, 1000000)
+\\set dice random(1, 10)
+\\if :dice = 1
+UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :aid;
+\\else
+SELECT abalance FROM pgbench_accounts WHERE aid = :aid;
+\\endif
+`,
+)
+
+const reads = (level: string, work: Work) =>
   run(
     pgbench,
     [
-      ...['-n', '-S', '-M', 'prepared', '-c', '16', '-j', '1', '-T', `${seconds}`],
+      ...['-n', ...(work === 'mixed' ? ['-f', mixed] : ['-S'])],
+      ...['-M', 'prepared', '-c', '16', '-j', '1', '-T', `${seconds}`],
       ...['-h', '127.0.0.1', '-p', `${proxy.port}`, '-U', 'postgres', 'bench'],
     ],
     { env: { ...process.env, PGOPTIONS: `-c pgsplit.consistency=${level}` } },
@@ -56,9 +79,9 @@ const writes = () =>
     ...['-h', '127.0.0.1', '-p', `${cluster.primary.port}`, '-U', 'postgres', 'bench'],
   ])
 
-async function measure(level: string, beside: boolean): Promise<Figures> {
+async function measure(level: string, work: Work): Promise<Figures> {
   const cpu = cpuSeconds(proxy?.pid ?? 0)
-  const [{ stdout }] = await Promise.all([reads(level), beside ? writes() : null])
+  const [{ stdout }] = await Promise.all([reads(level, work), work === 'beside' ? writes() : null])
   const used = cpuSeconds(proxy?.pid ?? 0) - cpu
   const transactions = Number(/actually processed: (\d+)/.exec(stdout)?.[1])
   return {
@@ -72,12 +95,12 @@ const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 
 try {
-  for (const beside of [false, true]) {
+  for (const work of ['idle', 'beside', 'mixed'] as const) {
     const found = new Map<string, Figures[]>(levels.map((level) => [level, []]))
     for (let round = 0; round < rounds; round++) {
-      for (const level of levels) found.get(level)?.push(await measure(level, beside))
+      for (const level of levels) found.get(level)?.push(await measure(level, work))
     }
-    console.log(beside ? `beside ${writesPerSecond} writes/s` : 'idle primary')
+    console.log(titles[work])
     for (const [level, all] of found) {
       const of = (pick: (one: Figures) => number) => median(all.map(pick))
       console.log(
