@@ -126,7 +126,7 @@ export class SessionPositions {
 
   /** What the session did last is to get a position soon. */
   hurry(facts: SessionFacts): void {
-    if (facts.dirtySince >= 0) this.#sampler.primary.hurry()
+    if (facts.dirtySince >= 0) this.#sampler.primary.askFor(facts.dirtySince)
     if (facts.reader >= 0) this.#sampler.replicas.hurry()
   }
 

@@ -120,6 +120,11 @@ export class PrimaryPositions {
     return epoch
   }
 
+  /** Somebody waits for `since(epoch)`: it is asked for at the end of this turn, if it is not yet. */
+  askFor(epoch: number): void {
+    if (this.#asked <= epoch) this.ask()
+  }
+
   /** The sample of a question asked after `epoch` was given, or null: not yet. */
   since(epoch: number): PrimarySample | null {
     return this.#answered > epoch ? this.#sample : null

@@ -23,7 +23,11 @@ export async function compareAll(talks: readonly Conversation[]): Promise<Compar
     const proxied: Map<string, Transcript>[] = []
     for (const seed of [1, 2]) {
       await freshDatabase(cluster)
-      const proxy = await startTestProxy(cluster, { pool: { size: 2, checkoutTimeout: '20s' } })
+      const proxy = await startTestProxy(cluster, {
+        pool: { size: 2, checkoutTimeout: '20s' },
+        // One session's commit is another's to see, at once, as on one server.
+        routing: { consistency: 'shared' },
+      })
       try {
         proxied.push(await holdAll(cluster, shuffled(talks, seed), proxy.port))
       } finally {
