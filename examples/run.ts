@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { configFromFlags } from '../src/config/config-from-flags.ts'
+import { parseConfig } from '../src/config/parse-config.ts'
 import { DEMO_DATABASE, DEMO_PASSWORD, DEMO_USER, fillSampleData } from '../src/demo/sample-data.ts'
 import type { EmbeddedNode } from '../src/embedded/embedded-node.ts'
 import { startEmbedded } from '../src/embedded/start-embedded.ts'
@@ -87,12 +87,16 @@ try {
   await cluster.catchUp()
   const nodes = [cluster.primary, ...cluster.replicas]
   const before = await Promise.all(nodes.map(workOf))
-  const config = configFromFlags({
-    primary: cluster.primary.urlFor('postgres'),
-    replica: cluster.replicas.map((replica) => replica.urlFor('postgres')),
+  const entry = (name: string, node: EmbeddedNode) => ({ name, url: node.urlFor('postgres') })
+  const config = parseConfig({
+    clusters: {
+      main: {
+        primary: entry('primary', cluster.primary),
+        replicas: cluster.replicas.map((replica, i) => entry(`r${i + 1}`, replica)),
+      },
+    },
     listen: ['127.0.0.1:0'],
-    logLevel: 'warn',
-    logFormat: 'pretty',
+    log: { level: 'warn', format: 'pretty' },
   })
   const proxy = await startProxy(config, createLogger(config.log))
   const port = proxy.addresses[0]?.port

@@ -13,8 +13,8 @@ import { playTour } from './tour.ts'
 const { PRIMARY_URL = '', REPLICA_URLS = '', MONITOR_USER, MONITOR_PASSWORD } = process.env
 
 const sessions = createSessions({
-  primary: PRIMARY_URL,
-  replicas: REPLICA_URLS.split(' '),
+  primary: { name: 'primary', url: PRIMARY_URL },
+  replicas: REPLICA_URLS.split(' ').map((url, i) => ({ name: `r${i + 1}`, url })),
   monitor: { user: MONITOR_USER, password: MONITOR_PASSWORD },
   schema,
 })
