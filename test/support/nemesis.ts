@@ -9,6 +9,8 @@ export interface NemesisOptions {
   /** By pgsplit instance and name of the node: what that instance reaches the node through. */
   readonly relays: readonly ReadonlyMap<string, TcpRelay>[]
   readonly random: Random
+  /** Not these troubles. */
+  readonly except?: readonly string[]
   /** Longest time that one trouble lasts, ms. */
   readonly mostMs: number
 }
@@ -29,8 +31,8 @@ export class Nemesis {
 
   /** Every kind of trouble once. */
   async pass(isOver: () => boolean): Promise<void> {
-    const { random } = this.#options
-    const left = Object.entries(this.#troubles)
+    const { random, except = [] } = this.#options
+    const left = Object.entries(this.#troubles).filter(([name]) => !except.includes(name))
     while (left.length > 0 && !isOver()) {
       const [entry] = left.splice(random(left.length), 1)
       if (entry === undefined) return
