@@ -1,8 +1,10 @@
-import { notVisible, type Visibility, type VisibleCommits } from '../routing/visible-commits.ts'
+import {
+  defaultVisibleWaitMs,
+  notVisible,
+  type Visibility,
+  type VisibleCommits,
+} from '../routing/visible-commits.ts'
 import { noticeResponse } from '../wire/backend-messages.ts'
-
-/** How long a commit may be waited for where nobody says so, ms. */
-export const defaultVisibleWaitMs = 1_000
 
 /**
  * `pgsplit.commit_visible`: the ReadyForQuery behind a commit, and what comes after it, waits until

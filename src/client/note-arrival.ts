@@ -1,4 +1,5 @@
 import { seesOthers } from '../consistency.ts'
+import { consistencyOf } from '../routing/requirement.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
 
@@ -7,8 +8,8 @@ import type { ClientSession } from './session.ts'
  * written, this is the moment that counts. Called once for each request, before it is routed.
  */
 export function noteArrival({ cluster, facts }: ClientSession, request: Request): void {
-  const { hint, verdict } = request.cls
-  const level = hint?.consistency ?? facts.consistency
+  const { verdict } = request.cls
+  const level = consistencyOf(request.cls, facts)
   if (seesOthers(level) && verdict !== 'primary' && verdict !== 'pin') {
     cluster.positions.begin(facts, level)
   }

@@ -1,7 +1,8 @@
 import { seesOthers } from '../consistency.ts'
 import { catchUpUntilMs, moveOnUntilMs } from '../routing/patience.ts'
+import { consistencyOf } from '../routing/requirement.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
-import type { StatementClass } from '../sql/statement-class.ts'
+import { isProvedRead, type StatementClass } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { mayMove, move } from './move-request.ts'
 import type { Request } from './request.ts'
@@ -36,10 +37,8 @@ export function catchesUpFirst(
   from: ServerConnection,
 ): boolean {
   const { cluster, facts } = session
-  const level = request.cls.hint?.consistency ?? facts.consistency
-  if (!seesOthers(level) || from.status !== txStatus.block) return false
-  const { verdict } = request.cls
-  if (verdict !== 'replica' && verdict !== 'either') return false
+  if (!seesOthers(consistencyOf(request.cls, facts)) || from.status !== txStatus.block) return false
+  if (!isProvedRead(request.cls)) return false
   if (cluster.positions.isCoveredBy(facts, from.nodeIndex)) return false
   // What is in flight is answered meanwhile, and then it may.
   const isAlone = session.inFlight.length === 0

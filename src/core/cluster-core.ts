@@ -8,7 +8,7 @@ import { connectNode } from '../node-client.ts'
 import { createBalancer } from '../routing/balancers/create-balancer.ts'
 import { type ClusterCounters, newCounters } from '../routing/counters.ts'
 import { LoadTable } from '../routing/load.ts'
-import type { SessionFacts } from '../routing/requirement.ts'
+import { consistencyOf, type SessionFacts } from '../routing/requirement.ts'
 import { RetryBudget } from '../routing/retry-budget.ts'
 import type { Route } from '../routing/route.ts'
 import { Router } from '../routing/router.ts'
@@ -310,8 +310,8 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
     if (facts.dirtySince >= 0 || facts.reader >= 0) this.positions.settle(facts)
     const route = this.#router.route(cls, facts, this.monitor.snapshot, exclude)
     if (route.isBehind === true) this.positions.chase(facts, route)
-    const level = cls.hint?.consistency ?? facts.consistency
-    if (level === 'bounded' && route.target === 'replica') this.positions.watch()
+    if (consistencyOf(cls, facts) === 'bounded' && route.target === 'replica')
+      this.positions.watch()
     return route
   }
 

@@ -1,6 +1,6 @@
 import { seesOthers } from '../consistency.ts'
 import type { StatementClass } from '../sql/statement-class.ts'
-import type { SessionFacts } from './requirement.ts'
+import { consistencyOf, type SessionFacts } from './requirement.ts'
 import type { SessionPositions } from './session-positions.ts'
 
 /** A session that reads without a pause stays at one replica for so long, ms. */
@@ -122,7 +122,7 @@ function limitOf(
   startedMs: number,
   cls: StatementClass,
 ): number {
-  const level = cls.hint?.consistency ?? facts.consistency
+  const level = consistencyOf(cls, facts)
   const ownMs = patience.hasWritten || seesOthers(level) ? facts.causalWaitMs : 0
   // Without the primary's position of this moment it could never run on a replica.
   if (level === 'strict') return Math.max(ownMs, sampleWaitMs)

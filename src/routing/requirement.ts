@@ -71,6 +71,14 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
   }
 }
 
+/** At which level a statement reads: its hint comes before its session. */
+export function consistencyOf(
+  { hint }: StatementClass,
+  { consistency }: SessionFacts,
+): Consistency {
+  return hint?.consistency ?? consistency
+}
+
 /** What the node that serves a request must be. */
 export interface Requirement {
   readonly target: 'primary' | 'replica'
@@ -129,7 +137,7 @@ export function requirementOf(cls: StatementClass, facts: SessionFacts): Require
   if (hint !== null && hint.route === 'primary') return HINTED_PRIMARY
   const asksReplica = hint !== null && hint.route === 'replica'
   if (facts.routeSetting === 'primary' && !asksReplica) return SET_PRIMARY
-  const consistency = hint?.consistency ?? facts.consistency
+  const consistency = consistencyOf(cls, facts)
   const unsplit = consistency === 'primary' && !(asksReplica && hint.consistency === null)
   if (unsplit) return UNSPLIT
   const forbidden = forbiddenByModes(begin, facts, asksReplica)

@@ -2,6 +2,9 @@ import type { Lsn } from '../topology/lsn.ts'
 import type { PositionSampler } from '../topology/position-sampler.ts'
 import type { Snapshot } from '../topology/snapshot.ts'
 
+/** How long a commit may be waited for where nobody says so, ms. */
+export const defaultVisibleWaitMs = 1_000
+
 /** How many replicas are to show a commit before it is acknowledged, and how long that may take. */
 export interface Visibility {
   /** Infinity = all that reads may go to now. */

@@ -1,5 +1,6 @@
 import { seesOthers } from '../../consistency.ts'
 import { isFatalConflict } from '../../routing/judge-error.ts'
+import { consistencyOf } from '../../routing/requirement.ts'
 import type { StatementClass, TransactionModes } from '../../sql/statement-class.ts'
 import type { SessionMode } from '../door.ts'
 import { asNotARead, onlyOnPrimary } from '../door-error.ts'
@@ -185,7 +186,7 @@ export class DirectTransaction<Connection> extends LazyTransaction<Connection, O
   /** At READ COMMITTED each statement sees what was committed before it, if its level asks for that. */
   async #lacks(open: Open<Connection>, cls: StatementClass): Promise<boolean> {
     const { facts } = this.#context
-    const level = cls.hint?.consistency ?? facts.consistency
+    const level = consistencyOf(cls, facts)
     if (!seesOthers(level) || !isRead(cls) || this.#hasSet || this.#moving !== null) return false
     const { placement } = this.#door
     if (await placement.catchUp(this.#context, cls, open.held.nodeIndex)) return false

@@ -3,7 +3,7 @@ import type { ClusterCore } from '../../core/cluster-core.ts'
 import { PgSplitError } from '../../errors.ts'
 import { ownFailure } from '../../net/own-failure.ts'
 import { catchUpUntilMs, mayLookAround, moveOnUntilMs } from '../../routing/patience.ts'
-import type { SessionFacts } from '../../routing/requirement.ts'
+import { consistencyOf, type SessionFacts } from '../../routing/requirement.ts'
 import type { Route } from '../../routing/route.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
 import type { NodeView } from '../../topology/node.ts'
@@ -92,8 +92,8 @@ export class Placement<Connection> {
   }
 
   /** What a read that comes now is routed by. Reads of one context wait side by side. */
-  arrived({ facts }: DirectContext, { hint }: StatementClass, isReadOnly: boolean): SessionFacts {
-    const level = hint?.consistency ?? facts.consistency
+  arrived({ facts }: DirectContext, cls: StatementClass, isReadOnly: boolean): SessionFacts {
+    const level = consistencyOf(cls, facts)
     if (!isReadOnly || !seesOthers(level)) return facts
     const own = { ...facts }
     this.#core.positions.begin(own, level)

@@ -1,9 +1,6 @@
 import type { ClusterCore } from '../../core/cluster-core.ts'
-import { notVisible } from '../../routing/visible-commits.ts'
+import { notVisible, defaultVisibleWaitMs as waitMs } from '../../routing/visible-commits.ts'
 import type { DirectContext } from './direct-context.ts'
-
-/** How long a commit is waited for, ms. */
-const waitMs = 1_000
 
 /**
  * Resolves when as many replicas show what the context has just committed as it asks for, or when
