@@ -1,6 +1,6 @@
 /**
  * The log: lifecycle events, never statements or parameters. Every event names itself and what it
- * is about: `logger.info({ event: 'node_down', node: 'r1', reason: 'refused' }, 'replica r1 is down')`.
+ * is about: `logger.info({ event: 'node-down', node: 'r1', reason: 'refused' }, 'r1: connection refused')`.
  * Ids are `client`, `server`, `node`, `cluster`; `reason` is one word.
  */
 import pino from 'pino'
@@ -64,7 +64,7 @@ function errorFacts(error: unknown): unknown {
 
 const shownFirst = new Set(['level', 'time', 'msg', 'event'])
 
-/** `10:00:00.000 WARN  replica r1 is down (event=node_down node=r1)`, for people. */
+/** `10:00:00.000 WARN  replica r1 is down (event=node-down node=r1)`, for people. */
 function pretty(record: Record<string, unknown>): string {
   const text = String(record.msg ?? record.event ?? '')
   const rest = Object.entries(record)

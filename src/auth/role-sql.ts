@@ -56,7 +56,7 @@ GRANT EXECUTE ON FUNCTION ${lookupFunction}(text) TO ${to};
 `
 }
 
-/** As README.md and docker/ have it. */
+/** As docs/start/users-and-tls.md and docker/ have it. */
 export const lookupFunctionDdl = lookupSql(defaultMonitorRole)
 
 /** A string constant, whatever `standard_conforming_strings` says. */

@@ -69,7 +69,7 @@ function code(value: unknown): string {
   return `\`${String(value)}\``
 }
 
-/** The configuration reference as a Markdown table; it stands in README.md between two marks. */
+/** The configuration reference as a Markdown table; it stands in docs/operation/configuration.md between two marks. */
 export function configReference(): string {
   const cell = (text: string): string => text.replaceAll('|', '\\|')
   const rows = referenceRows().map(
@@ -81,10 +81,10 @@ export function configReference(): string {
 const begin = '<!-- configuration reference: begin (npx pgsplit config --reference) -->'
 const end = '<!-- configuration reference: end -->'
 
-/** The README with its reference block made anew; undefined when the marks are missing. */
-export function withReference(readme: string): string | undefined {
-  const from = readme.indexOf(begin)
-  const to = readme.indexOf(end)
+/** That page with its reference block made anew; undefined when the marks are missing. */
+export function withReference(page: string): string | undefined {
+  const from = page.indexOf(begin)
+  const to = page.indexOf(end)
   if (from < 0 || to < from) return undefined
-  return `${readme.slice(0, from + begin.length)}\n\n${configReference()}\n\n${readme.slice(to)}`
+  return `${page.slice(0, from + begin.length)}\n\n${configReference()}\n\n${page.slice(to)}`
 }

@@ -10,7 +10,7 @@ import { parseSize } from './size.ts'
 
 /**
  * What the documentation says of one option. `limit` is what happens when its limit is reached.
- * The JSON Schema and the README's reference table are made of it.
+ * The JSON Schema and the reference table in docs/ are made of it.
  */
 export interface OptionDoc {
   readonly description: string

@@ -1,5 +1,5 @@
 /**
- * What a configuration may contain. The parser, the JSON Schema and the README's reference table
+ * What a configuration may contain. The parser, the JSON Schema and the reference table in docs/
  * are made of this one description.
  */
 import * as z from 'zod'

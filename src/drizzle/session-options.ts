@@ -22,7 +22,7 @@ export interface DoorEvent {
 
 /**
  * The nodes, and how they are watched, balanced and pooled: the options of a cluster in the proxy's
- * configuration file, with the same names, units and defaults (README, "Configuration"). The user of
+ * configuration file, with the same names, units and defaults (docs/operation/configuration.md). The user of
  * the URLs is the application's; `monitor.user` may be another one.
  */
 export interface NodeOptions

@@ -19,7 +19,7 @@ export interface ErrorContext {
 }
 
 /**
- * Where a proved read may go after an error (README, "When things fail"). null = the error
+ * Where a proved read may go after an error (docs/behaviour/failover.md). null = the error
  * is the client's.
  *
  * `node-down`: the node is going away · `other-node`: only this node says so now · `misrouted`: no

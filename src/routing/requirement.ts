@@ -121,7 +121,7 @@ const MAY_WRITE = primaryFor('transaction', 'transaction that may write')
 const ofClass = new WeakMap<StatementClass, Requirement>()
 
 /**
- * Where a statement of this class must go for this session (README, "Where a statement goes").
+ * Where a statement of this class must go for this session (docs/behaviour/routing.md).
  * Pure, and without allocation except for a session that has its own lag limit. Held
  * places come first, then what forbids a replica, then what people asked for.
  */

@@ -6,7 +6,7 @@ import type { Route } from './route.ts'
 import { type CausalToken, jointToken, watermarkOf } from './watermark.ts'
 
 /**
- * What sessions have written and seen (README, consistency `session`). What was done on the
+ * What sessions have written and seen (docs/behaviour/consistency.md, level `session`). What was done on the
  * primary is covered by a later position of the primary; what was read on a replica by a later one
  * of that replica, and until it is known the session stays there. All of it costs the data path two
  * comparisons of numbers.

@@ -203,7 +203,7 @@ it(
       cluster,
       relays,
       random: seededNumbers(seed),
-      // What an instance that is cut off together with an old primary can't know (README, `strict`).
+      // What an instance that is cut off together with an old primary can't know (docs/behaviour/consistency.md, `strict`).
       except: level === 'strict' ? ['two primaries, one pgsplit knows only the old one'] : [],
       mostMs: operations > 0 ? 2_000 : 350,
     })

@@ -40,7 +40,7 @@ const monitorUrl = (
   database = 'postgres',
 ) => `postgres://pgsplit_monitor:secret@${node.host}:${node.port}/${database}`
 
-/** README's first `serve`: the nodes, and nothing else. */
+/** The first `serve` of docs/: the nodes, and nothing else. */
 async function serve(
   args: readonly string[],
   use: (url: string, log: () => string) => Promise<void>,
@@ -77,7 +77,7 @@ const logIn = (at: string, user: string, password: string): Promise<string> =>
   )
 
 describe('the first hour', () => {
-  it("tells at its start that roles can't be looked up, and lets them in once README's SQL ran", async () => {
+  it("tells at its start that roles can't be looked up, and lets them in once the SQL of docs/ ran", async () => {
     await admin(
       "CREATE ROLE pgsplit_monitor LOGIN PASSWORD 'secret'; GRANT pg_monitor TO pgsplit_monitor",
     )
@@ -91,7 +91,7 @@ describe('the first hour', () => {
       await waitFor('the reason', () =>
         /"login_refused".*"detail":"[^"]*pgsplit.role_secret/.test(log()),
       )
-      // As README has it, and again.
+      // As docs/ have it, and again.
       await admin(monitorSql({ password: 'secret' }))
       await admin(monitorSql({ password: 'secret' }))
       await waitFor(

@@ -98,7 +98,7 @@ function shape({ type, body }: RawMessage): string {
   return `${type} ${fields.filter((field) => /^[SCMP]/.test(field)).join()}`
 }
 
-/** What has begun on a replica and may not be moved (README, READ ONLY transactions) ends there. */
+/** What has begun on a replica and may not be moved (docs/behaviour/routing.md, READ ONLY transactions) ends there. */
 const refusedOnReplica = 'cannot run this in a READ ONLY transaction on replica'
 
 function isSameUpTo(direct: readonly string[], proxied: readonly string[], end: number): boolean {

@@ -30,7 +30,7 @@ export type ReadSession<TModel extends AnyModel, Write = 'error'> = Write extend
 
 /**
  * Read and write sessions of Drizzle on node-postgres: reads on the best replica, writes on the
- * primary, by the same core as the proxy (README, "In your process"). Returns at once; statements
+ * primary, by the same core as the proxy (docs/programs/drizzle.md). Returns at once; statements
  * wait until the nodes were looked at. Throws ConfigError with the path of the first mistake.
  */
 export function createSessions<

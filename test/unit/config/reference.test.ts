@@ -7,7 +7,8 @@ import { referenceRows, withReference } from '../../../src/config/reference.ts'
 import { packageVersion } from '../../../src/config/version.ts'
 
 const root = new URL('../../../', import.meta.url)
-const readme = readFileSync(new URL('README.md', root), 'utf8')
+const page = new URL('docs/operation/configuration.md', root)
+const users = readFileSync(new URL('docs/start/users-and-tls.md', root), 'utf8')
 
 describe('the reference', () => {
   it('describes every option, with its default', () => {
@@ -22,16 +23,16 @@ describe('the reference', () => {
     })
   })
 
-  it('stands in README.md as it is now (vitest -u writes it there)', async () => {
-    const wanted = withReference(readme)
+  it('stands in docs/ as it is now (vitest -u writes it there)', async () => {
+    const wanted = withReference(readFileSync(page, 'utf8'))
     expect(wanted).toContain('| option | default | meaning |')
-    await expect(wanted).toMatchFileSnapshot(new URL('README.md', root).pathname)
+    await expect(wanted).toMatchFileSnapshot(page.pathname)
   })
 
-  it("repeats the monitor's SQL in README.md word for word, and once", () => {
+  it("repeats the monitor's SQL in docs/ word for word, and once", () => {
     const sql = monitorSql({ password: 'secret' }).trimEnd()
-    expect(readme.split(`\`\`\`sql\n${sql}\n\`\`\``)).toHaveLength(2)
-    expect(readme.match(/CREATE ROLE/g)).toHaveLength(1)
+    expect(users.split(`\`\`\`sql\n${sql}\n\`\`\``)).toHaveLength(2)
+    expect(users.match(/CREATE ROLE/g)).toHaveLength(1)
   })
 })
 
