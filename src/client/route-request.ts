@@ -86,7 +86,8 @@ function isMisplaced(
 ): boolean {
   if (!session.cluster.isReplica(connection.nodeIndex)) return false
   if (session.transaction !== null) {
-    if (refusalOf(session, request, connection) === null) return false
+    const isRight = refusalOf(session, request, connection) === null
+    if (isRight && !wantsPrimary(session, request)) return false
   } else {
     const isRead = isProvedRead(request.cls)
     if (isRead && !isOpen(request)) return false
@@ -165,15 +166,24 @@ function whyOnLease({ transaction }: ClientSession, { onReplica }: Request): Rou
 }
 
 /**
- * A cursor that a READ ONLY transaction opens keeps it where it is: better on the primary. Names of
- * the session's own are there only.
+ * A cursor that a READ ONLY transaction opens keeps it where it is, and so does what is answered
+ * behind a Flush: better on the primary. Names of the session's own are there only.
  */
 function wantsPrimary(session: ClientSession, request: Request): boolean {
   if (session.statements.isOwn) return true
-  const { transaction, facts } = session
-  if (transaction === null || facts.routeSetting === 'replica') return false
-  if (transaction.begin?.wantsReplica === true) return false
-  return request.cls.hint?.route !== 'replica' && keepsSnapshot(session, request)
+  if (session.transaction === null || asksReplica(session, request)) return false
+  return keepsSnapshot(session, request) || isOpen(request)
+}
+
+/** Who asked for a replica gets it, and knows what it can't do. */
+function asksReplica(session: ClientSession, { cls }: Request): boolean {
+  const { transaction, deferred, facts } = session
+  const begin = deferred ?? transaction?.begin ?? null
+  return (
+    facts.routeSetting === 'replica' ||
+    begin?.wantsReplica === true ||
+    cls.hint?.route === 'replica'
+  )
 }
 
 /** Does it leave a cursor or a named portal open? */
@@ -205,7 +215,7 @@ export function route(session: ClientSession, request: Request): void {
   facts.wantsReplica = session.deferred?.wantsReplica === true
   facts.opensCursor = session.deferred !== null && keepsSnapshot(session, request)
   // After a Flush the rest of the segment must run on the same node, whatever it will be.
-  const isAhead = isOpen(request) && session.deferred === null
+  const isAhead = isOpen(request) && (session.deferred === null || !asksReplica(session, request))
   const isUnsure = request.effects.length > 0 && request.effects.some(isUnproved)
   const cls = isAhead ? openSegmentClass : isUnsure ? unprovedClass : request.cls
   const isRead = isProvedRead(cls)
