@@ -642,6 +642,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.isGone = true
     this.#halfClosed?.stop()
     this.#input.length = 0
+    this.#framer.abandon()
     if (this.#claimedBytes > 0) this.#releaseClaim()
     this.#flow.resumeServer()
     this.listener?.close()

@@ -1,4 +1,5 @@
 import { ProtocolError } from '../errors.ts'
+import { freeBuffer } from './free-buffer.ts'
 
 /** Who reads frames. A frame is `type, int32 length, body`; offsets are of the whole frame. */
 export interface FrameSink {
@@ -123,6 +124,13 @@ export class Framer {
     return this.#partLeft > 0
   }
 
+  /** The stream has ended: what is left of a frame goes to nobody. */
+  abandon(): void {
+    if (this.#carry !== null) freeBuffer(this.#carry)
+    this.#dropCarry()
+    this.#partLeft = 0
+  }
+
   #startCarry(chunk: Buffer, at: number, size: number): void {
     const held = chunk.length - at
     // Grows with what really came in: a length word alone must not reserve memory.
@@ -139,6 +147,8 @@ export class Framer {
       const limit = this.#wanted === 0 ? needed : Math.max(needed, this.#wanted)
       const grown = Buffer.allocUnsafe(Math.min(Math.max(needed, carry.length * 2), limit))
       carry.copy(grown, 0, 0, this.#carried)
+      // Nobody has seen it yet.
+      freeBuffer(carry)
       carry = grown
       this.#carry = grown
     }

@@ -1,7 +1,8 @@
 /**
- * Child of `micro-floods.ts`: floods a pgsplit until it is told to stop, or is a pgsplit that tells
+ * Child of `bench/micro-floods.ts` and of tests: floods a pgsplit until it is told to stop, or is a pgsplit that tells
  * the longest turn of its event loop. What it does is in its first argument, JSON.
  */
+import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +10,7 @@ import { parseConfig } from '../../src/config/parse-config.ts'
 import { createLogger } from '../../src/log.ts'
 import { startProxy } from '../../src/proxy.ts'
 import { query, startupMessage } from '../../src/wire/frontend-messages.ts'
-import { front } from '../support/scripted-messages.ts'
+import { front } from './scripted-messages.ts'
 
 export type FloodName =
   | 'Sync'
@@ -29,6 +30,24 @@ export interface FloodJob {
 }
 
 type Job = { readonly proxy: Record<string, unknown> } | { readonly flood: FloodJob }
+
+/** What `longestTurns` has seen, ms. */
+export interface Turns {
+  readonly maxMs: number
+  readonly p99Ms: number
+  readonly longest: { readonly ms: number; readonly ranMs: number; readonly waitedMs: number }
+}
+
+/** What a pgsplit says of itself. */
+export interface ProcessFacts {
+  /** The longest turn of its loop since it was asked last. */
+  readonly maxMs: number
+  /** Resident memory now, and the most of it ever, bytes. */
+  readonly rss: number
+  readonly peakRss: number
+  /** What its buffers hold, bytes. */
+  readonly buffers: number
+}
 
 let isStopped = false
 
@@ -161,22 +180,44 @@ async function flood(job: FloodJob): Promise<void> {
   await Promise.all(Array.from({ length: job.addresses }, (_, i) => talk(job, i)))
 }
 
+/** The most that was ever resident, bytes. getrusage() would count what the parent had before its fork. */
+function peakRss(): number {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) * 1024
+}
+
+/** What the kernel says of this thread: ms that it ran, and that it waited for a processor. */
+function schedule(): { ranMs: number; waitedMs: number } {
+  const [ran = 0, waited = 0] = readFileSync('/proc/thread-self/schedstat', 'utf8')
+    .split(' ')
+    .map(Number)
+  return { ranMs: ran / 1e6, waitedMs: waited / 1e6 }
+}
+
 /**
- * CPU time of the loop's turns for so long, ms: unlike their length it doesn't count what else the
- * machine does. The loop never sleeps meanwhile.
+ * The loop's turns for so long: their CPU time, which unlike their length doesn't count what else the
+ * machine does, and what the longest was made of. The loop never sleeps meanwhile.
  */
-async function longestTurns(ms: number): Promise<{ maxMs: number; p99Ms: number }> {
+async function longestTurns(ms: number): Promise<Turns> {
   const turns: number[] = []
   const end = performance.now() + ms
-  let before = process.threadCpuUsage()
-  while (performance.now() < end) {
+  let before = schedule()
+  let longest = { ms: 0, ranMs: 0, waitedMs: 0 }
+  for (let at = performance.now(); at < end; ) {
     await new Promise((resolve) => setImmediate(resolve))
-    const now = process.threadCpuUsage()
-    turns.push((now.user + now.system - before.user - before.system) / 1e3)
+    const now = schedule()
+    const then = performance.now()
+    const ranMs = now.ranMs - before.ranMs
+    turns.push(ranMs)
+    if (then - at > longest.ms) {
+      longest = { ms: then - at, ranMs, waitedMs: now.waitedMs - before.waitedMs }
+    }
     before = now
+    at = then
   }
   turns.sort((a, b) => a - b)
-  return { maxMs: turns.at(-1) ?? 0, p99Ms: turns[Math.floor(turns.length * 0.99)] ?? 0 }
+  const p99Ms = turns[Math.floor(turns.length * 0.99)] ?? 0
+  return { maxMs: turns.at(-1) ?? 0, p99Ms, longest }
 }
 
 async function serve(settings: Record<string, unknown>): Promise<void> {
@@ -189,7 +230,14 @@ async function serve(settings: Record<string, unknown>): Promise<void> {
     else if (message === 'stop') void proxy.stop({ drain: false }).then(() => process.exit(0))
     else {
       globalThis.gc?.()
-      process.send?.({ maxMs: delay.max / 1e6, rss: process.memoryUsage().rss })
+      const { rss, arrayBuffers } = process.memoryUsage()
+      const facts: ProcessFacts = {
+        maxMs: delay.max / 1e6,
+        rss,
+        peakRss: peakRss(),
+        buffers: arrayBuffers,
+      }
+      process.send?.(facts)
       delay.reset()
     }
   })
