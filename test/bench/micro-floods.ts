@@ -7,18 +7,16 @@
  *
  * `only`: a part of a flood's name. `checkout`: another tree of pgsplit, to compare with.
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { startEmbedded } from '../../src/embedded/start-embedded.ts'
-import type { FloodJob, FloodName, ProcessFacts, Turns } from '../support/flood-child.ts'
+import type { FloodName, ProcessFacts } from '../support/flood-child.ts'
+import { FloodedProxy, floodChild, floodSchema, startFlood } from '../support/floods.ts'
 import { RawClient } from './raw-client.ts'
 
 const [only = '', seconds = '3', checkout] = process.argv.slice(2)
-const here = fileURLToPath(new URL('../support/flood-child.ts', import.meta.url))
-const proxyFile = checkout === undefined ? here : join(checkout, 'test/support/flood-child.ts')
+const proxyFile =
+  checkout === undefined ? floodChild : join(checkout, 'test/support/flood-child.ts')
 
 const floods: readonly FloodName[] = [
   'Sync',
@@ -67,41 +65,9 @@ async function feel(client: RawClient, ms: number): Promise<Felt> {
   return { medianMs: at(0.5), p99Ms: at(0.99), longestMs: at(1), asked: taken.length }
 }
 
-function told<T>(child: ChildProcess): Promise<T> {
-  return new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve(message as T))
-    child.once('exit', (code) => reject(new Error(`the process ended with ${code}`)))
-  })
-}
-
-function ask(child: ChildProcess): Promise<ProcessFacts> {
-  const answered = told<ProcessFacts>(child)
-  child.send('ask')
-  return answered
-}
-
 const cluster = await startEmbedded({ database: 'bench' })
-const { primary, replicas, database } = cluster
-await primary.query(
-  `CREATE FUNCTION say_notices(n int) RETURNS void LANGUAGE plpgsql AS
-   'BEGIN FOR i IN 1..n LOOP RAISE NOTICE ''again''; END LOOP; END'`,
-  [],
-  database,
-)
-const proxy = {
-  listen: ['127.0.0.1:0'],
-  log: { level: 'silent' },
-  clusters: {
-    main: {
-      primary: { url: primary.url, name: 'primary' },
-      replicas: replicas.map(({ url }, i) => ({ url, name: `r${i + 1}` })),
-      auth: {
-        method: 'trust',
-        users: [{ name: 'postgres', password: cluster.password }],
-      },
-    },
-  },
-}
+const { primary, database } = cluster
+await primary.query(floodSchema, [], database)
 const cell = (felt: Felt): string =>
   [felt.medianMs, felt.p99Ms, felt.longestMs].map((ms) => ms.toFixed(2)).join(' | ')
 try {
@@ -111,35 +77,25 @@ try {
   console.log('|---|---|---|---|---|---|---|---|---|---|---|---|---|')
   for (const what of floods.filter((name) => name.includes(only))) {
     for (const addresses of [1, 250]) {
-      const server = fork(proxyFile, [JSON.stringify({ proxy })], { execArgv: ['--expose-gc'] })
-      const { port } = await told<{ port: number }>(server)
+      const server = await FloodedProxy.start(cluster, proxyFile)
+      const { port } = server
       const victim = await RawClient.connect(port, database)
       await feel(victim, 500)
       const base = await feel(victim, Number(seconds) * 1000)
-      await ask(server)
-      const job: { readonly flood: FloodJob } = { flood: { what, port, database, addresses } }
-      const child = fork(here, [JSON.stringify(job)])
-      // Who floods is on other machines: here it may have what the rest leaves.
-      if (child.pid !== undefined) setPriority(child.pid, 19)
-      await told(child)
+      await server.ask()
+      const stopFlood = await startFlood({ what, port, database, addresses }, true)
       const felt = await feel(victim, Number(seconds) * 1000)
-      const during = await ask(server)
-      const turns = told<Turns>(server)
-      server.send('turns')
-      const { maxMs, p99Ms, longest } = await turns
-      child.send('stop')
-      await new Promise((resolve) => child.once('exit', resolve))
+      const during = await server.ask()
+      const { maxMs, p99Ms, longest } = await server.turns()
+      await stopFlood()
       await sleep(1_000)
-      await ask(server)
-      await sleep(1000)
-      const after = await ask(server)
+      const after = await server.ask()
       const mb = ({ rss }: ProcessFacts): string => (rss / 2 ** 20).toFixed(0)
       console.log(
         `| ${what} | ${addresses} | ${cell(base)} | ${cell(felt)} | ${during.maxMs.toFixed(1)} | ${p99Ms.toFixed(2)} / ${maxMs.toFixed(2)} | ${longest.ms.toFixed(1)} = ${longest.ranMs.toFixed(1)} + ${longest.waitedMs.toFixed(1)} | ${mb(during)} | ${mb(after)} |`,
       )
       victim.end()
-      server.send('stop')
-      await new Promise((resolve) => server.once('exit', resolve))
+      await server.stop()
     }
   }
 } finally {

@@ -19,6 +19,7 @@ export type FloodName =
   | 'prepared names'
   | 'half-sent queries'
   | 'long queries'
+  | 'long comments'
   | 'wrong cancels'
   | 'half log-ins'
 
@@ -47,12 +48,24 @@ export interface ProcessFacts {
   readonly peakRss: number
   /** What its buffers hold, bytes. */
   readonly buffers: number
+  /** What it has read, from sockets and files, bytes. */
+  readonly bytesRead: number
 }
 
 let isStopped = false
 
 const times = (message: Buffer, count: number): Buffer =>
   Buffer.concat(Array.from({ length: count }, () => message))
+
+const once = (make: () => Buffer): (() => Buffer) => {
+  let made: Buffer | null = null
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+const longQuery = once(() => query(`SELECT ${'1 + '.repeat(1_000_000)}1 WHERE false`))
+const longComment = once(() => query(`SELECT 1 /* ${'x'.repeat(4 * 1024 * 1024)} */`))
 
 function open(job: FloodJob, i: number): Socket {
   const localAddress = job.addresses === 1 ? '127.0.0.2' : `127.0.1.${1 + (i % job.addresses)}`
@@ -115,7 +128,12 @@ async function talk(job: FloodJob, i: number): Promise<void> {
         break
       }
       case 'long queries':
-        await writeAll(socket, query(`SELECT ${'1 + '.repeat(1_000_000)}1 WHERE false`))
+        await writeAll(socket, longQuery())
+        await sleep(20)
+        break
+      case 'long comments':
+        // As long, and nothing to do for a server.
+        await writeAll(socket, longComment())
         await sleep(20)
         break
       default:
@@ -236,6 +254,7 @@ async function serve(settings: Record<string, unknown>): Promise<void> {
         rss,
         peakRss: peakRss(),
         buffers: arrayBuffers,
+        bytesRead: Number(/^rchar: (\d+)/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]),
       }
       process.send?.(facts)
       delay.reset()

@@ -132,6 +132,23 @@ describe('the framer', () => {
     expect(framers.every(({ isIdle }) => !isIdle)).toBe(true)
   })
 
+  it('gives back what was collected of a frame whose end never comes, without a garbage collection', () => {
+    const megabyte = 1 << 20
+    const chunk = Buffer.alloc(megabyte)
+    const header = Buffer.from([0x51, 0x04, 0, 0, 0])
+    const before = process.memoryUsage().arrayBuffers
+    const framers = Array.from({ length: 8 }, () => {
+      const framer = new Framer(new Collector(), 0x7fffffff)
+      framer.push(header, endlessShare)
+      for (let i = 0; i < 8; i++) framer.push(chunk, endlessShare)
+      return framer
+    })
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * 20 * megabyte)
+    for (const framer of framers) framer.abandon()
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 * megabyte)
+    expect(framers.every(({ isIdle }) => isIdle)).toBe(true)
+  })
+
   it('either takes random bytes or throws a ProtocolError', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), (chunks) => {
