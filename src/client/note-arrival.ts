@@ -1,4 +1,3 @@
-import { seesOthers } from '../consistency.ts'
 import { consistencyOf } from '../routing/requirement.ts'
 import type { Request } from './request.ts'
 import type { ClientSession } from './session.ts'
@@ -9,8 +8,6 @@ import type { ClientSession } from './session.ts'
  */
 export function noteArrival({ cluster, facts }: ClientSession, request: Request): void {
   const { verdict } = request.cls
-  const level = consistencyOf(request.cls, facts)
-  if (seesOthers(level) && verdict !== 'primary' && verdict !== 'pin') {
-    cluster.positions.begin(facts, level)
-  }
+  if (verdict === 'primary' || verdict === 'pin') return
+  cluster.positions.begin(facts, consistencyOf(request.cls, facts))
 }

@@ -128,7 +128,7 @@ const routing = section(
     consistency: choice([...consistencyLevels], {
       description:
         '`strict`: a read sees every commit that was acknowledged to anybody before it came in, here or elsewhere; `shared`: every one of its user and database through this instance; `session`: a client sees its own writes; with all three it never reads backwards, and reads from the primary until a replica has what it must see; `bounded`: data is at most `maxLag` old when the read begins; `eventual`: a read may come from any replica within `maxLag` as last probed, also right after a write; `primary`: no splitting.',
-    }).prefault('session'),
+    }).prefault('shared'),
     causalWait: duration({
       description:
         'How long a read of a session that has written may wait for a replica that has what it wrote and saw, as long as one is likely to have it in time; 0 sends it to the primary at once.',

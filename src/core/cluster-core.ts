@@ -8,6 +8,7 @@ import { connectNode } from '../node-client.ts'
 import { createBalancer } from '../routing/balancers/create-balancer.ts'
 import { type ClusterCounters, newCounters } from '../routing/counters.ts'
 import { LoadTable } from '../routing/load.ts'
+import { unknownSince } from '../routing/owed.ts'
 import { consistencyOf, type SessionFacts } from '../routing/requirement.ts'
 import { RetryBudget } from '../routing/retry-budget.ts'
 import type { Route } from '../routing/route.ts'
@@ -307,7 +308,7 @@ export class ClusterCore<Use extends NodeUse = NodeUse> {
 
   /** Where a statement of this class goes now. Synchronous; never throws. */
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route {
-    if (facts.dirtySince >= 0 || facts.reader >= 0) this.positions.settle(facts)
+    if (unknownSince(facts) >= 0 || facts.reader >= 0) this.positions.settle(facts)
     const route = this.#router.route(cls, facts, this.monitor.snapshot, exclude)
     if (route.isBehind === true) this.positions.chase(facts, route)
     if (consistencyOf(cls, facts) === 'bounded' && route.target === 'replica')

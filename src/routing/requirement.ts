@@ -40,6 +40,13 @@ export interface SessionFacts {
    * nobody notes it.
    */
   group: SessionFacts | null
+  /**
+   * What the read that is under way must see of the group besides, at `shared`: the epoch of what has
+   * no position yet, -1 = nothing; and the position of the rest. It is not the session's own: without
+   * a primary that could tell, reads go on without it.
+   */
+  othersSince: number
+  othersMark: CausalToken | null
   /** How long a read may wait for a replica that has what the session wrote or saw, ms. */
   causalWaitMs: number
   /** Hash of the client's address, for `ip-hash`. */
@@ -65,6 +72,8 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
     reader: -1,
     readEpoch: -1,
     group: null,
+    othersSince: -1,
+    othersMark: null,
     causalWaitMs: 0,
     clientAddressHash: 0,
     ...given,

@@ -12,6 +12,7 @@ import {
   whyNone,
 } from './eligible.ts'
 import type { LoadTable } from './load.ts'
+import { NOTHING, neededLsn, unknownSince } from './owed.ts'
 import { NO_POSITIONS, type Positions } from './positions.ts'
 import {
   PLAIN_REPLICA,
@@ -22,7 +23,6 @@ import {
 } from './requirement.ts'
 import type { Route } from './route.ts'
 import type { RouteWord } from './route-word.ts'
-import { watermarkOf } from './watermark.ts'
 
 export interface RouterOptions {
   readonly balancer: Balancer
@@ -38,8 +38,6 @@ export interface RouterOptions {
   /** Monotonic ms, for reads at `bounded`. */
   readonly nowMs?: () => number
 }
-
-const NO_WATERMARK: Lsn = -1n
 
 /**
  * The four steps of a decision: statement class → requirement → route + reason. Synchronous on an
@@ -103,13 +101,10 @@ export class Router {
     exclude: number,
     limitMs: number,
   ): boolean {
-    const { dirtySince, watermark } = facts
     // Its watermark is of a history that no replica has: only what it does next has another one.
-    if (dirtySince < 0 && watermark !== null && watermarkOf(watermark, snapshot) === null) {
-      return false
-    }
+    if (unknownSince(facts) < 0 && neededLsn(facts, snapshot) === null) return false
     const requirement = { ...requirementOf(cls, facts), sees: false }
-    const nodes = eligibleReplicas(snapshot, requirement, this.#given(exclude, NO_WATERMARK))
+    const nodes = eligibleReplicas(snapshot, requirement, this.#given(exclude, NOTHING))
     return nodes.some(
       (node) =>
         !node.replayPaused && node.streaming !== false && this.#positions.delayMs(node) <= limitMs,
@@ -128,30 +123,49 @@ export class Router {
       return { node: null, target: requirement.target, reason, word: requirement.word }
     }
     if (isPrimaryOnly) return onPrimary(requirement, snapshot)
-    let minLsn = NO_WATERMARK
+    let minLsn = NOTHING
     if (requirement.sees) {
-      if (facts.dirtySince >= 0) {
-        if (!this.#fallbackToPrimary) {
-          const { why, isBehind } = whyNone(snapshot, requirement, this.#given(exclude, minLsn))
-          const { length } = this.#seeing.of(snapshot, this.#positions)
-          if (length === 0 && !isBehind) return this.#fallBack(requirement, snapshot, why)
-        }
-        const reason = `${requirement.reason}, but what it must see has no position yet`
-        return {
-          ...onPrimary({ ...requirement, reason, word: 'behind' }, snapshot),
-          isBehind: true,
-        }
+      // Only the primary could tell what others have written last.
+      const isOwn = snapshot.primary === null
+      if ((isOwn ? facts.dirtySince : unknownSince(facts)) >= 0) {
+        return this.#unknown(requirement, snapshot, exclude)
       }
-      if (facts.watermark !== null) {
-        const position = watermarkOf(facts.watermark, snapshot)
-        if (position === null) {
-          return this.#behind(requirement, snapshot, 'its watermark is not on this timeline')
-        }
-        minLsn = position
+      const position = neededLsn(facts, snapshot, isOwn)
+      if (position === null) {
+        return this.#behind(requirement, snapshot, 'its watermark is not on this timeline')
       }
+      minLsn = position
       if (facts.reader >= 0) return this.#stay(requirement, facts.reader, snapshot, exclude, minLsn)
+      if (isOwn && owesOthers(facts)) {
+        minLsn = this.#furthest(requirement, snapshot, exclude, minLsn)
+      }
     }
     return this.#choose(requirement, facts, snapshot, exclude, minLsn)
+  }
+
+  /** What the read must see has no position yet: the primary has it. */
+  #unknown(requirement: Requirement, snapshot: Snapshot, exclude: number): Route {
+    if (!this.#fallbackToPrimary) {
+      const { why, isBehind } = whyNone(snapshot, requirement, this.#given(exclude, NOTHING))
+      const { length } = this.#seeing.of(snapshot, this.#positions)
+      if (length === 0 && !isBehind) return this.#fallBack(requirement, snapshot, why)
+    }
+    const reason = `${requirement.reason}, but what it must see has no position yet`
+    const route = onPrimary({ ...requirement, reason, word: 'behind' }, snapshot)
+    // It may come while the read waits for a connection.
+    return { ...route, target: requirement.target, isBehind: true }
+  }
+
+  /** While there is no primary: the latest position that a replica has of what others wrote. */
+  #furthest(requirement: Requirement, snapshot: Snapshot, exclude: number, minLsn: Lsn): Lsn {
+    let furthest = minLsn
+    for (const node of eligibleReplicas(snapshot, requirement, this.#given(exclude, minLsn))) {
+      const probed = node.timeline === snapshot.timeline ? (node.replayLsn ?? NOTHING) : NOTHING
+      const reached = this.#reached(node)
+      if (probed > furthest) furthest = probed
+      if (reached > furthest) furthest = reached
+    }
+    return furthest
   }
 
   /** What the session has seen there has no position yet: only that replica, or the primary. */
@@ -179,7 +193,7 @@ export class Router {
   }
 
   #reached(node: NodeView | undefined): Lsn {
-    return node === undefined ? NO_WATERMARK : this.#positions.replayed(node.index)
+    return node === undefined ? NOTHING : this.#positions.replayed(node.index)
   }
 
   #choose(
@@ -193,7 +207,7 @@ export class Router {
     let avoidsStale = false
     if (exclude === 0 && requirement.maxLagMs === null && !requirement.isBounded) {
       candidates = (requirement.sees ? this.#seeing : this.#plain).of(snapshot, this.#positions)
-      if (minLsn > NO_WATERMARK && candidates.length > 0) {
+      if (minLsn > NOTHING && candidates.length > 0) {
         const { length } = candidates
         candidates = reached(candidates, this.#given(0, minLsn))
         avoidsStale = candidates.length < length
@@ -263,6 +277,10 @@ export class Router {
  */
 function isOutdated({ watermark }: SessionFacts, { timeline }: Snapshot): boolean {
   return watermark !== null && timeline !== null && watermark.timeline > timeline
+}
+
+function owesOthers({ othersSince, othersMark }: SessionFacts): boolean {
+  return othersSince >= 0 || othersMark !== null
 }
 
 function onPrimary({ reason, word }: Requirement, snapshot: Snapshot): Route {

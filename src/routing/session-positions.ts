@@ -1,9 +1,11 @@
 import type { Consistency } from '../consistency.ts'
+import { compareLsn, type Lsn } from '../topology/lsn.ts'
 import type { PositionSampler } from '../topology/position-sampler.ts'
 import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
+import { NOTHING, neededLsn, raised, unknownSince } from './owed.ts'
 import type { SessionFacts } from './requirement.ts'
 import type { Route } from './route.ts'
-import { type CausalToken, jointToken, watermarkOf } from './watermark.ts'
+import { type CausalToken, watermarkOf } from './watermark.ts'
 
 /**
  * What sessions have written and seen (docs/behaviour/consistency.md, level `session`). What was done on the
@@ -32,35 +34,59 @@ export class SessionPositions {
   }
 
   /**
-   * A read has come in that sees, by its level, more than its session has written and seen. Call it
-   * once for each such read, before it is routed.
+   * A read has come in: at the levels that promise what others have written, this is the moment that
+   * counts. Call it once for each read, before it is routed.
    */
   begin(facts: SessionFacts, level: Consistency): void {
-    if (level === 'strict') {
-      // What was acknowledged to anybody by now lies before any position that the primary is asked for
-      // from now on; so does what a replica has shown.
-      facts.reader = -1
-      facts.dirtySince = this.#sampler.primary.ask()
-    } else if (level === 'shared' && facts.group !== null) this.#join(facts, facts.group)
+    if (level === 'shared' && facts.group !== null) {
+      const group = this.#renewed(facts.group)
+      facts.othersSince = group.dirtySince
+      facts.othersMark = group.watermark
+      return
+    }
+    facts.othersSince = -1
+    facts.othersMark = null
+    if (level !== 'strict') return
+    // What was acknowledged to anybody by now lies before any position that the primary is asked for
+    // from now on; so does what a replica has shown.
+    facts.reader = -1
+    facts.dirtySince = this.#sampler.primary.ask()
   }
 
-  #join(facts: SessionFacts, group: SessionFacts): void {
-    if (group.dirtySince >= 0) this.settle(group)
-    const { watermark, dirtySince } = group
-    if (watermark !== null && watermark !== facts.watermark) raise(facts, watermark)
+  /** What the group has written counts as the session's own, from now on and in its tokens. */
+  takeIn(facts: SessionFacts): void {
+    if (facts.group === null) return
+    const { watermark, dirtySince } = this.#renewed(facts.group)
+    if (watermark !== null) facts.watermark = raised(facts.watermark, watermark)
     if (dirtySince > facts.dirtySince) facts.dirtySince = dirtySince
+  }
+
+  /** The group, with what is known by now. */
+  #renewed(group: SessionFacts): SessionFacts {
+    if (group.dirtySince >= 0) this.settle(group)
+    const { watermark } = group
+    if (watermark === null) return group
+    const snapshot = this.#snapshot()
+    const isOlder = watermark.timeline < (snapshot.timeline ?? 0)
+    if (isOlder && watermarkOf(watermark, snapshot) === null) {
+      // Replaced by a promotion: a position of the new primary covers all of it that is left.
+      group.watermark = null
+      this.notePrimary(group)
+    }
+    return group
   }
 
   /** Has this replica all that the session must see, as far as is known by now? */
   isCoveredBy(facts: SessionFacts, nodeIndex: number): boolean {
     this.settle(facts)
-    if (facts.dirtySince >= 0) return false
     if (facts.reader >= 0 && facts.reader !== nodeIndex) return false
-    if (facts.watermark === null) return true
-    const lsn = watermarkOf(facts.watermark, this.#snapshot())
+    // Without a primary nobody can tell what others have written, and a transaction can't move.
+    const isOwn = this.#snapshot().primary === null
+    if ((isOwn ? facts.dirtySince : unknownSince(facts)) >= 0) return false
+    const lsn = neededLsn(facts, this.#snapshot(), isOwn)
     if (lsn === null) return false
-    const probed = nodeAt(this.#snapshot(), nodeIndex)?.replayLsn ?? null
-    return (probed !== null && probed >= lsn) || this.#sampler.replicas.replayed(nodeIndex) >= lsn
+    const probed = nodeAt(this.#snapshot(), nodeIndex)?.replayLsn ?? NOTHING
+    return probed >= lsn || this.#sampler.replicas.replayed(nodeIndex) >= lsn
   }
 
   /** The session has read on a replica. */
@@ -76,7 +102,7 @@ export class SessionPositions {
     facts.readEpoch = epoch
   }
 
-  /** Takes in what is known by now; true when the watermark covers all that the session did. */
+  /** Takes in what is known by now; true when the watermark covers all that the session itself did. */
   settle(facts: SessionFacts): boolean {
     const { primary, replicas } = this.#sampler
     if (facts.reader >= 0) {
@@ -100,16 +126,29 @@ export class SessionPositions {
         raise(facts, { timeline: sample.timeline, lsn: sample.inserted })
       }
     }
+    if (facts.othersSince >= 0) {
+      const sample = primary.since(facts.othersSince)
+      if (sample !== null) {
+        facts.othersSince = -1
+        const token = { timeline: sample.timeline, lsn: sample.inserted }
+        facts.othersMark = raised(facts.othersMark, token)
+      }
+    }
     return facts.dirtySince < 0 && facts.reader < 0
   }
 
   /** A read was routed: what it lacks is asked for soon. */
   chase(facts: SessionFacts, route: Route): void {
-    // It could not stay, so what it saw there must be found on the primary.
-    if (facts.reader >= 0 && route.isBehind === true) this.#leaveReader(facts)
+    if (facts.reader >= 0 && route.isBehind === true) {
+      // It could not stay, so what it saw there must be found on the primary; or it gets a position
+      // soon, where the replica has not gone and only lacks what others have written.
+      if (this.#owesOthers(facts)) this.#sampler.replicas.hurry()
+      else this.#leaveReader(facts)
+    }
     this.#sampler.replicas.seek()
-    if (facts.dirtySince >= 0) this.#sampler.primary.hurry()
-    else if (facts.watermark !== null) this.#sampler.replicas.wish(facts.watermark.lsn)
+    const lsn = this.#needed(facts)
+    if (unknownSince(facts) >= 0) this.#sampler.primary.hurry()
+    else if (lsn > NOTHING) this.#sampler.replicas.wish(lsn)
   }
 
   /**
@@ -117,16 +156,17 @@ export class SessionPositions {
    * not flushed yet (commits of others, records of open transactions) is sent when it is: at the next
    * commit, or up to a second later where no commit waits for the flush.
    */
-  isOnTheWay({ dirtySince, watermark }: SessionFacts, limitMs: number): boolean {
+  isOnTheWay(facts: SessionFacts, limitMs: number): boolean {
     const { latest, silentMs, flushMs } = this.#sampler.primary
-    if (dirtySince >= 0) return silentMs <= limitMs
-    if (watermark === null || latest === null || watermark.lsn <= latest.flushed) return true
+    if (unknownSince(facts) >= 0) return silentMs <= limitMs
+    if (latest === null || this.#needed(facts) <= latest.flushed) return true
     return flushMs <= limitMs
   }
 
-  /** What the session did last is to get a position soon. */
+  /** What the session must see is to get a position soon. */
   hurry(facts: SessionFacts): void {
-    if (facts.dirtySince >= 0) this.#sampler.primary.askFor(facts.dirtySince)
+    const since = unknownSince(facts)
+    if (since >= 0) this.#sampler.primary.askFor(since)
     if (facts.reader >= 0) this.#sampler.replicas.hurry()
   }
 
@@ -134,11 +174,26 @@ export class SessionPositions {
    * Calls back once, when what the session lacks may be there: a position, or a replica that has
    * reached it. The result takes that back.
    */
-  onProgress({ dirtySince, watermark }: SessionFacts, callback: () => void): () => void {
+  onProgress(facts: SessionFacts, callback: () => void): () => void {
     const { primary, replicas } = this.#sampler
-    if (dirtySince >= 0) return primary.onSince(dirtySince, callback)
-    if (watermark !== null) return replicas.onReached(watermark.lsn, callback)
+    const since = unknownSince(facts)
+    if (since >= 0) return primary.onSince(since, callback)
+    const lsn = this.#needed(facts)
+    if (lsn > NOTHING) return replicas.onReached(lsn, callback)
     return this.#sampler.onNext(callback)
+  }
+
+  /** Is there more that its reads must see than it has written and seen itself? */
+  #owesOthers(facts: SessionFacts): boolean {
+    const { dirtySince, othersSince, watermark } = facts
+    return othersSince > dirtySince || this.#needed(facts) > (watermark?.lsn ?? NOTHING)
+  }
+
+  /** By number only: what is on another history is compared when it is routed. */
+  #needed({ watermark, othersMark }: SessionFacts): Lsn {
+    const own = watermark?.lsn ?? NOTHING
+    const others = othersMark?.lsn ?? NOTHING
+    return compareLsn(own, others) > 0 ? own : others
   }
 
   /** Reads ask for replicas of a bounded age: positions are kept fresh. */
@@ -166,9 +221,5 @@ export class SessionPositions {
 }
 
 function raise(facts: SessionFacts, token: CausalToken): void {
-  const { watermark } = facts
-  if (watermark === null) facts.watermark = token
-  else if (token.timeline !== watermark.timeline || token.lsn > watermark.lsn) {
-    facts.watermark = jointToken(watermark, token)
-  }
+  facts.watermark = raised(facts.watermark, token)
 }

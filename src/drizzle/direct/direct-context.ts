@@ -44,6 +44,6 @@ export function newDirectContext(
 export function takeShared(context: DirectContext, positions: SessionPositions): void {
   if (!context.isShared) return
   const { facts, patience } = context
-  positions.begin(facts, 'shared')
+  positions.takeIn(facts)
   if (facts.watermark !== null || facts.dirtySince >= 0) patience.hasWritten = true
 }

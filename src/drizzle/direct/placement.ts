@@ -1,4 +1,4 @@
-import { isCausal, seesOthers } from '../../consistency.ts'
+import { isCausal } from '../../consistency.ts'
 import type { ClusterCore } from '../../core/cluster-core.ts'
 import { PgSplitError } from '../../errors.ts'
 import { ownFailure } from '../../net/own-failure.ts'
@@ -91,11 +91,15 @@ export class Placement<Connection> {
     this.#find({ context, cls, exclude: 0, isReadOnly, startMs, facts }, done)
   }
 
-  /** What a read that comes now is routed by. Reads of one context wait side by side. */
+  /**
+   * What a read that comes now is routed by. Reads of one context wait side by side; those at `shared`
+   * by the same facts, as what the process has written only becomes more.
+   */
   arrived({ facts }: DirectContext, cls: StatementClass, isReadOnly: boolean): SessionFacts {
     const level = consistencyOf(cls, facts)
-    if (!isReadOnly || !seesOthers(level)) return facts
-    const own = { ...facts }
+    if (!isReadOnly || !isCausal(level)) return facts
+    const isCommon = level === facts.consistency && level !== 'strict'
+    const own = isCommon ? facts : { ...facts }
     this.#core.positions.begin(own, level)
     return own
   }

@@ -21,6 +21,8 @@ function start() {
     primary: cluster.primary.urlFor('shop'),
     replicas: cluster.replicas.map((replica) => replica.urlFor('shop')),
     monitor: { probeInterval: '200ms' },
+    // What tokens carry over from request to request is what these tests are about.
+    routing: { consistency: 'session' },
   })
 }
 
@@ -175,7 +177,7 @@ describe.each([
 
 describe('causal tokens of web requests', () => {
   it('gives out tokens that the proxy takes, and takes those of the proxy', async () => {
-    const proxy: TestProxy = await startTestProxy(cluster)
+    const proxy: TestProxy = await startTestProxy(cluster, { routing: { consistency: 'session' } })
     try {
       await whilePaused(async () => {
         const { token } = await browse(null, '/notes/4', 'POST')

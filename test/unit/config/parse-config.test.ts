@@ -43,7 +43,7 @@ describe('a configuration', () => {
             maxLagMs: 10_000,
             maxLagResumeMs: 5000,
             fallbackToPrimary: true,
-            consistency: 'session',
+            consistency: 'shared',
           },
           pool: { mode: 'transaction', size: 20, checkoutTimeoutMs: 5000 },
           auth: { method: 'scram-sha-256', lookup: { kind: 'auto' }, users: [] },

@@ -153,10 +153,51 @@ describe('the router', () => {
     const facts = initialFacts({ dirtySince: 4 })
     expect(router().route(READ, facts, snapshot)).toEqual({
       node: snapshot.primary,
-      target: 'primary',
+      target: 'replica',
       reason: 'proved read-only, but what it must see has no position yet',
       word: 'behind',
       isBehind: true,
+    })
+  })
+
+  describe('what others have written, at shared', () => {
+    const nodes = [view(0), view(1, { replayLsn: 500n }), view(2, { replayLsn: 700n })]
+    const snapshot = snapshotOf(nodes)
+    const without = snapshotOf([view(0, { role: 'unknown', health: 'down' }), ...nodes.slice(1)])
+    const owing = (given: Partial<SessionFacts>) =>
+      initialFacts({ consistency: 'shared', ...given })
+    const mark = (lsn: bigint, timeline = 1) => ({ othersMark: { timeline, lsn } })
+    const at = (facts: SessionFacts, where: Snapshot) => {
+      const one = router()
+      const routes = [1, 2, 3, 4].map(() => one.route(READ, facts, where))
+      return [...new Set(routes.map(({ node }) => node?.id ?? null))].toSorted()
+    }
+
+    it('is seen like what the session itself has written, while there is a primary', () => {
+      expect(at(owing({ othersSince: 4 }), snapshot)).toEqual(['primary'])
+      expect(at(owing(mark(500n)), snapshot)).toEqual(['r1', 'r2'])
+      expect(at(owing(mark(600n)), snapshot)).toEqual(['r2'])
+      expect(at(owing(mark(701n)), snapshot)).toEqual(['primary'])
+      expect(at(owing({ ...mark(500n), watermark: { timeline: 1, lsn: 600n } }), snapshot)).toEqual(
+        ['r2'],
+      )
+      expect(at(owing({ ...mark(600n), reader: 1 }), snapshot)).toEqual(['primary'])
+    })
+
+    it('holds up no read while there is none: the furthest replicas serve', () => {
+      expect(at(owing({ othersSince: 4 }), without)).toEqual(['r2'])
+      expect(at(owing({ othersSince: 4, reader: 1 }), without)).toEqual(['r1'])
+      expect(at(owing(mark(500n)), without)).toEqual(['r2'])
+      expect(at(owing(mark(900n)), without)).toEqual(['r2'])
+    })
+
+    it('is not mixed up with what the session itself has written, which holds it up', () => {
+      expect(at(owing({ othersSince: 4, dirtySince: 3 }), without)).toEqual([null])
+      const own = { watermark: { timeline: 1, lsn: 701n } }
+      expect(at(owing({ othersSince: 4, ...own }), without)).toEqual([null])
+      expect(at(owing({ othersSince: 4, watermark: { timeline: 1, lsn: 600n } }), without)).toEqual(
+        ['r2'],
+      )
     })
   })
 
