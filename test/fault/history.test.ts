@@ -5,6 +5,7 @@ import { type ServerCluster, startServers } from '../support/cluster.ts'
 import { History, type Register, registers } from '../support/history.ts'
 import { type OpenClient, proxyClients, sessionClients } from '../support/history-client.ts'
 import { type HistoryRun, HistorySession, lazyWrite } from '../support/history-session.ts'
+import { lostUpdates, raiseCounters } from '../support/lost-updates.ts'
 import { Nemesis } from '../support/nemesis.ts'
 import { startProxyWith, type TestProxy } from '../support/proxy.ts'
 import { seededNumbers } from '../support/seeded-numbers.ts'
@@ -33,6 +34,7 @@ beforeAll(async () => {
   await cluster.primary.query(
     `CREATE TABLE reg (k int PRIMARY KEY, v int NOT NULL, id int NOT NULL);
      CREATE TABLE log (id int, k int, v int);
+     CREATE TABLE counter (k int PRIMARY KEY, v int NOT NULL);
      INSERT INTO reg SELECT k, 0, 0 FROM generate_series(0, ${registers - 1}) k; ${lazyWrite}`,
     [],
     'shop',
@@ -252,24 +254,25 @@ it('finds violations at consistency eventual, where replicas may lag: the check 
   expect(await audit(current)).toEqual([])
 })
 
-/** Replicas that are late, each by another time, while sessions of all doors write and read. */
-async function late(
+/** Replicas that are late, each by another time, while `work` runs. */
+async function whileLate<R>(work: () => Promise<R>): Promise<R> {
+  const [first, second] = cluster.replicas
+  await first?.configure({ recovery_min_apply_delay: '5ms' })
+  await second?.configure({ recovery_min_apply_delay: '100ms' })
+  const result = await work()
+  for (const replica of cluster.replicas) await replica.configure({ recovery_min_apply_delay: '0' })
+  return result
+}
+
+/** The same while sessions of all doors write and read. */
+function late(
   consistency: HistoryRun['consistency'],
   held: Consistency,
   until: (going: HistoryRun) => boolean,
 ): Promise<HistoryRun> {
-  const [first, second] = cluster.replicas
-  await first?.configure({ recovery_min_apply_delay: '5ms' })
-  await second?.configure({ recovery_min_apply_delay: '100ms' })
-  const current = await run(
-    consistency,
-    async (going) => {
-      await waitFor('operations', () => until(going), 60_000)
-    },
-    { isLazy: true, held },
-  )
-  for (const replica of cluster.replicas) await replica.configure({ recovery_min_apply_delay: '0' })
-  return current
+  const working = (going: HistoryRun) => waitFor('operations', () => until(going), 60_000)
+  const options = { isLazy: true, held }
+  return whileLate(() => run(consistency, async (going) => void (await working(going)), options))
 }
 
 describe('real-time order', () => {
@@ -291,5 +294,56 @@ describe('real-time order', () => {
   it('is not what session promises: the check itself works', async () => {
     const current = await late('session', 'strict', ({ history }) => history.violations.length > 20)
     expect(await audit(current)).toEqual([])
+  }, 120_000)
+})
+
+describe('read-modify-write under a lock that the application holds', () => {
+  /** Updates lost, beside how many there were. */
+  async function raise(
+    consistency: Consistency,
+    isOver: Parameters<typeof raiseCounters>[0]['isOver'],
+  ) {
+    const counters = 20_000
+    const fill = `TRUNCATE counter; INSERT INTO counter SELECT k, 0 FROM generate_series(0, ${counters}) k`
+    await cluster.primary.query(fill, [], 'shop')
+    await cluster.catchUp()
+    const raised = await whileLate(() =>
+      raiseCounters({
+        doors: doors(consistency === 'session' ? 'shared' : consistency),
+        consistency,
+        clients: 12,
+        randomOf: (client) => seededNumbers(seed + client),
+        counters: 16,
+        isOver,
+      }),
+    )
+    const found = await cluster.primary.query('SELECT k, v FROM counter WHERE v > 0', [], 'shop')
+    const lost = lostUpdates(raised, found as unknown as { k: number; v: number }[])
+    console.log(
+      `${consistency}: ${raised.operations} updates, ${lost} lost, ${raised.doubtful.size} in doubt`,
+    )
+    return { lost, operations: raised.operations }
+  }
+
+  it.each(['strict', 'shared'] as const)(
+    'loses no update at %s',
+    async (strong) => {
+      const before = replicaReads()
+      const { lost, operations: done } = await raise(
+        strong,
+        (count) => count >= Math.max(1_500, operations),
+      )
+      expect(lost).toBe(0)
+      expect(done).toBeGreaterThan(0)
+      expect(replicaReads()).toBeGreaterThan(before)
+    },
+    longestMs + 60_000,
+  )
+
+  it('loses some at session: the check itself works', async () => {
+    const since = performance.now()
+    const isLate = () => performance.now() - since > 60_000
+    const { lost } = await raise('session', (_, stale) => stale > 2 || isLate())
+    expect(lost).toBeGreaterThan(0)
   }, 120_000)
 })
