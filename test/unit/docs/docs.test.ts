@@ -33,18 +33,8 @@ const reasons: Readonly<Record<string, (block: Block) => boolean>> = {
   'container engine': ({ text }) => /^docker (build|run|compose) /m.test(text),
 }
 
-/** Where a block is run: beside which nodes, in which folder. */
-const scenes = [
-  'bench',
-  'bundle',
-  'checkout',
-  'demo',
-  'drizzle',
-  'examples',
-  'flags',
-  'http',
-  'operator',
-]
+/** Where a block is run: beside which nodes, in which folder (`test/integration/documents.test.ts`). */
+const scenes = ['bundle', 'checkout', 'demo', 'drizzle', 'examples', 'flags', 'http', 'operator']
 
 describe('README and docs/', () => {
   it('README has at most 10 kB', () => {
