@@ -3,6 +3,7 @@ import type { RequestMeter } from '../metrics/request-meter.ts'
 import type { NodePool } from '../pool/node-pool.ts'
 import type { CatalogAge } from '../routing/catalog-age.ts'
 import type { ClusterCounters } from '../routing/counters.ts'
+import type { DatabaseTally } from '../routing/database-tally.ts'
 import type { LoadTable } from '../routing/load.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { Route } from '../routing/route.ts'
@@ -81,6 +82,8 @@ export interface ClusterAccess {
   readonly limits: SessionLimits
   readonly counters: ClusterCounters
   readonly meter: RequestMeter
+  /** Of all sessions of this database. */
+  tallyOf(database: string): DatabaseTally
   route(cls: StatementClass, facts: SessionFacts, exclude: number): Route
   /** Would the session's reads rather go to another replica than the one where it stays? */
   wantsAway(facts: SessionFacts): boolean

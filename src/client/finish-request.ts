@@ -111,8 +111,6 @@ function count(
 ): void {
   const { counters } = session.cluster
   const node = connection.nodeIndex
-  counters.queries++
-  counters.queryMs += elapsedMs
   counters.requests[node] = (counters.requests[node] ?? 0) + 1
   if (request.error !== null) counters.errors[node] = (counters.errors[node] ?? 0) + 1
   const isRead = isProvedRead(request.cls)
@@ -123,11 +121,7 @@ function count(
   const hasRun = request.kind !== 'extended' || request.executed.length > 0 || request.queryAt >= 0
   if (hasRun)
     meter.statements.answered(session.scope.database, cls, request, isRead, onReplica, elapsedMs)
-  if (isRead) {
-    counters.reads++
-    counters.readsByNode[node] = (counters.readsByNode[node] ?? 0) + 1
-    if (request.onReplica) session.scope.classifier.replicaReads++
-    if (request.onReplica) counters.readsReplica[node] = (counters.readsReplica[node] ?? 0) + 1
-  } else counters.writes++
-  if (connection.status === txStatus.idle) counters.transactions++
+  const endsTransaction = connection.status === txStatus.idle
+  session.tally.answered(node, isRead, onReplica, endsTransaction, elapsedMs)
+  if (isRead && onReplica) session.scope.classifier.replicaReads++
 }

@@ -192,7 +192,7 @@ export class Listener implements Hearer {
     if (this.#held === null && session.isQuiet) {
       if (this.#queue.length > 0) this.release()
       session.link.write(frame)
-      session.cluster.counters.sent += frame.length
+      session.tally.sent(frame.length)
       if (session.link.hasBacklog(maxUnreadBytes)) this.#endUnread()
       return
     }

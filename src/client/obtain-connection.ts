@@ -88,7 +88,7 @@ function wait(
     ...wish,
     onConnection: (given) => {
       session.waiting.end()
-      session.cluster.counters.waitMs += session.cluster.nowMs() - session.requestStartedAtMs
+      session.tally.waited(session.cluster.nowMs() - session.requestStartedAtMs)
       begin(session, request, given)
       session.pump()
     },
@@ -313,7 +313,7 @@ export function noConnection(session: ClientSession, request: Request, error: Er
   if (isElsewhere && exclude !== request.exclude) {
     request.exclude = exclude
     request.attempts++
-    session.cluster.counters.retries++
+    session.tally.retried()
     route(session, request)
     return
   }

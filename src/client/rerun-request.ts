@@ -141,7 +141,7 @@ export function rerun(session: ClientSession, request: Request): void {
     settleDoubt(session, request)
     return
   }
-  session.cluster.counters.retries++
+  session.tally.retried()
   runAgain(session, request)
 }
 

@@ -1,6 +1,7 @@
 import { PgSplitError, ProtocolError } from '../errors.ts'
 import type { Link } from '../net/link.ts'
 import type { TurnShare } from '../net/turn-share.ts'
+import type { DatabaseTally } from '../routing/database-tally.ts'
 import type { Patience } from '../routing/patience.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import { defaultVisibleWaitMs, type Visibility } from '../routing/visible-commits.ts'
@@ -86,6 +87,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly link: Link
   readonly cluster: ClusterAccess
   readonly scope: SessionScope
+  readonly tally: DatabaseTally
   readonly facts: SessionFacts
   readonly applicationName: string
   readonly connectedAtMs: number
@@ -170,6 +172,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.link = setup.link
     this.cluster = setup.cluster
     this.scope = setup.scope
+    this.tally = setup.cluster.tallyOf(setup.scope.database)
     this.peers = setup.peers
     this.statements = new StatementNames(setup.scope.statements)
     this.#flow = new Flow(setup.link)
@@ -335,7 +338,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     } finally {
       this.#share = null
     }
-    this.cluster.counters.received += taken
+    this.tally.received(taken)
     return taken
   }
 
@@ -436,14 +439,14 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** What goes to the client goes through here. */
   write(bytes: Uint8Array, start: number, end: number): void {
     if (this.#gate?.hold(bytes, start, end) === true) return
-    this.cluster.counters.sent += end - start
+    this.tally.sent(end - start)
     this.link.write(bytes, start, end)
   }
 
   /** Made when the session first asks for commits that replicas show. */
   get gate(): CommitGate {
     const straight = (bytes: Uint8Array): void => {
-      this.cluster.counters.sent += bytes.length
+      this.tally.sent(bytes.length)
       this.link.write(bytes)
     }
     this.#gate ??= new CommitGate(this.cluster.visible, straight)

@@ -169,7 +169,7 @@ export class WaitAnywhere {
 
   #goOn(connection: ServerConnection): void {
     const session = this.#session
-    session.cluster.counters.waitMs += session.cluster.nowMs() - session.requestStartedAtMs
+    session.tally.waited(session.cluster.nowMs() - session.requestStartedAtMs)
     this.#take(connection)
     session.pump()
   }

@@ -12,6 +12,7 @@ import type {
 import type { ClientSession } from '../client/session.ts'
 import { packageVersion } from '../config/version.ts'
 import { nowMs } from '../net/turn-clock.ts'
+import type { DatabaseCounts } from '../routing/database-tally.ts'
 import { formatLsn } from '../topology/lsn.ts'
 import { nodeState } from '../topology/node-state.ts'
 import type { Cluster } from './cluster.ts'
@@ -203,39 +204,39 @@ function serverRows(scope: Scope): ServerRow[] {
   )
 }
 
-/** One row a cluster: PgBouncer's `database` column holds the cluster's name. */
-function statsRows(cluster: Cluster): StatsRow[] {
-  const { counters } = cluster
+/** One row for each database that clients have used. */
+function statsRows({ tallies }: Cluster): StatsRow[] {
+  return [...tallies].map(([database, tally]) => statsRow(database, tally.counts()))
+}
+
+function statsRow(database: string, counters: DatabaseCounts): StatsRow {
   const upSeconds = Math.max(1, process.uptime())
   const queries = Math.max(1, counters.queries)
-  const onReplicas = counters.readsReplica.reduce((sum, count) => sum + (count ?? 0), 0)
   const queryUs = Math.round(counters.queryMs * 1000)
   const waitUs = Math.round(counters.waitMs * 1000)
-  return [
-    {
-      database: cluster.name,
-      total_server_assignment_count: counters.queries,
-      total_xact_count: counters.transactions,
-      total_query_count: counters.queries,
-      total_received: counters.received,
-      total_sent: counters.sent,
-      total_xact_time: queryUs,
-      total_query_time: queryUs,
-      total_wait_time: waitUs,
-      avg_server_assignment_count: Math.round(counters.queries / upSeconds),
-      avg_xact_count: Math.round(counters.transactions / upSeconds),
-      avg_query_count: Math.round(counters.queries / upSeconds),
-      avg_recv: Math.round(counters.received / upSeconds),
-      avg_sent: Math.round(counters.sent / upSeconds),
-      avg_xact_time: Math.round(queryUs / queries),
-      avg_query_time: Math.round(queryUs / queries),
-      avg_wait_time: Math.round(waitUs / queries),
-      reads_replica: onReplicas,
-      reads_primary: counters.reads - onReplicas,
-      writes: counters.writes,
-      retries: counters.retries,
-    },
-  ]
+  return {
+    database,
+    total_server_assignment_count: counters.queries,
+    total_xact_count: counters.transactions,
+    total_query_count: counters.queries,
+    total_received: counters.received,
+    total_sent: counters.sent,
+    total_xact_time: queryUs,
+    total_query_time: queryUs,
+    total_wait_time: waitUs,
+    avg_server_assignment_count: Math.round(counters.queries / upSeconds),
+    avg_xact_count: Math.round(counters.transactions / upSeconds),
+    avg_query_count: Math.round(counters.queries / upSeconds),
+    avg_recv: Math.round(counters.received / upSeconds),
+    avg_sent: Math.round(counters.sent / upSeconds),
+    avg_xact_time: Math.round(queryUs / queries),
+    avg_query_time: Math.round(queryUs / queries),
+    avg_wait_time: Math.round(waitUs / queries),
+    reads_replica: counters.readsReplica,
+    reads_primary: counters.readsPrimary,
+    writes: counters.writes,
+    retries: counters.retries,
+  }
 }
 
 function databaseRows(cluster: Cluster): DatabaseRow[] {

@@ -6,6 +6,7 @@ import { ClusterCore, monitorTuningOf } from '../core/cluster-core.ts'
 import { PgSplitError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { NodeRoom } from '../pool/node-room.ts'
+import { DatabaseTally } from '../routing/database-tally.ts'
 import type { SessionFacts } from '../routing/requirement.ts'
 import type { Route } from '../routing/route.ts'
 import { cancelServer } from '../server/cancel-request.ts'
@@ -36,6 +37,8 @@ const pausedRoute: Route = Object.freeze({
 /** One cluster at work behind the proxy: the core, and pools. Sessions see it as `ClusterAccess`. */
 export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   limits: SessionLimits
+  /** By database, since the start: as many as clients have been let into. */
+  readonly tallies = new Map<string, DatabaseTally>()
   readonly scopes: Map<string, Scope>
   /** By node: what the pools of all scopes share there. */
   readonly #rooms = new Map<number, NodeRoom>()
@@ -241,6 +244,15 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
     if (credential.kind !== 'none' || scope.credential.kind === 'none')
       scope.credential = credential
     return scope
+  }
+
+  tallyOf(database: string): DatabaseTally {
+    let tally = this.tallies.get(database)
+    if (tally === undefined) {
+      tally = new DatabaseTally(this.counters)
+      this.tallies.set(database, tally)
+    }
+    return tally
   }
 
   #room(nodeIndex: number): NodeRoom {

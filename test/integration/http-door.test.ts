@@ -278,6 +278,22 @@ describe('the HTTP door of a running pgsplit', () => {
     }
   })
 
+  it('tells by database what its clients have had', async () => {
+    await start()
+    const run = (database: string, text: string) =>
+      proxy.with((client) => client.query(text), { database })
+    await run('shop', 'INSERT INTO journal VALUES (1)')
+    await run('shop', 'INSERT INTO journal VALUES (2)')
+    await run('postgres', 'CREATE TEMPORARY TABLE away (n int)')
+    const stats = await admin('SHOW STATS')
+    const writes = Object.fromEntries(stats.map(({ database, writes }) => [database, writes]))
+    expect(writes).toEqual({ shop: '2', postgres: '1' })
+    const bytes = stats.map(({ total_received, total_sent }) =>
+      [total_received, total_sent].map(Number),
+    )
+    for (const one of bytes.flat()) expect(one).toBeGreaterThan(0)
+  })
+
   it('counts clients, pins and log-ins that failed', async () => {
     await start()
     const pinned = await proxy.client()

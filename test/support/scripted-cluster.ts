@@ -12,6 +12,7 @@ import type { PoolOptions } from '../../src/pool/pooled.ts'
 import { createBalancer } from '../../src/routing/balancers/create-balancer.ts'
 import { CatalogAge } from '../../src/routing/catalog-age.ts'
 import { type ClusterCounters, newCounters } from '../../src/routing/counters.ts'
+import { DatabaseTally } from '../../src/routing/database-tally.ts'
 import { LoadTable } from '../../src/routing/load.ts'
 import { initialFacts } from '../../src/routing/requirement.ts'
 import { Router } from '../../src/routing/router.ts'
@@ -57,6 +58,7 @@ export class ScriptedCluster implements ClusterAccess {
   readonly load = new LoadTable()
   readonly limits: SessionLimits
   readonly counters: ClusterCounters = newCounters()
+  readonly #tally = new DatabaseTally(this.counters)
   readonly meter = new RequestMeter()
   readonly nodes: ScriptedNode[]
   readonly servers: ScriptedServer[] = []
@@ -212,6 +214,10 @@ export class ScriptedCluster implements ClusterAccess {
 
   nowMs(): number {
     return performance.now()
+  }
+
+  tallyOf(): DatabaseTally {
+    return this.#tally
   }
 
   scope(user = 'alice', database = 'app'): Scope {
