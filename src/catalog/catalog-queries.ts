@@ -95,6 +95,21 @@ SELECT concat_ws('${STATE_SEPARATOR}', ${states.join(', ')}) AS state,
   ${GLANCE.trim().slice('SELECT '.length)}`
 }
 
+/**
+ * What was written since the snapshot whose xmin was `xid`, of a row of that alias: whatever was
+ * under way by then has a later one. (A row that is frozen keeps its xmin, and age() counts from the
+ * latest transaction, so that none that is new is ever older than this.)
+ */
+function isSince(xid: number, ...aliases: readonly string[]): string {
+  const recent = aliases.map((alias) => `age(${alias}.xmin) <= age('${xid}'::xid)`)
+  return `(${recent.join(' OR ')})`
+}
+
+/** The oids of all rows of a catalog that count, in one value. */
+export function keysQuery(name: ProbedCatalog): string {
+  return `SELECT string_agg(oid::text, ' ') AS oids FROM ${name} ${PROBED[name]}`
+}
+
 /** Further catalogs that a read's answer or error may depend on. */
 const ANSWERING = {
   pg_enum: '',
@@ -156,8 +171,8 @@ function shown(tree: string, text: string): string {
   return `CASE WHEN ${tree} LIKE '%:funcid ' || 'set_config'::regproc::oid || ' %' THEN ${text} END AS shown`
 }
 
-/** Every function; the source only of user functions that aren't compiled. */
-export function functionsQuery(version: number): string {
+/** Every function, or those written since `xid`; the source only of user functions that aren't compiled. */
+export function functionsQuery(version: number, xid: number | null = null): string {
   const body =
     version >= 140_000
       ? "concat(p.proargdefaults::text, ' ', p.prosqlbody::text)"
@@ -180,7 +195,8 @@ FROM pg_proc p
 JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_depend d
   ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-LEFT JOIN pg_extension e ON e.oid = d.refobjid`
+LEFT JOIN pg_extension e ON e.oid = d.refobjid
+WHERE ${xid === null ? 'true' : isSince(xid, 'p', 'l', 'd', 'e')}`
 }
 
 export const AGGREGATES = `
@@ -200,6 +216,7 @@ SELECT castsource::text AS source, casttarget::text AS target, castfunc::text AS
   castcontext::text AS context
 FROM pg_cast WHERE castfunc <> 0 AND (oid >= ${FIRST_USER_OID} OR castfunc >= ${FIRST_USER_OID})`
 
+/** Without the row types of relations and their arrays, which come with those. */
 export function typesQuery(version: number): string {
   const multirange = version >= 140_000 ? 'r.rngmultitypid' : '0'
   return `
@@ -219,16 +236,35 @@ SELECT t.oid::text AS oid, t.typname::text AS name, t.typtype::text AS kind,
   )}
       FROM pg_constraint c WHERE c.contypid = t.oid) END AS shown
 FROM pg_type t LEFT JOIN pg_range r ON r.rngtypid = t.oid
-WHERE t.oid < ${FIRST_USER_OID} OR NOT EXISTS (
-  SELECT FROM pg_class c WHERE c.reltype = t.oid AND c.relpersistence = 't')`
+LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+WHERE t.typrelid = 0 AND coalesce(e.typrelid, 0) = 0`
 }
 
-export const RELATIONS = `
+/** Relations, each with its row type, that `which` is true of, an expression over `c`. */
+function relationsQuery(which: string): string {
+  return `
 SELECT c.oid::text AS oid, c.relname::text AS name, c.relkind::text AS kind,
-  c.relpersistence::text AS persistence, c.reltype::text AS type
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S', 'c') AND c.relpersistence <> 't'
-  AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'`
+  c.relpersistence::text AS persistence, c.reltype::text AS type, t.typarray::text AS array,
+  CASE WHEN a.typname::text <> '_' || c.relname::text THEN a.typname::text END AS array_name
+FROM pg_class c
+LEFT JOIN pg_type t ON t.oid = c.reltype AND t.oid <> 0
+LEFT JOIN pg_type a ON a.oid = t.typarray AND a.oid <> 0
+${PROBED.pg_class} AND ${which}`
+}
+
+/** The next ones behind that oid, in its order. */
+export function someRelations(behind: number, count: number): string {
+  return `${relationsQuery(`c.oid > '${behind}'::oid`)} ORDER BY c.oid LIMIT ${count}`
+}
+
+/** Those that were written since, or whose row type or its array was. */
+export function changedRelations(xid: number): string {
+  return relationsQuery(`c.oid = ANY (ARRAY(
+    SELECT oid FROM pg_class n WHERE ${isSince(xid, 'n')}
+    UNION ALL SELECT typrelid FROM pg_type n WHERE typrelid <> 0 AND ${isSince(xid, 'n')}
+    UNION ALL SELECT e.typrelid FROM pg_type n JOIN pg_type e ON e.oid = n.typelem
+      WHERE e.typrelid <> 0 AND ${isSince(xid, 'n')}))`)
+}
 
 /** Columns of user-defined types only: built-in types harm nobody. */
 export const COLUMNS = `
@@ -237,17 +273,28 @@ FROM pg_attribute
 WHERE atttypid >= ${FIRST_USER_OID} AND attnum > 0 AND NOT attisdropped
 GROUP BY attrelid`
 
-/** Views and the policies of tables on which row security is enabled. */
-export const TREES = `
-SELECT ev_class::text AS relation, 'view' AS source, ${references('ev_action::text')} AS tree,
-  ${shown('ev_action::text', 'pg_get_viewdef(ev_class)')}
-FROM pg_rewrite JOIN pg_class c ON c.oid = ev_class
-WHERE ev_type = '1' AND c.relkind <> 'm'
-UNION ALL
-SELECT polrelid::text, 'policy', ${references('polqual::text')},
-  ${shown('polqual::text', "'select ' || pg_get_expr(polqual, polrelid)")}
-FROM pg_policy JOIN pg_class c ON c.oid = polrelid
+const VIEWS =
+  "pg_rewrite r JOIN pg_class c ON c.oid = ev_class WHERE ev_type = '1' AND c.relkind <> 'm'"
+const POLICIES = `pg_policy r JOIN pg_class c ON c.oid = polrelid
 WHERE c.relrowsecurity AND polqual IS NOT NULL`
+
+/** Views and the policies of tables on which row security is enabled; or those written since `xid`. */
+export function treesQuery(xid: number | null = null): string {
+  const since = xid === null ? 'true' : isSince(xid, 'r', 'c')
+  return `
+SELECT r.oid::text AS oid, ev_class::text AS relation, 'view' AS source,
+  ${references('ev_action::text')} AS tree, ${shown('ev_action::text', 'pg_get_viewdef(ev_class)')}
+FROM ${VIEWS} AND ${since}
+UNION ALL
+SELECT '-' || r.oid, polrelid::text, 'policy', ${references('polqual::text')},
+  ${shown('polqual::text', "'select ' || pg_get_expr(polqual, polrelid)")}
+FROM ${POLICIES} AND ${since}`
+}
+
+/** The oids of all of them, in one value; those of policies are negative. */
+export const TREE_KEYS = `
+SELECT string_agg(key, ' ') AS oids FROM (
+  SELECT r.oid::text AS key FROM ${VIEWS} UNION ALL SELECT '-' || r.oid FROM ${POLICIES}) o`
 
 export const INHERITANCE = `
 SELECT inhparent::text AS parent, inhrelid::text AS child FROM pg_inherits`

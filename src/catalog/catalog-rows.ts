@@ -79,7 +79,35 @@ const COMMANDS: Readonly<Record<number, readonly Verb[]>> = {
   5: ['insert', 'update', 'delete'],
 }
 
-export function parseTree(row: Row, column = 'tree'): TreeReferences {
+/** Rows that are still the same need not be read twice. */
+const parsed = new WeakMap<Row, TreeReferences>()
+
+export function parseTree(row: Row): TreeReferences {
+  let tree = parsed.get(row)
+  if (tree === undefined) {
+    tree = treeIn(row)
+    parsed.set(row, tree)
+  }
+  return tree
+}
+
+const EMPTY: TreeReferences = {
+  functions: [],
+  relations: [],
+  types: [],
+  operators: [],
+  verbs: [],
+  locksRows: false,
+  fillsTable: false,
+}
+
+/** Of what is checked in a domain. */
+export function parseChecks(row: Row): TreeReferences {
+  return text(row, 'checks') === '' ? EMPTY : treeIn(row, 'checks')
+}
+
+function treeIn(row: Row, column = 'tree'): TreeReferences {
+  if (text(row, column) === '') return EMPTY
   const functions: number[] = []
   const relations: number[] = []
   const types: number[] = []

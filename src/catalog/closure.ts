@@ -9,6 +9,7 @@ import {
   integer,
   isOfWritesOnly,
   oids,
+  parseChecks,
   parseTree,
   type TreeReferences,
   text,
@@ -71,7 +72,7 @@ export class Closure {
       })
     this.#checks = rows.types
       .filter((row) => text(row, 'checks') !== '')
-      .map((row) => ({ type: integer(row, 'oid'), tree: parseTree(row, 'checks') }))
+      .map((row) => ({ type: integer(row, 'oid'), tree: parseChecks(row) }))
     this.#seed()
     do {
       this.#grown = false

@@ -7,6 +7,7 @@ import {
   type CatalogRows,
   integer,
   oids,
+  parseChecks,
   parseTree,
   type Row,
   type TreeReferences,
@@ -20,6 +21,7 @@ import {
   IMPLICIT_OPERATORS,
   TYPE_SPELLINGS,
 } from './function-lists.ts'
+import { arrayNameOf, noRelations, type Relations } from './relations.ts'
 
 /** Kinds of objects, whose oids are each their own, as the upper part of a key. */
 const FUNCTION = 0
@@ -34,17 +36,20 @@ const PLAIN_WORD = /^[\p{L}_][\p{L}\p{N}_$]*$/u
 export class Dependents {
   readonly #rows: CatalogRows
   readonly #closure: Closure
+  readonly #others: Relations
   #graph: Graph | null = null
 
-  constructor(rows: CatalogRows, closure: Closure) {
+  /** `others`: of all relations, also those that aren't among the rows. */
+  constructor(rows: CatalogRows, closure: Closure, others = noRelations) {
     this.#rows = rows
     this.#closure = closure
+    this.#others = others
   }
 
   /** These names and those of all that depends on them; null: nothing is sure of any text. */
   of(names: Iterable<string>): ReadonlySet<string> | null {
     this.#graph ??= new Graph(this.#rows, this.#closure)
-    return new Walk(this.#graph).from(names)
+    return new Walk(this.#graph, this.#others).from(names)
   }
 }
 
@@ -115,7 +120,7 @@ class Graph {
     for (const row of rows.types) {
       const oid = integer(row, 'oid')
       const key = TYPE + oid
-      if (text(row, 'checks') !== '') this.#tree(parseTree(row, 'checks'), key)
+      if (text(row, 'checks') !== '') this.#tree(parseChecks(row), key)
       if (oid >= FIRST_USER_OID) {
         for (const fn of oids(row, 'functions')) {
           if (fn >= FIRST_USER_OID) this.#edge(FUNCTION + fn, key)
@@ -197,12 +202,16 @@ class Graph {
 
 class Walk {
   readonly #graph: Graph
+  readonly #others: Relations
+  /** Names of row types and arrays of others that were met. */
+  readonly #names = new Map<number, string>()
   readonly #found = new Set<string>()
   readonly #seen = new Set<number>()
   readonly #open: number[] = []
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, others: Relations) {
     this.#graph = graph
+    this.#others = others
   }
 
   from(names: Iterable<string>): ReadonlySet<string> | null {
@@ -211,6 +220,11 @@ class Walk {
       if (IMPLICIT_OPERATORS.has(name)) return null
       this.#name(name)
       for (const key of this.#graph.keys.get(name) ?? []) this.#reach(key)
+      for (const { oid } of this.#others.named(name)) this.#reach(RELATION + oid)
+      for (const { array } of this.#others.withArrays(name)) {
+        this.#names.set(TYPE + array, name)
+        this.#reach(TYPE + array)
+      }
     }
     do this.#close()
     while (this.#showOperators())
@@ -223,7 +237,7 @@ class Walk {
     for (let key = this.#open.pop(); key !== undefined; key = this.#open.pop()) {
       for (const user of this.#graph.users.get(key) ?? []) this.#reach(user)
       const isType = key >= TYPE && key < RELATION
-      const name = this.#graph.names.get(key) ?? ''
+      const name = this.#graph.names.get(key) ?? this.#names.get(key) ?? this.#nameOfOther(key)
       if (key >= TYPE && key < OPERATOR) {
         for (const builder of this.#graph.builders) this.#reach(builder)
       }
@@ -233,6 +247,23 @@ class Walk {
       }
       if (key < OPERATOR) this.#name(name)
     }
+  }
+
+  /** A relation that is no row takes its row type and the arrays of that along. */
+  #nameOfOther(key: number): string {
+    const other = key >= RELATION && key < OPERATOR ? this.#others.get(key - RELATION) : undefined
+    if (other === undefined) return ''
+    const arrayName = arrayNameOf(other)
+    const types: [number, string | null][] = [
+      [other.type, other.name],
+      [other.array, arrayName],
+    ]
+    for (const [oid, name] of types) {
+      if (oid === 0 || name === null) continue
+      this.#names.set(TYPE + oid, name)
+      this.#reach(TYPE + oid)
+    }
+    return other.name
   }
 
   #reach(key: number): void {

@@ -1,6 +1,6 @@
 /** Catalog rows → the sets of names that the classifier judges by. Pure. */
 import { createHash } from 'node:crypto'
-import type { CatalogSets } from '../sql/catalog-sets.ts'
+import type { CatalogSets, NameSet } from '../sql/catalog-sets.ts'
 import { STANDBY_PARAMETERS } from '../sql/session-functions.ts'
 import { FIRST_USER_OID } from './catalog-queries.ts'
 import { type CatalogRows, flag, integer, text } from './catalog-rows.ts'
@@ -9,11 +9,36 @@ import { customReaders } from './custom-readers.ts'
 import { DECLARED_VOLATILE, type FunctionFacts } from './function-facts.ts'
 import { PURE_STABLE, PURE_VOLATILE, READS_NODE, TYPE_SPELLINGS } from './function-lists.ts'
 import { neutralSets } from './neutral-sets.ts'
+import { arrayNameOf, noRelations, type Relations } from './relations.ts'
 
 /** How many names a warning lists. */
 const WARNING_NAMES = 5
 
-export function deriveSets(rows: CatalogRows, closure = new Closure(rows)): CatalogSets {
+export function deriveSets(
+  rows: CatalogRows,
+  closure = new Closure(rows),
+  others = noRelations,
+): CatalogSets {
+  const steps = deriveInSteps(rows, closure, others)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
+
+/**
+ * The same with a pause behind each piece of the work. `others`: of all relations, also those that
+ * aren't among the rows, of which nothing but the names counts.
+ */
+export function* deriveInSteps(
+  rows: CatalogRows,
+  closure: Closure,
+  others: Relations,
+): Generator<undefined, CatalogSets> {
+  const neutral = neutralSets(rows, closure)
+  yield
+  const readers = customReaders(rows, closure.functions)
+  yield
   const unsafeFunctions = byName(closure.functions, closure.unsafeFunctions)
   const functions = new Set<string>()
   const impure = new Set<string>()
@@ -57,21 +82,58 @@ export function deriveSets(rows: CatalogRows, closure = new Closure(rows)): Cata
     unsafeFunctions,
     nodeFunctions: nodeFunctions(closure),
     attributeFunctions: attributeNames(closure),
-    ...neutralSets(rows, closure),
-    customReaders: customReaders(rows, closure.functions),
+    ...neutral,
+    customReaders: readers,
     unsafeOperators,
-    types,
-    userTypes,
+    types: new Names(types, others, (name) => others.hasType(name)),
+    userTypes: new Names(userTypes, others, (name) => others.hasType(name, FIRST_USER_OID)),
     unsafeTypes,
     unsafeTypeOids: new Set(closure.unsafeTypes.keys()),
-    relations,
+    relations: new Names(
+      relations,
+      others,
+      (name) => others.hasRelation(name) && !unsafeRelations.has(name),
+    ),
     unsafeRelations,
     nodeParameters: new Set([...parameters, ...STANDBY_PARAMETERS]),
     everything: closure.everything === null ? null : `${closure.everything}, unseen in the text`,
     declaredVolatile: new Set(volatile),
     warnings: warnings(closure, volatile),
   }
+  yield
   return { digest: digestOf(sets), ...sets }
+}
+
+/** Names, with those of relations that are no rows. */
+class Names implements NameSet {
+  readonly #known: ReadonlySet<string>
+  readonly #others: Relations
+  readonly #isOther: (name: string) => boolean
+
+  constructor(known: ReadonlySet<string>, others: Relations, isOther: (name: string) => boolean) {
+    this.#known = known
+    this.#others = others
+    this.#isOther = isOther
+  }
+
+  has(name: string): boolean {
+    return this.#known.has(name) || this.#isOther(name)
+  }
+
+  *[Symbol.iterator](): Generator<string> {
+    const names = new Set(this.#known)
+    for (const relation of this.#others) {
+      for (const name of [relation.name, arrayNameOf(relation) ?? '']) {
+        if (this.#isOther(name)) names.add(name)
+      }
+    }
+    yield* names
+  }
+
+  /** Equal texts mean equal names. */
+  toJSON(): string {
+    return `${this.#others.version} ${[...this.#known].sort().join(' ')}`
+  }
 }
 
 function byName(

@@ -35,8 +35,19 @@ export interface FunctionFacts {
   readonly source: string
 }
 
-/** Reads a row of `functionsQuery`. */
+const known = new WeakMap<Row, FunctionFacts>()
+
+/** Reads a row of `functionsQuery`, once. */
 export function functionFacts(row: Row): FunctionFacts {
+  let facts = known.get(row)
+  if (facts === undefined) {
+    facts = factsIn(row)
+    known.set(row, facts)
+  }
+  return facts
+}
+
+function factsIn(row: Row): FunctionFacts {
   const oid = integer(row, 'oid')
   const source = text(row, 'source')
   const builtIn = oid < FIRST_USER_OID
@@ -50,10 +61,12 @@ export function functionFacts(row: Row): FunctionFacts {
     row,
     types: [integer(row, 'returns'), ...oids(row, 'takes')],
     tree: parseTree(row),
-    words: scanned ? sourceWords(source) : new Set(),
+    words: scanned ? sourceWords(source) : NO_WORDS,
     source,
   }
 }
+
+const NO_WORDS: ReadonlySet<string> = new Set()
 
 /** Words as written and in lower case: a quoted name keeps its case, any other is folded. */
 function sourceWords(source: string): ReadonlySet<string> {

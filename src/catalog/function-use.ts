@@ -21,8 +21,21 @@ export interface OwnUse {
 
 const NOTHING: OwnUse = { effects: [], pin: null, reader: null }
 
-/** `aliases`: symbol of a compiled built-in → its name. */
+const known = new WeakMap<FunctionFacts, OwnUse>()
+
+/** `aliases`: symbol of a compiled built-in → its name. Nobody changes what this gives. */
 export function ownUse(fn: FunctionFacts, aliases: ReadonlyMap<string, string>): OwnUse {
+  // Another name of a built-in depends on what built-ins there are.
+  if (!fn.builtIn && text(fn.row, 'language') === 'internal') return useOf(fn, aliases)
+  let use = known.get(fn)
+  if (use === undefined) {
+    use = useOf(fn, aliases)
+    known.set(fn, use)
+  }
+  return use
+}
+
+function useOf(fn: FunctionFacts, aliases: ReadonlyMap<string, string>): OwnUse {
   const { name, row, builtIn, kind } = fn
   const language = text(row, 'language')
   const extension = text(row, 'extension')

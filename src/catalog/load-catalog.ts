@@ -15,31 +15,35 @@ import {
   GLANCE,
   HANDLERS,
   INHERITANCE,
+  keysQuery,
   NODE_PARAMETERS,
   OPERATOR_CLASSES,
   OPERATORS,
   PROBED_CATALOGS,
   type ProbedCatalog,
-  RELATIONS,
   RULES,
   SELDOM_ALONE,
   SERVER,
   SESSION_SETUP,
   STATE_SEPARATOR,
-  TREES,
+  TREE_KEYS,
   TRIGGERS,
+  treesQuery,
   typesQuery,
   WHOLE_STATE,
 } from './catalog-queries.ts'
 import { type CatalogRows, flag, integer, type Queryable, type Row, text } from './catalog-rows.ts'
+import { allRelations, changedRows, changedSince, inOrder, type ReadPart } from './changed-rows.ts'
 import { Closure } from './closure.ts'
 import { Dependents } from './dependents.ts'
-import { deriveSets } from './derive-sets.ts'
+import { deriveInSteps } from './derive-sets.ts'
+import { notableRelations, rowsOf } from './notable-relations.ts'
+import { noRelations } from './relations.ts'
 
 /** So often the catalog may have changed under a load before it is read in one transaction. */
 const MAX_ATTEMPTS = 4
 
-type Part = Exclude<keyof CatalogRows, 'serverVersion'>
+type Part = Exclude<keyof CatalogRows, 'serverVersion' | 'relations'>
 
 /** What each part is read from; it is read again when one of these has changed. */
 const SOURCES: Readonly<Record<Part, readonly ProbedCatalog[]>> = {
@@ -47,9 +51,8 @@ const SOURCES: Readonly<Record<Part, readonly ProbedCatalog[]>> = {
   aggregates: ['pg_aggregate'],
   operators: ['pg_operator'],
   casts: ['pg_cast'],
-  types: ['pg_type', 'pg_class', 'pg_constraint'],
-  relations: ['pg_class'],
-  columns: ['pg_attribute', 'pg_class'],
+  types: ['pg_type', 'pg_constraint'],
+  columns: ['pg_attribute'],
   trees: ['pg_rewrite', 'pg_policy', 'pg_class'],
   inheritance: ['pg_inherits'],
   triggers: ['pg_trigger'],
@@ -66,10 +69,16 @@ const SOURCES: Readonly<Record<Part, readonly ProbedCatalog[]>> = {
   nodeParameters: ['pg_proc', 'pg_extension'],
 }
 
-function queryOf(part: Part, version: number): string {
+/** Of parts that are long: the keys that there are. Only what has changed of them is read again. */
+const KEYS: Readonly<Partial<Record<Part, string>>> = {
+  functions: keysQuery('pg_proc'),
+  trees: TREE_KEYS,
+}
+
+function queryOf(part: Part, version: number, since: number | null): string {
   switch (part) {
     case 'functions':
-      return functionsQuery(version)
+      return functionsQuery(version, since)
     case 'aggregates':
       return AGGREGATES
     case 'operators':
@@ -78,12 +87,10 @@ function queryOf(part: Part, version: number): string {
       return CASTS
     case 'types':
       return typesQuery(version)
-    case 'relations':
-      return RELATIONS
     case 'columns':
       return COLUMNS
     case 'trees':
-      return TREES
+      return treesQuery(since)
     case 'inheritance':
       return INHERITANCE
     case 'triggers':
@@ -121,12 +128,6 @@ export interface LoadedCatalog {
   readonly dependents: Dependents
 }
 
-/** Rows of one part, and the state of its catalogs that they were read in. */
-interface ReadPart {
-  readonly state: string
-  readonly rows: readonly Row[]
-}
-
 /**
  * Loads a catalog, and what has changed of it since. No snapshot is held from one query to the
  * next, as VACUUM, CREATE INDEX CONCURRENTLY and others wait for such: that all rows are of one
@@ -134,6 +135,9 @@ interface ReadPart {
  */
 export class CatalogLoader {
   readonly #parts = new Map<Part, ReadPart>()
+  #relations = noRelations
+  /** State, connection and xid as those of a `ReadPart`. */
+  #relationsRead: Omit<ReadPart, 'rows'> | null = null
   #version = 0
 
   /**
@@ -142,54 +146,83 @@ export class CatalogLoader {
    */
   async load(connection: Queryable, changes: Changes): Promise<LoadedCatalog> {
     const { isStandby } = changes
-    let { state } = changes
+    let current = changes
     for (let attempt = 1; ; attempt++) {
       const isLast = attempt === MAX_ATTEMPTS
       if (isLast) await connection.query(BEGIN_LOAD)
       try {
-        if (isLast) ({ state } = await probeChanges(connection, { isStandby }))
-        await this.#read(connection, state, isStandby)
+        if (isLast) current = await probeChanges(connection, { isStandby })
+        await this.#read(connection, current)
         if (isLast) await connection.query(END_LOAD)
       } catch (error) {
         if (isLast) await connection.query('ROLLBACK').catch(() => undefined)
         throw error
       }
       if (isLast) break
-      const after = await probeChanges(connection, { isStandby })
-      if (after.state === state) break
-      state = after.state
+      const after = await probeChanges(connection, { last: current, isStandby })
+      if (after.state === current.state) break
+      current = after
     }
+    return await this.#derive(current.state)
+  }
+
+  /** In steps: others are served between them. */
+  async #derive(state: string): Promise<LoadedCatalog> {
     const rows = this.#rows()
+    const others = this.#relations
+    await turn()
     const closure = new Closure(rows)
-    return { state, sets: deriveSets(rows, closure), dependents: new Dependents(rows, closure) }
+    const steps = deriveInSteps(rows, closure, others)
+    for (;;) {
+      await turn()
+      const { done, value } = steps.next()
+      if (done) return { state, sets: value, dependents: new Dependents(rows, closure, others) }
+    }
   }
 
   /** Reads what is of another state. */
-  async #read(connection: Queryable, state: string, isStandby: boolean): Promise<void> {
-    const states = state.split(STATE_SEPARATOR)
+  async #read(connection: Queryable, changes: Changes): Promise<void> {
+    const states = changes.state.split(STATE_SEPARATOR)
     const server = (await connection.query(SERVER)).rows[0] ?? {}
-    refuseStandby(server, isStandby)
+    refuseStandby(server, changes.isStandby)
     const version = integer(server, 'version')
-    if (version !== this.#version) this.#parts.clear()
-    this.#version = version
-    for (const [part, sources] of Object.entries(SOURCES) as [Part, readonly ProbedCatalog[]][]) {
-      const own = sources.map((name) => states[PROBED_CATALOGS.indexOf(name)]).join(STATE_SEPARATOR)
-      if (this.#parts.get(part)?.state === own) continue
-      const { rows } = await connection.query(queryOf(part, version))
-      this.#parts.set(part, { state: own, rows })
+    if (version !== this.#version) {
+      this.#parts.clear()
+      this.#relationsRead = null
     }
+    this.#version = version
+    const xid = changes.isStandby ? null : oldestXid(changes)
+    for (const [part, sources] of Object.entries(SOURCES) as [Part, readonly ProbedCatalog[]][]) {
+      const state = sources.map((name) => stateOf(states, name)).join(STATE_SEPARATOR)
+      const known = this.#parts.get(part)
+      if (known?.state === state) continue
+      const query = (since: number | null) => queryOf(part, version, since)
+      const keys = KEYS[part]
+      const changed = keys === undefined ? null : await changedRows(connection, known, query, keys)
+      const rows = changed ?? (await connection.query(query(null))).rows
+      this.#parts.set(part, {
+        state,
+        rows: keys === undefined ? rows : inOrder(rows),
+        connection,
+        xid,
+      })
+    }
+    const state = stateOf(states, 'pg_class')
+    if (this.#relationsRead?.state === state) return
+    const count = Number(state.split(',')[0])
+    const known = this.#relationsRead
+    const isKnown = known?.connection === connection && known.xid !== null
+    let relations = isKnown
+      ? await changedSince(connection, this.#relations, known.xid, count)
+      : null
+    relations ??= await allRelations(connection, this.#relations)
+    this.#relations = relations
+    this.#relationsRead = { state, connection, xid }
   }
 
   #rows(): CatalogRows {
     const rows = (part: Part): readonly Row[] => this.#parts.get(part)?.rows ?? []
-    return {
-      serverVersion: this.#version,
-      functions: rows('functions'),
-      aggregates: rows('aggregates'),
-      operators: rows('operators'),
-      casts: rows('casts'),
-      types: rows('types'),
-      relations: rows('relations'),
+    const parts = {
       columns: rows('columns'),
       trees: rows('trees'),
       inheritance: rows('inheritance'),
@@ -197,13 +230,34 @@ export class CatalogLoader {
       rules: rows('rules'),
       expressions: rows('expressions'),
       foreignKeys: rows('foreignKeys'),
-      eventTriggers: rows('eventTriggers'),
-      operatorClasses: rows('operatorClasses'),
       classUses: rows('classUses'),
       handlers: rows('handlers'),
+    }
+    const { relations, types } = rowsOf(notableRelations(parts, this.#relations))
+    return {
+      ...parts,
+      serverVersion: this.#version,
+      functions: rows('functions'),
+      aggregates: rows('aggregates'),
+      operators: rows('operators'),
+      casts: rows('casts'),
+      types: [...rows('types'), ...types],
+      relations,
+      eventTriggers: rows('eventTriggers'),
+      operatorClasses: rows('operatorClasses'),
       nodeParameters: rows('nodeParameters'),
     }
   }
+}
+
+/** Lets everything else have its turn, whatever a test has made of the timers. */
+const later = setImmediate
+function turn(): Promise<void> {
+  return new Promise((resolve) => later(resolve))
+}
+
+function stateOf(states: readonly string[], name: ProbedCatalog): string {
+  return states[PROBED_CATALOGS.indexOf(name)] ?? ''
 }
 
 /** The sets of the connection's database. 50 to 100 ms on a schema of hundreds of relations. */
@@ -297,6 +351,12 @@ function seldomAlone(state: string): ReadonlyMap<ProbedCatalog, string> {
     if (own !== undefined) known.set(name, own)
   }
   return known
+}
+
+/** The oldest transaction that was under way, as a 32-bit xid: all that is seen later is no older. */
+function oldestXid({ snapshot }: Changes): number | null {
+  const xmin = /^\d+/.exec(snapshot)
+  return xmin === null ? null : Number(BigInt.asUintN(32, BigInt(xmin[0])))
 }
 
 function snapshotOf(row: Row): string {

@@ -14,6 +14,7 @@ import {
   integer,
   isOfWritesOnly,
   oids,
+  parseChecks,
   parseTree,
   type Row,
   type TreeReferences,
@@ -207,7 +208,7 @@ export class NeutralClosure {
         for (const fn of oids(row, 'functions')) {
           if (fn >= FIRST_USER_OID) graph.uses(node, nodeOf('function', fn))
         }
-        this.#usesTree(node, parseTree(row, 'checks'), row)
+        this.#usesTree(node, parseChecks(row), row)
         this.#usesType(node, integer(row, 'element'))
         // A row of the relation is made of its columns' types; see #addRelations.
         const relation = integer(row, 'relation')

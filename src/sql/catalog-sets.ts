@@ -7,6 +7,11 @@ export interface SessionUse {
   readonly pin: string | null
 }
 
+/** Names that may be too many for a set of their own. */
+export interface NameSet extends Iterable<string> {
+  has(name: string): boolean
+}
+
 /** What can be done to a relation. */
 export type RelationUse = 'read' | 'insert' | 'update' | 'delete' | 'truncate'
 
@@ -60,15 +65,15 @@ export interface CatalogSets {
   /** Operator → why its use must go to the primary. */
   readonly unsafeOperators: ReadonlyMap<string, string>
   /** Every type name, with the names that SQL spells in its own way (`int`, `varchar`). */
-  readonly types: ReadonlySet<string>
+  readonly types: NameSet
   /** Type names that are not built in: values of them depend on the catalog. */
-  readonly userTypes: ReadonlySet<string>
+  readonly userTypes: NameSet
   /** Type → why: checks, casts or I/O functions that may write. */
   readonly unsafeTypes: ReadonlyMap<string, string>
   /** The same by oid, for the parameter types of a Parse. */
   readonly unsafeTypeOids: ReadonlySet<number>
   /** Relations that a replica may read. */
-  readonly relations: ReadonlySet<string>
+  readonly relations: NameSet
   /** Relation → why it must be read from the primary. */
   readonly unsafeRelations: ReadonlyMap<string, string>
   /** Parameters whose value is the node's own: current_setting() of them goes to the primary. */

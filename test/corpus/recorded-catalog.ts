@@ -23,7 +23,8 @@ export function recordedCatalog(): CatalogSets {
 export function catalogJson(sets: CatalogSets): string {
   const record: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(sets)) {
-    record[key] = value instanceof Set || value instanceof Map ? [...value].sort() : value
+    const isMany = typeof value === 'object' && value !== null && Symbol.iterator in value
+    record[key] = isMany ? [...(value as Iterable<unknown>)].sort() : value
   }
   return `${JSON.stringify(record, null, 1)}\n`
 }

@@ -106,7 +106,7 @@ function watching(more: Partial<CatalogWatchOptions> = {}) {
 
 /** Lets everything run that waits for no timer. */
 async function settled(): Promise<void> {
-  for (let i = 0; i < 100; i++) await Promise.resolve()
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve))
 }
 
 describe('the catalog watch', () => {
