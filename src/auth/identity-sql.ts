@@ -89,8 +89,14 @@ LEFT JOIN pg_catalog.pg_roles r ON r.oid = w.role
 LEFT JOIN pg_catalog.pg_database d ON d.oid = w.database
 ORDER BY w.n`
 
+/** `$1`: names of roles, as an array: who they are, in order. */
+export const rolesSql = `SELECT r.oid::text AS role
+FROM unnest($1::text[]) WITH ORDINALITY AS w (role, n)
+LEFT JOIN pg_catalog.pg_roles r ON r.rolname = w.role::name
+ORDER BY w.n`
+
 /**
- * The same of the connection that is asked. The transaction says its own isolation: a role's
+ * The same as `currentSql` of the connection that is asked. The transaction says its own isolation: a role's
  * default may be one that standbys refuse. Names are looked up in pg_catalog alone.
  */
 export const ownIdentitySql = `BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;

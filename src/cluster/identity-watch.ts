@@ -3,6 +3,7 @@ import type { EventLog } from '../core/event-log.ts'
 import { nowMs } from '../net/turn-clock.ts'
 import type { QuestionLine } from './question-line.ts'
 import type { Scope } from './scope.ts'
+import { TakenRoles } from './taken-roles.ts'
 
 /** Between two looks for changes, ms: at least so long, and so many times what a look takes. */
 const pauseMs = 500
@@ -38,6 +39,7 @@ export class IdentityWatch {
   #isStopped = false
   #mayReadAuthid: boolean | null = null
   #mark: string | null = null
+  readonly #taken = new TakenRoles()
   #isFailing = false
 
   constructor(options: IdentityWatchOptions) {
@@ -96,7 +98,10 @@ export class IdentityWatch {
     const locked: unknown = JSON.parse(row.locked ?? '[]')
     if (Array.isArray(locked)) for (const database of locked) onLocked(String(database))
     const mark = row.mark ?? ''
-    if (mark === this.#mark) return
+    const isChanged = mark !== this.#mark
+    // Before connections of what there is now are taken for right.
+    await this.#taken.look(questions, this.#scopes(), isChanged)
+    if (!isChanged) return
     onChange()
     await this.#askForScopes()
     this.#mark = mark

@@ -461,6 +461,166 @@ describe('replicas that have not replayed the change yet', () => {
   })
 })
 
+describe('further ways to become somebody else', () => {
+  it('two roles that have changed names are each other', async () => {
+    const { role, peer } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'; CREATE ROLE ${peer} LOGIN PASSWORD 'two';
+      CREATE TABLE of_${role} (n int); ALTER TABLE of_${role} OWNER TO ${role}`)
+    await cluster.catchUp()
+    const stay = [...(await warm({ user: role })), ...(await warm({ user: peer, password: 'two' }))]
+    await changeByTurns([
+      `ALTER ROLE ${role} RENAME TO between_${role}`,
+      `ALTER ROLE ${peer} RENAME TO ${role}`,
+      `ALTER ROLE between_${role} RENAME TO ${peer}`,
+    ])
+    const questions = [who, `SELECT * FROM of_${role}`]
+    const [, refused] = (await expectAsDirectly(
+      { user: role, password: 'two' },
+      questions,
+    )) as unknown[]
+    expect(refused).toContain('42501')
+    await expectAsDirectly({ user: peer, password: 'one' }, questions)
+    await expectAsDirectly({ user: role, password: 'one' }, questions)
+    await endAll(stay)
+  })
+
+  it('two databases that have changed names are each other', async () => {
+    const { role, database } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'`)
+    const other = `other_${database}`
+    for (const name of [database, other]) {
+      await admin(`CREATE DATABASE ${name}`)
+      await admin(
+        `CREATE TABLE mark (text) AS SELECT '${name}'; GRANT SELECT ON mark TO PUBLIC`,
+        name,
+      )
+    }
+    await cluster.catchUp()
+    const stay = [
+      ...(await warm({ user: role, database })),
+      ...(await warm({ user: role, database: other })),
+    ]
+    const send = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE '%${database}'`
+    await changeByTurns([
+      send,
+      `ALTER DATABASE ${database} RENAME TO between_${database}`,
+      send,
+      `ALTER DATABASE ${other} RENAME TO ${database}`,
+      send,
+      `ALTER DATABASE between_${database} RENAME TO ${other}`,
+    ])
+    const ask = ['SELECT text FROM mark', 'SELECT current_database()']
+    expect(await expectAsDirectly({ user: role, database }, ask)).toEqual([[[other]], [[database]]])
+    expect(await expectAsDirectly({ user: role, database: other }, ask)).toEqual([
+      [[database]],
+      [[other]],
+    ])
+    await endAll(stay)
+  })
+
+  it('who has taken a role is never who has its name then, but sent away', async () => {
+    const { role, peer } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'; CREATE ROLE ${peer}; GRANT ${peer} TO ${role};
+      CREATE TABLE of_${peer} (n int); ALTER TABLE of_${peer} OWNER TO ${peer}`)
+    await cluster.catchUp()
+    const { direct, one: first, other: second } = urls({ user: role })
+    const open = async (connectionString: string): Promise<pg.Client> => {
+      const client = new pg.Client({ connectionString })
+      client.on('error', () => {})
+      await client.connect()
+      await client.query(`SET ROLE ${peer}`)
+      for (const hint of anyNode) await client.query(`${hint}SELECT n FROM of_${peer}`)
+      return client
+    }
+    const clients = await Promise.all([direct, first, second].map(open))
+    await changeByTurns([
+      `ALTER ROLE ${peer} RENAME TO former_${peer}`,
+      `CREATE ROLE ${peer}`,
+      `GRANT ${peer} TO ${role}`,
+    ])
+    await cluster.catchUp()
+    const [kept, ...others] = clients
+    const own = `SELECT current_user::text AS name, n FROM of_${peer} RIGHT JOIN (SELECT) x ON true`
+    expect((await kept?.query(own))?.rows).toEqual([{ name: `former_${peer}`, n: null }])
+    for (const client of others) {
+      const gone = waitFor('the client to be sent away', () =>
+        client.query(own).then(
+          ({ rows }) => (rows[0]?.name === `former_${peer}` ? undefined : rows),
+          (error: Error & { code?: string }) => error.code ?? error.message,
+        ),
+      )
+      expect(['57P01', 'Client has encountered a connection error and is not queryable']).toContain(
+        await gone,
+      )
+    }
+    await endAll(clients)
+  })
+
+  it('a password that expires while its role is known lets nobody in', async () => {
+    const { role } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'`)
+    const [row] = await sql<{ at: string }>(
+      cluster.primary.url,
+      "SELECT (now() + interval '3 s')::text AS at",
+    )
+    await admin(`ALTER ROLE ${role} VALID UNTIL '${row?.at}'`)
+    await cluster.catchUp()
+    const stay = await warm({ user: role })
+    await waitFor('the password to expire', async () => {
+      const answer = await look(urls({ user: role }).direct, [who])
+      return (typeof answer === 'string' && answer.includes('28P01')) || undefined
+    })
+    expect(await expectAsDirectly({ user: role }, [who])).toContain('28P01')
+    await endAll(stay)
+  })
+
+  it('what is changed in a transaction counts from its COMMIT, and not at all behind a ROLLBACK', async () => {
+    const { role } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'`)
+    await cluster.catchUp()
+    const stay = await warm({ user: role })
+    const { direct, one: first } = urls({ user: role })
+    for (const [url, end] of [
+      [one.url(), 'ROLLBACK'],
+      [cluster.primary.urlFor('home'), 'ROLLBACK'],
+      [one.url(), 'COMMIT'],
+    ] as const) {
+      const changer = new pg.Client({ connectionString: url })
+      await changer.connect()
+      await changer.query('BEGIN')
+      await changer.query(`DO $$BEGIN EXECUTE 'ALTER ROLE ' || '${role} PASSWORD ''two'''; END$$`)
+      for (const at of [direct, first])
+        expect(await look(at, [who])).toEqual([[[role, role, 'home']]])
+      await changer.query(end)
+      await changer.end()
+      expect(await look(first, [who])).toEqual(await look(direct, [who]))
+    }
+    await expectAsDirectly({ user: role, password: 'two' }, [who])
+    expect(await expectAsDirectly({ user: role }, [who])).toContain('28P01')
+    await endAll(stay)
+  })
+
+  it('what a role may by its groups, it may no more when it has left them', async () => {
+    const { role, peer, database } = names()
+    await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one' BYPASSRLS; CREATE ROLE ${peer};
+      GRANT ${peer} TO ${role}; CREATE TABLE of_${peer} (n int); INSERT INTO of_${peer} VALUES (1);
+      ALTER TABLE of_${peer} ENABLE ROW LEVEL SECURITY; GRANT SELECT ON of_${peer} TO ${peer}`)
+    await admin(`CREATE DATABASE ${database}`)
+    await admin(`REVOKE CONNECT ON DATABASE ${database} FROM PUBLIC;
+      GRANT CONNECT ON DATABASE ${database} TO ${peer}`)
+    await cluster.catchUp()
+    const stay = [...(await warm({ user: role })), ...(await warm({ user: role, database }))]
+    const questions = [`SELECT n FROM of_${peer}`]
+    expect(await expectAsDirectly({ user: role }, questions)).toEqual([[[1]]])
+    await changeByTurns([`ALTER ROLE ${role} NOBYPASSRLS`])
+    expect(await expectAsDirectly({ user: role }, questions)).toEqual([[]])
+    await changeByTurns([`ALTER ROLE ${role} NOINHERIT`, `REVOKE ${peer} FROM ${role}`])
+    expect(String(await expectAsDirectly({ user: role }, questions))).toContain('42501')
+    expect(await expectAsDirectly({ user: role, database }, [who])).toContain('42501')
+    await endAll(stay)
+  })
+})
+
 /** The first value, or '' where there is none. */
 function seen(answers: string | unknown[]): string {
   const rows = typeof answers === 'string' ? null : answers[0]
