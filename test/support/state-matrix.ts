@@ -3,6 +3,8 @@
  * Each pair has objects of its own in the database, so that nothing is made while a test runs.
  */
 
+import { siblings } from './state-siblings.ts'
+
 /** What is changed. `body`: statements of PL/pgSQL; `built`: the same in SQL that is put together. */
 interface Change {
   readonly name: string
@@ -73,7 +75,7 @@ export const changes: readonly Change[] = [
 ]
 
 /** What carries it: `f` names a function that makes the change and returns text. */
-interface Carrier {
+export interface Carrier {
   readonly name: string
   readonly make: (f: string, id: string) => string
   readonly use: (f: string, id: string, change: Change, isBuilt: boolean) => string
@@ -200,6 +202,8 @@ export const carriers: readonly Carrier[] = [
   },
 ]
 
+const allCarriers: readonly Carrier[] = [...carriers, ...siblings]
+
 export const modes = ['simple', 'extended', 'committed', 'rolled back', 'failed'] as const
 export type Mode = (typeof modes)[number]
 
@@ -235,7 +239,7 @@ export function matrixSchema(): string {
       branches.push(
         `if current_query() ~ 'ev_event_.*_${f} ' then perform public.${f}('a'); end if;`,
       )
-      for (const carrier of carriers) texts.push(carrier.make(f, idOf(carrier, change, isBuilt)))
+      for (const carrier of allCarriers) texts.push(carrier.make(f, idOf(carrier, change, isBuilt)))
     }
   }
   texts.push(
@@ -255,8 +259,10 @@ export function matrixSchema(): string {
  */
 export function cases(all: boolean): Case[] {
   const found: Case[] = []
-  for (const [i, carrier] of carriers.entries()) {
+  for (const [i, carrier] of allCarriers.entries()) {
     for (const [k, change] of changes.entries()) {
+      // Some of the changes are enough to show that the carrier is seen.
+      if (!all && siblings.includes(carrier) && (i + k) % 4 > 0) continue
       for (const [m, mode] of modes.entries()) {
         for (const isBuilt of [false, true]) {
           const isTurn =

@@ -8,6 +8,8 @@ const bugs = new RegExp(
   [
     'sqljson_mystr',
     "satisfies_hash_partition\\('mchash'::regclass, 4, 0, VARIADIC NULL",
+    // Reads what lies behind the end of a character that is cut short.
+    'ascii\\(test_bytea_to_text',
     "SELECT uuidv7\\('(-?infinity|-1000 years|9000 years)'",
   ].join('|'),
 )
