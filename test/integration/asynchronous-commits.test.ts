@@ -20,6 +20,17 @@ const writers: readonly (readonly [name: string, write: string])[] = [
   ['a CTE around a function', 'with x as (select w_local($1, $2)) select count(*) from x'],
   ['a trigger', 'update triggered set v = $2::int where id = $1::int'],
   ['a rule', 'update ruled set v = $2::int where id = $1::int'],
+  ['a deferred trigger', 'update deferred set v = $2::int where id = $1::int'],
+  [
+    'a default of another table',
+    'with x as (insert into defaulted (id) values ($1::int)) update own set v = $2::int where id = $1::int',
+  ],
+  [
+    'a check of another table',
+    'with x as (insert into checked values ($1::int)) update own set v = $2::int where id = $1::int',
+  ],
+  ['an operator', 'update own set v = $2::int where id = $1::int and id #&# id'],
+  ['an INSTEAD OF trigger', 'update instead set v = $2::int where id = $1::int'],
   ['a view', 'select v from writing_view where i = $1::int and x = $2::int'],
 ]
 
@@ -40,6 +51,16 @@ CREATE TABLE triggered AS SELECT * FROM own;
 CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
   PERFORM off(); UPDATE own SET v = NEW.v WHERE id = NEW.id; RETURN NEW; END$$;
 CREATE TRIGGER tell AFTER UPDATE ON triggered FOR EACH ROW EXECUTE FUNCTION tell();
+CREATE TABLE deferred AS SELECT * FROM own;
+CREATE CONSTRAINT TRIGGER tell AFTER UPDATE ON deferred DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION tell();
+CREATE FUNCTION off_too() RETURNS int LANGUAGE plpgsql AS $$BEGIN PERFORM off(); RETURN 1; END$$;
+CREATE TABLE defaulted (id int, n int DEFAULT off_too());
+CREATE TABLE checked (id int CHECK (off_too() > 0));
+CREATE FUNCTION off_at(int, int) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN PERFORM off(); RETURN true; END$$;
+CREATE OPERATOR #&# (LEFTARG = int, RIGHTARG = int, FUNCTION = off_at);
+CREATE VIEW instead AS SELECT * FROM own;
+CREATE TRIGGER tell INSTEAD OF UPDATE ON instead FOR EACH ROW EXECUTE FUNCTION tell();
 CREATE TABLE ruled AS SELECT * FROM own;
 CREATE RULE tell AS ON UPDATE TO ruled DO ALSO
   (SELECT off(); UPDATE own SET v = NEW.v WHERE id = NEW.id);

@@ -21,6 +21,14 @@ const schema = `
   CREATE FUNCTION pair_text(pair) RETURNS text STABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
   CREATE CAST (pair AS text) WITH FUNCTION pair_text(pair);
   CREATE VIEW v AS SELECT 1 AS a; CREATE VIEW over_v AS SELECT * FROM v;
+  CREATE TABLE swapped (a int); CREATE UNLOGGED TABLE unlogged (a int);
+  CREATE SCHEMA aside; CREATE TABLE moved (a int); CREATE UNLOGGED TABLE aside.moved_here (a int);
+  CREATE TABLE replaced (a int); CREATE TABLE heir_of (a int);
+  CREATE DOMAIN d2 AS int; CREATE TYPE has_d2 AS (a d2); CREATE TABLE has_row (a has_d2);
+  CREATE FUNCTION most_of(int, int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN greatest($1, $2); END';
+  CREATE AGGREGATE most(int) (SFUNC = most_of, STYPE = int);
+  CREATE FUNCTION hidden() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+  CREATE FUNCTION loaded(int) RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
   CREATE TABLE secret (a int); CREATE TABLE p (a int) PARTITION BY LIST (a);`
 
 /** DDL of every kind on other objects than those that are read. */
@@ -119,6 +127,56 @@ const changes: readonly { name: string; read: string; change: string; back: stri
     read: 'SELECT * FROM p',
     change: 'CREATE UNLOGGED TABLE p1 PARTITION OF p FOR VALUES IN (1)',
     back: 'DROP TABLE p1',
+  },
+  {
+    name: 'a table that has changed its name with an unlogged one',
+    read: 'SELECT * FROM swapped',
+    change:
+      'BEGIN; ALTER TABLE swapped RENAME TO between; ALTER TABLE unlogged RENAME TO swapped; COMMIT',
+    back: 'BEGIN; ALTER TABLE swapped RENAME TO unlogged; ALTER TABLE between RENAME TO swapped; COMMIT',
+  },
+  {
+    name: 'an unlogged table of that name in another schema',
+    read: 'SELECT * FROM moved',
+    change: 'ALTER TABLE aside.moved_here RENAME TO moved',
+    back: 'ALTER TABLE aside.moved RENAME TO moved_here',
+  },
+  {
+    name: 'a view in the place of a table',
+    read: 'SELECT * FROM replaced',
+    change: "DROP TABLE replaced; CREATE VIEW replaced AS SELECT nextval('s') AS a",
+    back: 'DROP VIEW replaced; CREATE TABLE replaced (a int)',
+  },
+  {
+    name: 'a column of a row type whose domain is checked',
+    read: 'SELECT * FROM has_row',
+    change: "ALTER DOMAIN d2 ADD CONSTRAINT x CHECK (nextval('s') > 0) NOT VALID",
+    back: 'ALTER DOMAIN d2 DROP CONSTRAINT x',
+  },
+  {
+    name: 'an aggregate whose function changes',
+    read: 'SELECT most(a) FROM untouched',
+    change: 'ALTER FUNCTION most_of(int, int) VOLATILE',
+    back: 'ALTER FUNCTION most_of(int, int) IMMUTABLE',
+  },
+  {
+    name: 'a function that DDL in a built text makes VOLATILE',
+    read: 'SELECT hidden()',
+    change: "DO $$BEGIN EXECUTE 'ALTER FUNCTION hid' || 'den() VOLATILE'; END$$",
+    back: "DO $$BEGIN EXECUTE 'ALTER FUNCTION hid' || 'den() STABLE'; END$$",
+  },
+  {
+    name: 'a new overload that is VOLATILE',
+    read: 'SELECT loaded(1)',
+    change:
+      "CREATE FUNCTION loaded(bigint) RETURNS bigint VOLATILE LANGUAGE sql AS $$SELECT nextval('s')$$",
+    back: 'DROP FUNCTION loaded(bigint)',
+  },
+  {
+    name: 'an unlogged child',
+    read: 'SELECT * FROM heir_of',
+    change: 'CREATE UNLOGGED TABLE heir () INHERITS (heir_of)',
+    back: 'DROP TABLE heir',
   },
 ]
 

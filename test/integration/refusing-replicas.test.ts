@@ -77,6 +77,32 @@ describe('a setting that no replica can know yet', () => {
       'CREATE ROLE nr6; GRANT nr6 TO web; GRANT SELECT ON pr TO nr6',
       ['SET ROLE nr6', 'BEGIN READ ONLY'],
     ],
+    [
+      'a role that a built text takes',
+      'CREATE ROLE nr7; GRANT nr7 TO web; GRANT SELECT ON pr TO nr7',
+      ["DO $$BEGIN EXECUTE 'set ro' || 'le nr7'; END$$"],
+    ],
+    [
+      'a role that a new function takes',
+      `CREATE ROLE nr8; GRANT nr8 TO web; GRANT SELECT ON pr TO nr8;
+       CREATE OR REPLACE FUNCTION take() RETURNS void LANGUAGE plpgsql AS $$BEGIN SET ROLE nr8; END$$`,
+      ['SELECT take()'],
+    ],
+    [
+      'a table access method',
+      'CREATE ACCESS METHOD nr9 TYPE TABLE HANDLER heap_tableam_handler',
+      ['SET default_table_access_method = nr9'],
+    ],
+    [
+      'a text search configuration of one transaction',
+      'CREATE TEXT SEARCH CONFIGURATION fresh2 (COPY = simple)',
+      ['BEGIN READ ONLY', "SET LOCAL default_text_search_config = 'public.fresh2'"],
+    ],
+    [
+      'a role by a savepoint that is rolled back to',
+      'CREATE ROLE nr0; GRANT nr0 TO web; GRANT SELECT ON pr TO nr0',
+      ['BEGIN READ ONLY', 'SET LOCAL ROLE nr0', 'SAVEPOINT a', 'RESET ROLE', 'ROLLBACK TO a'],
+    ],
   ]
 
   it.each(cases)('is no error of the client: %s', async (_, made, texts) => {
@@ -108,7 +134,7 @@ describe('a setting that no replica can know yet', () => {
   /** The same with other names. */
   function again(text: string): string {
     return text
-      .replaceAll(/\b(nr\d|fresh)\b/g, '$1_x')
+      .replaceAll(/\b(nr\d|fresh2?)\b/g, '$1_x')
       .replace('GRANT old TO web', 'REVOKE old FROM web; GRANT old TO web')
   }
 })
