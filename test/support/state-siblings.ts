@@ -72,7 +72,8 @@ export const siblings: readonly Carrier[] = [
   {
     name: 'explained',
     make: () => '',
-    use: (f) => `explain (analyze, costs off, timing off, summary off, buffers off) select ${f}('a')`,
+    use: (f) =>
+      `explain (analyze, costs off, timing off, summary off, buffers off) select ${f}('a')`,
   },
   { name: 'copied', make: () => '', use: (f) => `copy (select ${f}('a')) to stdout` },
   {
