@@ -35,6 +35,20 @@ export function parseConsistency(text: string): Consistency | null {
   return consistencyLevels.find((level) => level === word) ?? null
 }
 
+/** Where a transaction begins that says neither READ ONLY nor READ WRITE. */
+export const transactionStarts = ['primary', 'optimistic'] as const
+
+/**
+ * - `primary`: it runs on the primary;
+ * - `optimistic`: on a replica, if it is READ COMMITTED and begins with a read, up to its first statement
+ *   that is not; then it goes on at the primary.
+ */
+export type TransactionStart = (typeof transactionStarts)[number]
+
+/** What the reads of an optimistic transaction promise. */
+export const transactionReads = ['strict', 'session'] as const satisfies readonly Consistency[]
+export type TransactionReads = (typeof transactionReads)[number]
+
 /** How many replicas are to show a commit, as a word: `all` (Infinity), `off` (0), or a number. */
 export function commitVisibleWord(replicas: number): string {
   if (replicas === 0) return 'off'

@@ -151,7 +151,7 @@ SELECT pg_is_in_recovery()::text AS standby, pg_current_snapshot()::text AS snap
 function references(tree: string): string {
   const fields = 'funcid|opfuncid|aggfnoid|winfnoid|tsmhandler|relid|resulttype|opno|commandType'
   return `(SELECT string_agg(DISTINCT concat_ws(' ', m[1], m[2], m[3]), ',') FROM regexp_matches(
-    ${tree}, ':(${fields}) (\\d+)|\\{(ROWMARKCLAUSE|TABLEFUNC) ', 'g') AS m)`
+    ${tree}, ':(${fields}) (\\d+)|\\{(ROWMARKCLAUSE|TABLEFUNC|COERCEVIAIO|JSONEXPR|SQLVALUEFUNCTION :op \\d+) ', 'g') AS m)`
 }
 
 /** Built-ins that leave something in their session: what calls them is looked at. */

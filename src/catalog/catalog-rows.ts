@@ -69,6 +69,10 @@ export interface TreeReferences {
   readonly locksRows: boolean
   /** XMLTABLE or JSON_TABLE inside, whose columns may be of any type. */
   readonly fillsTable: boolean
+  /** CURRENT_DATE and the like inside. */
+  readonly asksTime: boolean
+  /** A value goes through its text to become one of another type. */
+  readonly converts: boolean
 }
 
 /** CmdType of nodes.h → what it does; MERGE, and utility commands before 15. */
@@ -99,6 +103,8 @@ const EMPTY: TreeReferences = {
   verbs: [],
   locksRows: false,
   fillsTable: false,
+  asksTime: false,
+  converts: false,
 }
 
 /** Of what is checked in a domain. */
@@ -115,11 +121,16 @@ function treeIn(row: Row, column = 'tree'): TreeReferences {
   const verbs = new Set<Verb>()
   let locksRows = false
   let fillsTable = false
+  let asksTime = false
+  let converts = false
   for (const item of text(row, column).split(',')) {
     const [kind, oid] = item.split(' ')
     const number = Number(oid || 0)
     if (kind === 'ROWMARKCLAUSE') locksRows = true
     else if (kind === 'TABLEFUNC') fillsTable = true
+    else if (kind === 'COERCEVIAIO') converts = true
+    else if (kind === 'JSONEXPR') asksTime = true
+    else if (kind === 'SQLVALUEFUNCTION') asksTime ||= isTimeOf(item)
     else if (number === 0) continue
     else if (kind === 'relid') relations.push(number)
     else if (kind === 'resulttype') types.push(number)
@@ -127,7 +138,15 @@ function treeIn(row: Row, column = 'tree'): TreeReferences {
     else if (kind === 'commandType') for (const verb of COMMANDS[number] ?? []) verbs.add(verb)
     else functions.push(number)
   }
-  return { functions, relations, types, operators, verbs: [...verbs], locksRows, fillsTable }
+  return {
+    ...{ functions, relations, types, operators, verbs: [...verbs], locksRows, fillsTable },
+    ...{ asksTime: asksTime || fillsTable, converts },
+  }
+}
+
+/** The first of SQLValueFunctionOp (primnodes.h) are of time, CURRENT_DATE to LOCALTIMESTAMP(n). */
+function isTimeOf(item: string): boolean {
+  return Number(item.split(' ')[2]) <= 8
 }
 
 /** Whether the expression of `expressionsQuery` is evaluated for new rows only. */

@@ -39,7 +39,7 @@ export function customReaders(
   rows: CatalogRows,
   functions: readonly FunctionFacts[],
 ): ReadonlySet<string> | null {
-  const { graph, every } = new NeutralClosure(rows, functions, looks)
+  const { graph, every } = new NeutralClosure(rows, functions, { ofFunction: looks })
   if (every !== null) return null
   const names = new Set<string>(BUILT_IN_READERS)
   for (const { oid, name } of functions) {

@@ -4,6 +4,7 @@ import type { CatalogSets, NameSet } from '../sql/catalog-sets.ts'
 import { STANDBY_PARAMETERS } from '../sql/session-functions.ts'
 import { FIRST_USER_OID } from './catalog-queries.ts'
 import { type CatalogRows, flag, integer, text } from './catalog-rows.ts'
+import { clockReaders } from './clock-readers.ts'
 import { Closure } from './closure.ts'
 import { customReaders } from './custom-readers.ts'
 import { DECLARED_VOLATILE, type FunctionFacts } from './function-facts.ts'
@@ -38,6 +39,8 @@ export function* deriveInSteps(
   const neutral = neutralSets(rows, closure)
   yield
   const readers = customReaders(rows, closure.functions)
+  yield
+  const ofClock = clockReaders(rows, closure.functions)
   yield
   const unsafeFunctions = byName(closure.functions, closure.unsafeFunctions)
   const functions = new Set<string>()
@@ -84,6 +87,7 @@ export function* deriveInSteps(
     attributeFunctions: attributeNames(closure),
     ...neutral,
     customReaders: readers,
+    clockReaders: ofClock,
     unsafeOperators,
     types: new Names(types, others, (name) => others.hasType(name)),
     userTypes: new Names(userTypes, others, (name) => others.hasType(name, FIRST_USER_OID)),

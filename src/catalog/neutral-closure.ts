@@ -45,11 +45,18 @@ const TRIGGER_EVENTS: readonly [number, Verb][] = [
 const EVENT: Node = -1
 const EVERY: Node = -2
 
+/** What is asked of each thing by itself. */
+export interface ClosureQuestion {
+  readonly ofFunction: typeof ownUse
+  readonly ofTree?: (tree: TreeReferences) => readonly Effect[]
+  readonly ofType?: (oid: number) => readonly Effect[]
+}
+
 export class NeutralClosure {
   readonly graph = new NeutralGraph()
   /** Functions that create or alter what outlives the session, also through others. */
   readonly ddlFunctions = new Set<string>()
-  readonly #own: typeof ownUse
+  readonly #question: ClosureQuestion
   readonly #rows: CatalogRows
   readonly #functions: readonly FunctionFacts[]
   /** Names of the things that code may name → their oids. */
@@ -63,9 +70,12 @@ export class NeutralClosure {
   readonly replacedNames = new Set<string>()
   readonly #makers = new NeutralGraph()
 
-  /** `own`: what is asked of each function by itself. */
-  constructor(rows: CatalogRows, functions: readonly FunctionFacts[], own = ownUse) {
-    this.#own = own
+  constructor(
+    rows: CatalogRows,
+    functions: readonly FunctionFacts[],
+    question: ClosureQuestion = { ofFunction: ownUse },
+  ) {
+    this.#question = question
     this.#rows = rows
     this.#functions = functions
     this.#index()
@@ -121,7 +131,7 @@ export class NeutralClosure {
     for (const { builtIn, source, name, row } of this.#functions) {
       if (builtIn && text(row, 'language') === 'internal') aliases.set(source, name)
     }
-    const found = this.#functions.map((fn) => ({ fn, use: this.#own(fn, aliases) }))
+    const found = this.#functions.map((fn) => ({ fn, use: this.#question.ofFunction(fn, aliases) }))
     for (const { fn, use } of found) {
       const isKnown = callEffects(fn.name)?.length !== 0
       if (fn.builtIn && use.effects.length > 0 && !isKnown) {
@@ -186,6 +196,7 @@ export class NeutralClosure {
 
   #usesTree(node: Node, tree: TreeReferences, row: Row): void {
     const { graph } = this
+    graph.does(node, this.#question.ofTree?.(tree) ?? [])
     for (const oid of tree.functions) {
       if (this.#setConfig.has(oid)) graph.does(node, shownEffects(text(row, 'shown')))
       else graph.uses(node, nodeOf('function', oid))
@@ -204,6 +215,7 @@ export class NeutralClosure {
       const oid = integer(row, 'oid')
       const node = nodeOf('type', oid)
       const isUser = oid >= FIRST_USER_OID
+      graph.does(node, this.#question.ofType?.(oid) ?? [])
       if (isUser) {
         for (const fn of oids(row, 'functions')) {
           if (fn >= FIRST_USER_OID) graph.uses(node, nodeOf('function', fn))

@@ -60,10 +60,10 @@ export class Block {
   }
 
   /** It is sent now. */
-  takeDeferred(): DeferredBegin | null {
+  takeDeferred(onReplica: boolean): DeferredBegin | null {
     const begin = this.#deferred
     this.#deferred = null
-    if (begin !== null && this.#transaction !== null) this.#transaction.begin = begin
+    if (begin !== null) this.#transaction?.began(begin, onReplica)
     return begin
   }
 
@@ -73,9 +73,10 @@ export class Block {
     return this.#transaction
   }
 
-  /** … AND CHAIN. */
-  chain(settings: Settings): void {
+  /** … AND CHAIN of `last`. */
+  chain(settings: Settings, last: Transaction | null): void {
     this.#transaction = new Transaction(settings)
+    if (last !== null) this.#transaction.follow(last)
   }
 
   /** It has ended; returns what of the catalog its statements may have changed. */

@@ -218,12 +218,12 @@ function applyOne(
       break
     case 'commit':
       endTransaction(session, tag === 'ROLLBACK')
-      if (effect.chain) session.block.chain(session)
+      if (effect.chain) session.block.chain(session, transaction)
       break
     case 'rollback':
       if (transaction === null) rollBack(session, implicit)
       endTransaction(session, true)
-      if (effect.chain) session.block.chain(session)
+      if (effect.chain) session.block.chain(session, transaction)
       break
     case 'prepare-transaction':
       // Of a failed transaction it is a ROLLBACK, too.

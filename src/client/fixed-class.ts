@@ -15,6 +15,7 @@ function fixedClass(
     parts: effects.length === 0 ? [] : [{ verdict, reason, pin, effects }],
     effects,
     ignoresCustoms: false,
+    ignoresClock: verdict === 'either',
     hint: null,
     keyword: '',
     ignorance: null,
@@ -50,6 +51,10 @@ export const absentStatementClass: StatementClass = fixedClass('primary', absent
 export const unprovedClass: StatementClass = fixedClass(
   'primary',
   'a statement that may change its session',
+)
+export const transactionsOwnClass: StatementClass = fixedClass(
+  'primary',
+  'may show or keep something of its transaction (its time, a portal)',
 )
 export const openSegmentClass: StatementClass = fixedClass(
   'primary',

@@ -28,7 +28,8 @@ export function judge(
     isBuiltIn = false
   }
   // Its input may look at a parameter, and the text doesn't name it.
-  return isBuiltIn || !cls.ignoresCustoms ? cls : { ...cls, ignoresCustoms: false }
+  if (isBuiltIn || !(cls.ignoresCustoms || cls.ignoresClock)) return cls
+  return { ...cls, ignoresCustoms: false, ignoresClock: false }
 }
 
 function withParameterType(cls: StatementClass): StatementClass {

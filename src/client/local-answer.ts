@@ -245,6 +245,8 @@ function withoutLease(
       session.block.defer(
         {
           messages: [message()],
+          marks: [],
+          start: cls.hint?.route === 'primary' ? 'primary' : session.facts.transactions,
           modes: effect.modes,
           wantsReplica: cls.hint?.route === 'replica',
           saysReadWrite: effect.modes.readOnly === false,

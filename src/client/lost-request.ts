@@ -5,9 +5,10 @@ import { isProvedRead } from '../sql/statement-class.ts'
 import { errorResponse, readyForQuery } from '../wire/backend-messages.ts'
 import { detach } from './leave-connection.ts'
 import { undoSteps } from './name-steps.ts'
+import { mayLeaveUnseen } from './optimistic.ts'
 import { unpark } from './parked.ts'
 import { type Request, requestBit } from './request.ts'
-import { maxAttempts, rerun } from './rerun-request.ts'
+import { goesOnAfterLoss, maxAttempts, rerun } from './rerun-request.ts'
 import type { ClientSession } from './session.ts'
 
 /** The connection went before the answer was complete. */
@@ -37,6 +38,10 @@ export function loseRequest(session: ClientSession, request: Request, error: Err
     cluster.mayRetry()
   ) {
     request.exclude |= requestBit(connection.nodeIndex)
+    rerun(session, request)
+    return
+  }
+  if (pinReason === null && goesOnAfterLoss(session, request, connection)) {
     rerun(session, request)
     return
   }
@@ -183,6 +188,11 @@ export function loseLease(session: ClientSession, connection: ServerConnection):
   session.notePin()
   session.statements.share()
   if (transaction === null) return
+  if (pinReason === null && mayLeaveUnseen(session, connection)) {
+    // Nothing of it is lost that could not be said again, wherever its next statement runs.
+    session.block.deferAgain(transaction.moved())
+    return
+  }
   const why = connection.fatal === null ? '' : ` (${connection.fatal.message})`
   const trouble = conflictOf(connection) ?? {
     sqlstate: '08006',

@@ -6,6 +6,7 @@ import { txStatus } from '../wire/message-types.ts'
 import { askIsolation } from './ask-isolation.ts'
 import { abandon, detach, leave } from './leave-connection.ts'
 import { loseLease } from './lost-request.ts'
+import { isOptimistic } from './optimistic.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
 import { refusalOf, route } from './route-request.ts'
@@ -14,9 +15,7 @@ import type { ClientSession } from './session.ts'
 import { awaitsOwnNames } from './unbrought-names.ts'
 
 const commit = query('COMMIT')
-
-/** More than this of a segment is not kept for a move: it goes to the primary first, bytes. */
-export const maxMovableBytes = 1024 * 1024
+const rollback = query('ROLLBACK')
 
 /**
  * May the request leave the replica that the session holds? Nothing of it has been executed there,
@@ -25,16 +24,19 @@ export const maxMovableBytes = 1024 * 1024
 export function mayMove(session: ClientSession, request: Request, from: ServerConnection): boolean {
   if (request.sentExecutes > 0 || request.isStreamed) return false
   if (session.pinReason !== null && !awaitsOwnNames(session)) return false
-  if (session.inFlight.length > (request.connection === null ? 0 : 1)) return false
+  // Of an optimistic transaction what was flushed waits for its own answer, and so for all before it.
+  const most = request.connection === null ? 0 : isOptimistic(session) ? Infinity : 1
+  if (session.inFlight.length > most) return false
   if (request.connection === null && session.deferred !== null) return true
   if (session.transaction === null) return from.status === txStatus.idle && request.begin === null
   const { begin, hasOnlyRead } = session.transaction
-  return begin !== null && hasOnlyRead && from.status !== txStatus.failed
+  const isAlive = from.status !== txStatus.failed || isOptimistic(session)
+  return begin !== null && hasOnlyRead && isAlive
 }
 
 /**
- * Moves a request from the replica `from` to the primary, and its READ ONLY transaction with it.
- * What was flushed of it is said again there; the client has those answers.
+ * Moves a request from the replica `from` to the primary, and with it its transaction, which is READ
+ * ONLY or has only read so far. What was flushed of it is said again there; the client has those answers.
  */
 export function move(session: ClientSession, request: Request, from: ServerConnection): void {
   if (request.connection !== null) {
@@ -47,6 +49,12 @@ export function move(session: ClientSession, request: Request, from: ServerConne
   if (session.transaction === null || session.deferred !== null) {
     if (from.isClean) leave(session, from, false)
     else giveBack(session, from, sync)
+    toPrimary(session, request)
+    return
+  }
+  if (isOptimistic(session)) {
+    session.block.deferAgain(session.transaction.moved(from.status === txStatus.failed))
+    giveBack(session, from, rollback)
     toPrimary(session, request)
     return
   }

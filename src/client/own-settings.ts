@@ -1,4 +1,9 @@
-import { commitVisibleWord, consistencyLevels, parseCommitVisible } from '../consistency.ts'
+import {
+  commitVisibleWord,
+  consistencyLevels,
+  parseCommitVisible,
+  transactionStarts,
+} from '../consistency.ts'
 import { durationExample, parseDuration } from '../duration.ts'
 import { PgSplitError } from '../errors.ts'
 import { causalToken, causalTokenChange } from './causal-token.ts'
@@ -18,6 +23,7 @@ export function isOwnSetting(name: string): boolean {
 const shown: ReadonlySet<string> = new Set([
   'pgsplit.route',
   'pgsplit.consistency',
+  'pgsplit.transactions',
   'pgsplit.max_lag',
   'pgsplit.pool_mode',
   'pgsplit.causal_token',
@@ -55,6 +61,13 @@ export function ownSettingChange(
       const level = value === null ? ownDefaults.consistency : oneOf(name, value, consistencyLevels)
       return () => {
         facts.consistency = level
+      }
+    }
+    case 'pgsplit.transactions': {
+      const start =
+        value === null ? ownDefaults.transactions : oneOf(name, value, transactionStarts)
+      return () => {
+        facts.transactions = start
       }
     }
     case 'pgsplit.max_lag': {
@@ -112,6 +125,8 @@ export function showOwnSetting(session: ClientSession, name: string): string {
       return facts.routeSetting
     case 'pgsplit.consistency':
       return facts.consistency
+    case 'pgsplit.transactions':
+      return facts.transactions
     case 'pgsplit.max_lag':
       return facts.maxLagMs === null ? 'default' : `${facts.maxLagMs}ms`
     case 'pgsplit.pool_mode':
@@ -153,6 +168,6 @@ function unknownSetting(name: string): PgSplitError {
   return new PgSplitError({
     sqlstate: '42704',
     message: `unrecognized pgsplit parameter "${name.slice(0, 64)}"`,
-    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.max_lag, pgsplit.pool_mode, pgsplit.causal_wait, pgsplit.causal_token, pgsplit.commit_visible, pgsplit.commit_visible_wait, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
+    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.transactions, pgsplit.max_lag, pgsplit.pool_mode, pgsplit.causal_wait, pgsplit.causal_token, pgsplit.commit_visible, pgsplit.commit_visible_wait, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
   })
 }

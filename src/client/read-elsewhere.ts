@@ -5,7 +5,9 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { isProvedRead, type StatementClass } from '../sql/statement-class.ts'
 import { txStatus } from '../wire/message-types.ts'
 import { mayMove, move } from './move-request.ts'
+import { isOptimistic, waitsAlone } from './optimistic.ts'
 import type { Request } from './request.ts'
+import { route } from './route-request.ts'
 import type { ClientSession } from './session.ts'
 import { waitForRoute } from './wait-for-route.ts'
 
@@ -44,7 +46,9 @@ export function catchesUpFirst(
   const isAlone = session.inFlight.length === 0
   if (isAlone && !mayMove(session, request, from)) return false
   if (mayCatchUp(session, request, request.cls)) return true
-  if (!mayMove(session, request, from)) return false
+  if (!mayMove(session, request, from)) {
+    return isOptimistic(session) && waitsAlone(session, request, () => route(session, request))
+  }
   move(session, request, from)
   return true
 }

@@ -8,13 +8,16 @@ import { swallow } from '../server/reply-queue.ts'
 import type { ServerConnection } from '../server/server-connection.ts'
 import { isProvedRead } from '../sql/statement-class.ts'
 import type { ErrorFields } from '../wire/error-fields.ts'
+import { txStatus } from '../wire/message-types.ts'
 import { levelOf } from './ask-isolation.ts'
 import { isDemotion } from './demotion.ts'
 import { isKnownBehind, mayDoubt, settleDoubt } from './doubted-error.ts'
+import { isOptimistic, mayLeaveUnseen } from './optimistic.ts'
 import { type Refused, type Request, requestBit } from './request.ts'
 import { route } from './route-request.ts'
 import type { ClientSession } from './session.ts'
 import { mayRenew } from './stale-statements.ts'
+import type { Transaction } from './transaction.ts'
 import { markOf } from './transaction-marks.ts'
 
 export const maxAttempts = 8
@@ -63,17 +66,19 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
 }
 
 /**
- * A READ ONLY transaction that has only read on a replica goes on at the primary, with its local
+ * A transaction that has only read on a replica goes on at the primary, with its local
  * settings and savepoints, when the replica can't do what comes next: the role that it takes was made
  * a moment ago. What it has seen it may see again, READ COMMITTED given.
  */
 function mayGoOnElsewhere(session: ClientSession, request: Request, fields: ErrorFields): boolean {
   const { transaction, cluster } = session
   if (transaction === null || !request.onReplica || !isWhole(session, request)) return false
+  // What is said to a transaction that has failed is the client's to hear.
+  const { isCancelNear, status } = request.connection as ServerConnection
+  if (status === txStatus.failed) return false
   const isolation = transaction.begin === null ? null : levelOf(session, transaction.begin.modes)
   const seesAnew = isolation === 'read committed' || isolation === 'read uncommitted'
   if (transaction.hasRead && !seesAnew) return false
-  const { isCancelNear } = request.connection as ServerConnection
   const { defaultReadOnly } = session.facts
   const isMark = markOf(request) !== null
   const verdict = judgeError(fields, {
@@ -83,18 +88,43 @@ function mayGoOnElsewhere(session: ClientSession, request: Request, fields: Erro
     isCancelNear,
     isReadOnlySession: defaultReadOnly,
   })
-  const isRead = isProvedRead(request.cls)
+  // Nothing else runs on the replica of an optimistic one but what the primary can be told again.
+  const isFree = isOptimistic(session)
+  const isRead = isFree || isProvedRead(request.cls)
   const { sqlstate } = fields
   const isStale = verdict === 'doubt' && (isOfNames(sqlstate) || isKnownBehind(session, request))
   const isNodes =
     isRead &&
-    (verdict === 'other-node' || verdict === 'misrouted' || verdict === 'primary' || isStale)
+    (verdict === 'other-node' ||
+      verdict === 'misrouted' ||
+      verdict === 'primary' ||
+      (verdict === 'node-down' && isFree) ||
+      isStale)
   if (!(isMark || isNodes) || !cluster.mayRetry()) return false
-  const begin = transaction.moved()
-  if (begin === null) return false
-  request.begin = begin
+  return takesAlong(request, transaction)
+}
+
+/** The request is to run on the primary, behind what there is of its transaction. False: it can't. */
+function takesAlong(request: Request, transaction: Transaction): boolean {
+  request.begin ??= transaction.moved()
   request.exclude = 0x7fffffff
-  return true
+  return request.begin !== null
+}
+
+/**
+ * The replica of an optimistic transaction was lost with this request: the transaction goes on at the
+ * primary, and the request with it. True: it is to be run again.
+ */
+export function goesOnAfterLoss(
+  session: ClientSession,
+  request: Request,
+  connection: ServerConnection,
+): boolean {
+  const { transaction, cluster, inFlight } = session
+  if (transaction === null || request.isForwarded || !isWhole(session, request)) return false
+  if (inFlight.length > 0 || request.attempts >= maxAttempts) return false
+  if (!mayLeaveUnseen(session, connection) || !cluster.mayRetry()) return false
+  return takesAlong(request, transaction)
 }
 
 /** Can it be sent again as it is? */

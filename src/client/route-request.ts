@@ -4,14 +4,23 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { type Effect, isProvedRead } from '../sql/statement-class.ts'
 import { sync } from '../wire/frontend-messages.ts'
 import { txStatus } from '../wire/message-types.ts'
-import { pendingModes } from './ask-isolation.ts'
 import { bareSyncClass, openSegmentClass, unprovedClass } from './fixed-class.ts'
 import { hearsFirst } from './hear-first.ts'
 import { mayHold } from './hold-request.ts'
 import { isUnproved, leavesUnknown } from './leaves-unknown.ts'
-import { maxMovableBytes, mayMove, move } from './move-request.ts'
+import { mayMove, move } from './move-request.ts'
 import { noteArrival } from './note-arrival.ts'
+import { keepsSnapshot, noteBegin } from './note-begin.ts'
 import { checkout, prepare } from './obtain-connection.ts'
+import {
+  firstClass,
+  isOnReplica,
+  isOptimistic,
+  leavesReplica,
+  stuckThere,
+  waitsAlone,
+} from './optimistic.ts'
+import { isOpenEnded } from './optimistic-fit.ts'
 import { onlyAsks } from './own-command.ts'
 import { takeOwnNames } from './own-names.ts'
 import { mayPark, park, unpark } from './parked.ts'
@@ -42,6 +51,7 @@ export function dispatch(session: ClientSession, request: Request): void {
       return
     }
   }
+  noteBegin(session, request)
   noteArrival(session, request)
   route(session, request)
 }
@@ -84,21 +94,15 @@ function isMisplaced(
   request: Request,
   connection: ServerConnection,
 ): boolean {
-  if (!session.cluster.isReplica(connection.nodeIndex)) return false
+  if (!session.cluster.isReplica(connection.nodeIndex) && !isOptimistic(session)) return false
   if (session.transaction !== null) {
     const isRight = refusalOf(session, request, connection) === null
     if (isRight && !wantsPrimary(session, request)) return false
   } else {
     const isRead = isProvedRead(request.cls)
-    if (isRead && !isOpen(request)) return false
+    if (isRead && !isOpenEnded(request)) return false
   }
   return mayMove(session, request, connection)
-}
-
-/** What will come behind the Flush is not known: anything may. */
-function isOpen(request: Request): boolean {
-  if (!request.isFlushed || request.isComplete) return false
-  return request.isLong || request.executed.length > 0 || request.size > maxMovableBytes
 }
 
 /** Why the request must not run on the connection that the session has, or null. */
@@ -107,6 +111,9 @@ export function refusalOf(
   request: Request,
   connection: ServerConnection,
 ): ErrorFacts | null {
+  if (isOnReplica(session, connection)) {
+    return leavesReplica(session, request, connection) ? stuckThere(connection) : null
+  }
   const isRead = isProvedRead(request.cls) || request.cls.verdict === 'control'
   // SHOW tells what the transaction has, but for what a standby has; and while the catalog is read anew, nothing is proved.
   const { keyword, ignorance } = request.cls
@@ -154,6 +161,9 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
     move(session, request, lease)
     return
   }
+  if (request.refusal !== null && isOptimistic(session)) {
+    if (waitsAlone(session, request, () => route(session, request))) return
+  }
   // After a RESET the connection has the server's default where the client has its startup value.
   const canSync = session.inFlight.length === 0 && lease.status !== txStatus.failed
   if (lease.state !== session.state && canSync) prepare(session, request, lease)
@@ -162,6 +172,7 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
 
 function whyOnLease({ transaction }: ClientSession, { onReplica }: Request): RouteWord {
   if (transaction === null) return 'pinned'
+  if (transaction.isOptimistic) return 'optimistic_transaction'
   return onReplica ? 'read_only_transaction' : 'transaction'
 }
 
@@ -172,7 +183,7 @@ function whyOnLease({ transaction }: ClientSession, { onReplica }: Request): Rou
 function wantsPrimary(session: ClientSession, request: Request): boolean {
   if (session.statements.isOwn) return true
   if (session.transaction === null || asksReplica(session, request)) return false
-  return keepsSnapshot(session, request) || isOpen(request)
+  return keepsSnapshot(session, request) || isOpenEnded(request)
 }
 
 /** Who asked for a replica gets it, and knows what it can't do. */
@@ -184,11 +195,6 @@ function asksReplica(session: ClientSession, { cls }: Request): boolean {
     begin?.wantsReplica === true ||
     cls.hint?.route === 'replica'
   )
-}
-
-/** Does it leave a cursor or a named portal open? */
-function keepsSnapshot({ portals }: ClientSession, { effects }: Request): boolean {
-  return portals.hasNamed || effects.some(({ kind }) => kind === 'declare')
 }
 
 /** A pinned session that is in no transaction: what it asks now only begins. */
@@ -211,13 +217,14 @@ export function route(session: ClientSession, request: Request): void {
     runOnLease(session, request, session.lease)
     return
   }
-  facts.pendingBegin = pendingModes(session)
-  facts.wantsReplica = session.deferred?.wantsReplica === true
-  facts.opensCursor = session.deferred !== null && keepsSnapshot(session, request)
+  noteBegin(session, request)
   // After a Flush the rest of the segment must run on the same node, whatever it will be.
-  const isAhead = isOpen(request) && (session.deferred === null || !asksReplica(session, request))
+  const isAhead =
+    isOpenEnded(request) && (session.deferred === null || !asksReplica(session, request))
   const isUnsure = request.effects.length > 0 && request.effects.some(isUnproved)
-  const cls = isAhead ? openSegmentClass : isUnsure ? unprovedClass : request.cls
+  const isFirst = facts.pendingBegin?.isOptimistic === true
+  const own = isFirst ? firstClass(session, request) : request.cls
+  const cls = isAhead ? openSegmentClass : isUnsure ? unprovedClass : own
   const isRead = isProvedRead(cls)
   if (isRead && facts.reader >= 0 && mayMoveOn(session, request)) return
   const refusing = session.scope.refusals.at(session.state, session.requestStartedAtMs)

@@ -3,6 +3,7 @@ import type { ServerConnection } from '../server/server-connection.ts'
 import { isProvedRead } from '../sql/statement-class.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { flush, sync } from '../wire/frontend-messages.ts'
+import { txStatus } from '../wire/message-types.ts'
 import type { AnswerScript } from './answer-script.ts'
 import { checkShapes } from './check-shapes.ts'
 import { bringChannels, noteChannelUse } from './hear-first.ts'
@@ -13,6 +14,7 @@ import type { Request } from './request.ts'
 import { sendSegment } from './segment.ts'
 import { claimSequences } from './sequences.ts'
 import type { ClientSession } from './session.ts'
+import { failsBlock } from './transaction.ts'
 
 export function sendOn(
   session: ClientSession,
@@ -25,7 +27,9 @@ export function sendOn(
   if (isFirst && session.statements.isOwn && !session.cluster.isReplica(connection.nodeIndex)) {
     bringOwnNames(session, connection, request)
   }
-  session.transaction?.noteSent(request, session.portals.hasNamed)
+  if (connection.status !== txStatus.failed) {
+    session.transaction?.noteSent(request, session.portals.hasNamed)
+  }
   if (isFirst) {
     session.holdUntilMs = null
     request.connection = connection
@@ -40,7 +44,7 @@ export function sendOn(
       if (effect.kind === 'ddl') session.cluster.noteDdl(session.scope.database, effect.touches)
       else if (effect.kind === 'vacate') session.cluster.vacate(effect.database)
     }
-    request.begin = session.block.takeDeferred() ?? request.begin
+    request.begin = session.block.takeDeferred(request.onReplica) ?? request.begin
     if (session.listener !== null) bringChannels(session, request, connection)
     if (request.begin !== null) {
       // What is prepared behind a BEGIN takes the transaction's snapshot, and so fixes its modes.
@@ -48,8 +52,9 @@ export function sendOn(
         prepareInFront(request, request.names, connection, statementLimit(session))
         isPrepared = true
       }
-      for (const message of request.begin.messages) {
-        ask(connection, message, beginning)
+      for (const message of request.begin.messages) ask(connection, message, beginning)
+      for (const mark of request.begin.marks) {
+        ask(connection, mark, mark === failsBlock ? failing : beginning)
       }
     }
   }
@@ -64,9 +69,9 @@ export function sendOn(
       failSegment(request, connection, isFirst)
       return
     }
-    request.bytes = refusedQuery
-    request.size = refusedQuery.length
-    connection.request(refusedQuery, 0, refusedQuery.length, request)
+    request.bytes = failsBlock
+    request.size = failsBlock.length
+    connection.request(failsBlock, 0, failsBlock.length, request)
     return
   }
   if (request.kind === 'extended') {
@@ -106,11 +111,7 @@ function failSegment(request: Request, connection: ServerConnection, isFirst: bo
 
 const staleness = { sqlstate: '0A000', message: 'cached plan must not change result type' }
 
-/** Fails with 3B001 in a transaction block, and so aborts it; the client sees our own error. */
-const refusedQuery = Buffer.from('Q\0\0\0\0ROLLBACK TO SAVEPOINT pgsplit_refused\0')
-refusedQuery.writeInt32BE(refusedQuery.length - 1, 1)
-
-/** The same for a segment, which ends with the client's Sync. */
+/** What `failsBlock` is to a Query, for a segment, which ends with the client's Sync. */
 const refusedParse = Buffer.from('P\0\0\0\x17\0pgsplit_refused\0\0\0')
 refusedParse.writeInt32BE(refusedParse.length - 1, 1)
 
@@ -121,3 +122,6 @@ const beginning: Asker = {
   },
   lost() {},
 }
+
+/** The transaction had failed where it was, and has to have failed here. */
+const failing: Asker = { answered() {}, lost() {} }

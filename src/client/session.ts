@@ -34,6 +34,7 @@ import { LexModes } from './lex-mode.ts'
 import type { Listener } from './listener.ts'
 import { LongMessage, longBindBytes, mayStream } from './long-message.ts'
 import { loseLease, loseRequest } from './lost-request.ts'
+import { noteBegin } from './note-begin.ts'
 import { holdCommit } from './note-seen.ts'
 import { inOwnWords } from './own-answers.ts'
 import type { OwnCommand } from './own-command.ts'
@@ -126,7 +127,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   /** `pgsplit.*` settings as they were at log-in: what RESET goes back to. */
   readonly ownDefaults: Pick<
     SessionFacts,
-    'routeSetting' | 'consistency' | 'maxLagMs' | 'causalWaitMs'
+    'routeSetting' | 'consistency' | 'maxLagMs' | 'causalWaitMs' | 'transactions'
   > & { readonly poolMode: PoolMode; readonly visibility: Visibility }
   /** Where the last thing ran that may have called nextval(); see `sequences.ts`. */
   sequenceConnection: ServerConnection | null = null
@@ -177,13 +178,14 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.statements = new StatementNames(setup.scope.statements)
     this.#flow = new Flow(setup.link)
     this.facts = setup.facts
-    const { routeSetting, consistency, maxLagMs, causalWaitMs } = setup.facts
+    const { routeSetting, consistency, maxLagMs, causalWaitMs, transactions } = setup.facts
     const { poolMode } = setup.cluster.limits
     this.ownDefaults = {
       routeSetting,
       consistency,
       maxLagMs,
       causalWaitMs,
+      transactions,
       poolMode,
       visibility: noVisibility,
     }
@@ -563,6 +565,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
 
   /** Where a statement of this class would go now: node, class, reason. */
   explain(cls: StatementClass): string[] {
+    noteBegin(this, null)
     const { node, reason } = this.cluster.route(cls, this.facts, 0)
     const why = this.pinReason === null ? reason : `pinned: ${this.pinReason}`
     return [node?.id ?? 'none', cls.verdict, why + unreadNote(cls.hint)]

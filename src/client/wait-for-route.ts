@@ -25,9 +25,9 @@ export function waitForRoute(
     session.waiting.end()
     if (session.isGone) return
     // What it was to run on may have gone while it waited.
-    const news = session.block.takeNews()
-    if (news === null) route(session, request)
-    else refuse(session, request, news)
+    const { block } = session
+    if (block.isInTrouble) refuse(session, request, block.takeTrouble())
+    else route(session, request)
     session.pump()
   }
   const forgetNews = subscribe(again)

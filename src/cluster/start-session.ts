@@ -95,6 +95,8 @@ async function start(
   await scope.catalogReady(waitMs)
   const facts = initialFacts({
     consistency: routing.consistency,
+    transactions: routing.transactions,
+    transactionReads: routing.transactionReads,
     group: scope.written,
     causalWaitMs: routing.causalWaitMs,
     clientAddressHash: hashText(login.link.remoteAddress),
@@ -120,6 +122,7 @@ async function start(
   Object.assign(session.ownDefaults, {
     routeSetting: facts.routeSetting,
     consistency: facts.consistency,
+    transactions: facts.transactions,
     maxLagMs: facts.maxLagMs,
     poolMode: session.poolMode,
     causalWaitMs: facts.causalWaitMs,

@@ -44,6 +44,8 @@ const surroundings: Readonly<Record<string, string>> = {
   behind: 'no replica has what its session has written or seen before',
   transaction: 'runs in a transaction that may write',
   pinned: 'its session keeps its server connection (SHOW CLIENTS tells why)',
+  optimistic_transaction:
+    'begins a transaction that may write, for which no replica was far enough',
   read_only_transaction: 'runs in a READ ONLY transaction that is on the primary',
   asked: 'a hint or a setting (pgsplit.route, pgsplit.consistency) asks for the primary',
   isolation: "its transaction's isolation level, or DEFERRABLE, is refused by standbys",

@@ -2,7 +2,7 @@
  * The resolved configuration: defaults filled in, durations in milliseconds, sizes in bytes,
  * secrets wrapped. What each option means is said once, in `schema.ts`.
  */
-import type { Consistency } from '../consistency.ts'
+import type { Consistency, TransactionReads, TransactionStart } from '../consistency.ts'
 import type { SourceOptions } from '../discovery/create-source.ts'
 import type { ClientTlsOptions, ServerTlsOptions } from '../net/tls-options.ts'
 import type { Secret } from './secret.ts'
@@ -97,6 +97,8 @@ export interface RoutingConfig {
   readonly maxLagResumeMs: number
   readonly fallbackToPrimary: boolean
   readonly consistency: Consistency
+  readonly transactions: TransactionStart
+  readonly transactionReads: TransactionReads
   readonly causalWaitMs: number
   readonly readTimeoutMs: number
   /** Requests run again per request, 0 to 1. */

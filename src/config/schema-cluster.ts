@@ -1,6 +1,6 @@
 /** What a cluster's section may contain, and what each option means. */
 import * as z from 'zod'
-import { consistencyLevels } from '../consistency.ts'
+import { consistencyLevels, transactionReads, transactionStarts } from '../consistency.ts'
 import {
   choice,
   duration,
@@ -129,6 +129,14 @@ const routing = section(
       description:
         '`strict`: a read sees every commit that was acknowledged to anybody before it came in, here or elsewhere; `shared`: every one of its user and database through this instance; `session`: a client sees its own writes; with all three it never reads backwards, and reads from the primary until a replica has what it must see; `bounded`: data is at most `maxLag` old when the read begins; `eventual`: a read may come from any replica within `maxLag` as last probed, also right after a write; `primary`: no splitting.',
     }).prefault('shared'),
+    transactions: choice([...transactionStarts], {
+      description:
+        '`optimistic`: a READ COMMITTED transaction that says neither READ ONLY nor READ WRITE begins on a replica if its first statement is a read; the first one that is not moves it to the primary, unseen, where it goes on; `primary`: it runs on the primary.',
+    }).prefault('primary'),
+    transactionReads: choice([...transactionReads], {
+      description:
+        'What reads of such transactions promise, as `consistency` does for others: `strict`, so that nobody can tell where they run, or `session` for less latency.',
+    }).prefault('strict'),
     causalWait: duration({
       description:
         'How long a read of a session that has written may wait for a replica that has what it wrote and saw, as long as one is likely to have it in time; 0 sends it to the primary at once.',

@@ -1,14 +1,28 @@
-import { type Consistency, isCausal } from '../consistency.ts'
+import {
+  type Consistency,
+  isCausal,
+  type TransactionReads,
+  type TransactionStart,
+} from '../consistency.ts'
 import { isProvedRead, type StatementClass, type TransactionModes } from '../sql/statement-class.ts'
 import type { RouteWord } from './route-word.ts'
 import type { CausalToken } from './watermark.ts'
+
+/** Modes of a BEGIN that was answered and not sent yet. */
+export interface PendingBegin extends TransactionModes {
+  /** It says neither READ ONLY nor READ WRITE, is READ COMMITTED, and may begin on a replica. */
+  readonly isOptimistic?: boolean
+}
 
 /** What routing must know of a session. The session keeps one such object and updates it. */
 export interface SessionFacts {
   /** Why the session is pinned to its server connection; null = it is not. */
   pinned: string | null
-  /** Modes of a BEGIN that was answered and not sent yet; null = no such transaction. */
-  pendingBegin: TransactionModes | null
+  /**
+   * The BEGIN of the transaction that is to begin, or of the last one while it lasts; null = none was
+   * deferred.
+   */
+  pendingBegin: PendingBegin | null
   /** `default_transaction_read_only` of the session. */
   defaultReadOnly: boolean
   /** `default_transaction_isolation` is serializable: a standby refuses every snapshot then. */
@@ -21,6 +35,10 @@ export interface SessionFacts {
   wantsReplica: boolean
   /** `default_transaction_deferrable` of the session. */
   defaultDeferrable: boolean
+  /** `pgsplit.transactions`. */
+  transactions: TransactionStart
+  /** What reads in optimistic transactions promise, if their session asks for less. */
+  transactionReads: TransactionReads
   /** `pgsplit.route`. */
   routeSetting: 'auto' | 'primary' | 'replica'
   /** `pgsplit.consistency`. */
@@ -64,6 +82,8 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
     opensCursor: false,
     wantsReplica: false,
     defaultDeferrable: false,
+    transactions: 'primary',
+    transactionReads: 'strict',
     routeSetting: 'auto',
     consistency: 'session',
     maxLagMs: null,
@@ -80,12 +100,17 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
   }
 }
 
-/** At which level a statement reads: its hint comes before its session. */
+/**
+ * At which level a statement reads: its hint comes before its session. In an optimistic transaction
+ * no read is older than it would be on the primary, where the next one may run.
+ */
 export function consistencyOf(
   { hint }: StatementClass,
-  { consistency }: SessionFacts,
+  { consistency, pendingBegin, transactionReads }: SessionFacts,
 ): Consistency {
-  return hint?.consistency ?? consistency
+  const level = hint?.consistency ?? consistency
+  if (pendingBegin?.isOptimistic !== true || level === 'primary' || level === 'strict') return level
+  return level === 'shared' && transactionReads === 'session' ? level : transactionReads
 }
 
 /** What the node that serves a request must be. */
@@ -100,12 +125,15 @@ export interface Requirement {
   readonly sees: boolean
   /** `maxLagMs`, or the configured limit, counts from the request and not from the last probe. */
   readonly isBounded: boolean
+  /** Nobody has asked for a replica: the primary serves it where none may, whatever is configured. */
+  readonly isElective?: true
 }
 
 /** The common case, and reasons of reads: with the session's watermark, and without. */
 export const SEEING_REPLICA = replicaFor('read', 'proved read-only', true)
 export const PLAIN_REPLICA = replicaFor('read', 'proved read-only', false)
 const READ_ONLY_TRANSACTION = bothFor('read_only_transaction', 'READ ONLY transaction')
+const OPTIMISTIC = optimistic('optimistic transaction')
 const HINTED_REPLICA = bothFor('asked', 'hint asks for a replica')
 const SET_REPLICA = bothFor('asked', "pgsplit.route is 'replica'")
 const PROVED = { seeing: SEEING_REPLICA, plain: PLAIN_REPLICA }
@@ -160,17 +188,18 @@ export function requirementOf(cls: StatementClass, facts: SessionFacts): Require
 }
 
 function replicaBase(
-  begin: TransactionModes | null,
+  begin: PendingBegin | null,
   asksReplica: boolean,
   facts: SessionFacts,
 ): { readonly seeing: Requirement; readonly plain: Requirement } {
+  if (begin?.isOptimistic === true) return OPTIMISTIC
   if (asksReplica) return HINTED_REPLICA
   if (facts.routeSetting === 'replica') return SET_REPLICA
   return begin === null ? PROVED : READ_ONLY_TRANSACTION
 }
 
 function forbiddenByModes(
-  begin: TransactionModes | null,
+  begin: PendingBegin | null,
   facts: SessionFacts,
   asksReplica: boolean,
 ): Requirement | null {
@@ -187,7 +216,7 @@ function forbiddenByModes(
     if (facts.opensCursor) return CURSOR
   }
   // A hint can't help here: the transaction's later writes would fail.
-  return isReadOnly(begin, facts) ? null : MAY_WRITE
+  return begin.isOptimistic === true || isReadOnly(begin, facts) ? null : MAY_WRITE
 }
 
 function isReadOnly(begin: TransactionModes, facts: SessionFacts): boolean {
@@ -229,6 +258,15 @@ function primaryFor(word: RouteWord, reason: string): Requirement {
 function replicaFor(word: RouteWord, reason: string, sees: boolean): Requirement {
   const target = 'replica'
   return Object.freeze({ target, reason, word, maxLagMs: null, sees, isBounded: false })
+}
+
+function optimistic(reason: string): {
+  readonly seeing: Requirement
+  readonly plain: Requirement
+} {
+  const { seeing } = bothFor('optimistic_transaction', reason)
+  const elective = Object.freeze({ ...seeing, isElective: true as const })
+  return { seeing: elective, plain: elective }
 }
 
 function bothFor(

@@ -7,6 +7,8 @@ export type RouteWord =
   | 'read'
   /** … and in, or at the head of, a READ ONLY transaction. */
   | 'read_only_transaction'
+  /** … and in, or at the head of, a transaction that may write and has not yet. */
+  | 'optimistic_transaction'
   /** A read that may run on a replica, but none may serve it now. */
   | 'no_replica'
   /** A read that may run on a replica, but none has what its session has written or seen. */

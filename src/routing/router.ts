@@ -145,7 +145,7 @@ export class Router {
 
   /** What the read must see has no position yet: the primary has it. */
   #unknown(requirement: Requirement, snapshot: Snapshot, exclude: number): Route {
-    if (!this.#fallbackToPrimary) {
+    if (!this.#mayFallBack(requirement)) {
       const { why, isBehind } = whyNone(snapshot, requirement, this.#given(exclude, NOTHING))
       const { length } = this.#seeing.of(snapshot, this.#positions)
       if (length === 0 && !isBehind) return this.#fallBack(requirement, snapshot, why)
@@ -251,6 +251,10 @@ export class Router {
     return route
   }
 
+  #mayFallBack({ isElective }: Requirement): boolean {
+    return this.#fallbackToPrimary || isElective === true
+  }
+
   #behind(requirement: Requirement, snapshot: Snapshot, why: string): Route {
     return { ...this.#fallBack(requirement, snapshot, why, 'behind'), isBehind: true }
   }
@@ -262,7 +266,7 @@ export class Router {
     word: RouteWord = 'no_replica',
   ): Route {
     const { target } = requirement
-    if (!this.#fallbackToPrimary) {
+    if (!this.#mayFallBack(requirement)) {
       return { node: null, target, reason: `${why}, and fallbackToPrimary is off`, word }
     }
     const node = snapshot.primary

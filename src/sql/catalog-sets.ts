@@ -60,6 +60,8 @@ export interface CatalogSets {
    * run; null: anything may, unseen in a text.
    */
   readonly customReaders: ReadonlySet<string> | null
+  /** The same of what may ask when its transaction began. */
+  readonly clockReaders: ReadonlySet<string> | null
   /** User functions and procedures whose source creates or alters catalog objects. */
   readonly ddlFunctions: ReadonlySet<string>
   /** Operator → why its use must go to the primary. */

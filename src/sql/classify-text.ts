@@ -82,6 +82,7 @@ export function makeClass(
     parts,
     effects: only === undefined ? parts.flatMap((part) => part.effects) : only.effects,
     ignoresCustoms: parts.length > 0 && parts.every((part) => part.ignoresCustoms === true),
+    ignoresClock: parts.every((part) => part.ignoresClock === true),
     hint,
     keyword,
     learned: null,

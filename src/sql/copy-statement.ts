@@ -57,5 +57,6 @@ function copyOut(cursor: TokenCursor, body: StatementPart): StatementPart {
     return effectPart('primary', 'COPY to a file or program of the server', effects)
   }
   const part = effectPart(body.verdict, body.reason, effects, body.pin)
-  return withIgnorance(part, body.ignorance ?? null)
+  const known = withIgnorance(part, body.ignorance ?? null)
+  return body.ignoresClock === true ? { ...known, ignoresClock: true } : known
 }

@@ -32,7 +32,11 @@ export function judgeExplain(
   }
   if (isProvedRead(body)) {
     const part = plainPart(body.verdict, body.reason)
-    return body.ignoresCustoms ? { ...part, ignoresCustoms: true } : part
+    return {
+      ...part,
+      ...(body.ignoresCustoms && { ignoresCustoms: true }),
+      ...(body.ignoresClock && { ignoresClock: true }),
+    }
   }
   // Whether ANALYZE runs it isn't looked at: options come in too many forms.
   if (body.pin !== null) return pinPart(body.pin, body.effects)

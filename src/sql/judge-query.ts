@@ -1,4 +1,5 @@
 /** Queries and writes: what the walk over their tokens has found, as a verdict. */
+import { CLOCK_TYPES, usesClock } from './clock-use.ts'
 import { firstPin } from './effect-pin.ts'
 import { effectPart, type JudgeContext, pinPart, plainPart, withIgnorance } from './part.ts'
 import { lastingPin, type Pin } from './pin.ts'
@@ -63,7 +64,11 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
   const part = walk.readsData
     ? plainPart('replica', 'reads only')
     : plainPart('either', 'reads no stored data')
-  return ignoresCustoms(walk, context) ? { ...part, ignoresCustoms: true } : part
+  return {
+    ...part,
+    ...(ignoresCustoms(walk, context) && { ignoresCustoms: true }),
+    ...(ignoresClock(walk, context) && { ignoresClock: true }),
+  }
 }
 
 function againstReading(
@@ -77,9 +82,24 @@ function againstReading(
 /** Nothing that it names, whatever for, may look at a custom parameter. */
 function ignoresCustoms({ names, operators, isRead }: QueryWalk, context: JudgeContext): boolean {
   const readers = context.catalog?.customReaders ?? null
-  if (readers === null || !isRead) return false
-  for (const name of names) if (readers.has(name)) return false
-  for (const name of operators) if (readers.has(name)) return false
+  return isRead && readers !== null && namesNone(readers, names, operators)
+}
+
+/** Nothing that it names may ask when the transaction began, nor does its own text. */
+function ignoresClock(walk: QueryWalk, { catalog }: JudgeContext): boolean {
+  const { names, operators } = walk
+  const readers = catalog?.clockReaders ?? null
+  if (catalog === null || readers === null || !namesNone(readers, names, operators)) return false
+  const isPlain = (type: string): boolean =>
+    catalog.types.has(type) && !catalog.userTypes.has(type) && !CLOCK_TYPES.has(type)
+  return walk.isRead && !usesClock(walk.tokens, walk.from, walk.to, isPlain)
+}
+
+function namesNone(
+  readers: ReadonlySet<string>,
+  ...named: readonly ReadonlySet<string>[]
+): boolean {
+  for (const set of named) for (const name of set) if (readers.has(name)) return false
   return true
 }
 

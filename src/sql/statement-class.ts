@@ -177,6 +177,8 @@ export interface StatementPart {
   readonly volatileCall?: string
   /** A read that is proved to give the same whatever custom parameters (`app.tenant`) are set to. */
   readonly ignoresCustoms?: true
+  /** A read that is proved not to ask when its transaction began, but for what its literals say. */
+  readonly ignoresClock?: true
 }
 
 /** Is it proved to read only, whatever it reads? */
@@ -197,6 +199,8 @@ export interface StatementClass {
   readonly effects: readonly Effect[]
   /** All parts are reads that are proved to look at no custom parameter. */
   readonly ignoresCustoms: boolean
+  /** None of its parts asks when its transaction began, but for what literals and parameters say. */
+  readonly ignoresClock: boolean
   readonly hint: Hint | null
   /** Its text without literals, cut when it is long; absent: it was not read, or stands for many. */
   readonly text?: string

@@ -9,6 +9,12 @@ import { waitFor } from './wait-for.ts'
 
 type Section = Readonly<Record<string, unknown>>
 
+/** `PGSPLIT_TRANSACTIONS=optimistic`: every transaction that can begins on a replica. */
+const startsEverywhere: Section =
+  process.env.PGSPLIT_TRANSACTIONS === 'optimistic'
+    ? { transactions: 'optimistic', causalWait: '2s' }
+    : {}
+
 /** Sections as a configuration file would have them, over the test's defaults. */
 export interface ProxyOverrides {
   readonly monitor?: Section
@@ -60,7 +66,7 @@ export function proxySettings(
           ...monitor,
         },
         // A replica that comes back is to get its full share at once.
-        routing: { slowStart: '0', failTimeout: '1s', ...routing },
+        routing: { slowStart: '0', failTimeout: '1s', ...startsEverywhere, ...routing },
         ...rest,
       },
     },

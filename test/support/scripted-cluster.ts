@@ -49,6 +49,7 @@ const known = {
   ...catalog,
   functions: new Set([...catalog.functions, 'node', 'pid', 'rows', 'fail', 'slow']),
   relations: new Set([...catalog.relations, 'items']),
+  clockReaders: new Set<string>(),
 }
 let nextSession = 1
 

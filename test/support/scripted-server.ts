@@ -450,6 +450,7 @@ export class ScriptedServer {
       return { tag: 'ROLLBACK' }
     }
     if (/^(commit|end\b|rollback|abort)/.test(lower)) {
+      const chains = / and chain$/.test(lower)
       const wasFailed = this.status === 'E'
       const isCommit = /^(commit|end)/.test(lower) && !wasFailed
       if (this.status === 'I') {
@@ -459,7 +460,8 @@ export class ScriptedServer {
       if (!isCommit && this.#before !== null) this.settings = this.#before
       this.#before = null
       this.#savepoints = []
-      this.status = 'I'
+      this.status = chains ? 'T' : 'I'
+      if (chains) this.#before = new Map(this.settings)
       this.portals.clear()
       return { tag: isCommit ? 'COMMIT' : 'ROLLBACK' }
     }

@@ -7,6 +7,8 @@ const settings = { state: SessionState.empty, actual: null, pending: 0 }
 const begin: DeferredBegin = {
   messages: [Buffer.from('BEGIN')],
   modes: { isolation: null, readOnly: null, deferrable: null },
+  marks: [],
+  start: 'primary',
   wantsReplica: false,
   saysReadWrite: false,
 }
@@ -18,11 +20,15 @@ describe('the transaction block of a session', () => {
     expect(block.stage).toBe('none')
     block.defer(begin, settings)
     expect([block.stage, block.deferred]).toEqual(['deferred', begin])
-    expect(block.takeDeferred()).toBe(begin)
+    expect(block.takeDeferred(false)).toBe(begin)
     expect([block.stage, block.transaction?.begin]).toEqual(['open', begin])
     expect(block.open(settings)).toBe(block.transaction)
     block.end()
-    expect([block.stage, block.transaction, block.takeDeferred()]).toEqual(['none', null, null])
+    expect([block.stage, block.transaction, block.takeDeferred(false)]).toEqual([
+      'none',
+      null,
+      null,
+    ])
   })
 
   it('may never be sent, or be sent again', () => {
@@ -42,7 +48,7 @@ describe('the transaction block of a session', () => {
     const block = new Block()
     const first = block.open(settings)
     block.end()
-    block.chain(settings)
+    block.chain(settings, null)
     expect(block.stage).toBe('open')
     expect(block.transaction).not.toBe(first)
   })

@@ -15,6 +15,7 @@ export function classOf(verdict: Verdict, given: Partial<StatementClass> = {}): 
     ignorance: null,
     learned: null,
     ignoresCustoms: false,
+    ignoresClock: false,
     timing: { runs: 0, peakMs: 0, peakBytes: 0 },
     ...given,
   }
