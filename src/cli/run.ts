@@ -3,6 +3,7 @@ import { packageVersion } from '../config/version.ts'
 import { adviseCommand } from './advise.ts'
 import { checkCommand } from './check.ts'
 import { type CommandIo, ExitWith } from './command-io.ts'
+import { completionCommand } from './completion.ts'
 import { configCommand } from './config.ts'
 import { type Demo, demoCommand } from './demo.ts'
 import { errorLine } from './error-line.ts'
@@ -42,6 +43,7 @@ export async function run(argv: readonly string[], io: CommandIo, parts: Parts):
     explainCommand(io, parts.openJudge),
     adviseCommand(io),
     configCommand(io),
+    completionCommand(io, program),
   ]
   for (const command of commands) {
     program.addCommand(command.copyInheritedSettings(program))

@@ -26,7 +26,9 @@ describe('the package', () => {
   it('holds what src is compiled to, and no more', () => {
     const sources = globSync('**/*.ts', { cwd: join(root, 'src') })
       .filter((file) => !file.endsWith('.d.ts'))
-      .flatMap((file) => ['.js', '.d.ts'].map((end) => `dist/${file.replace(/\.ts$/, end)}`))
+      .flatMap((file) =>
+        ['.js', '.js.map', '.d.ts'].map((end) => `dist/${file.replace(/\.ts$/, end)}`),
+      )
     expect(project.files.toSorted()).toEqual(
       ['LICENSE', 'README.md', 'package.json', 'dist/pgsplit.schema.json', ...sources].sort(),
     )
@@ -108,5 +110,5 @@ describe('the package', () => {
     // other theirs to answer for
     const ours = out.split('\n').filter((line) => /^(uses|node_modules\/pgsplit)\b/.test(line))
     expect(ours).toEqual([expect.stringMatching(/^uses\.ts.*TS2322/)])
-  })
+  }, 300_000)
 })

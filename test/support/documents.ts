@@ -34,7 +34,8 @@ export function allPages(): Page[] {
       .filter((file) => file.endsWith('.md') && !file.includes('.vitepress'))
       .map((file) => `${folder}/${file}`)
       .sort()
-  return ['README.md', ...['docs', 'docker', 'deploy', 'examples'].flatMap(under)].map(readPage)
+  const beside = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md']
+  return [...beside, ...['docs', 'docker', 'deploy', 'examples'].flatMap(under)].map(readPage)
 }
 
 /** One page. */
