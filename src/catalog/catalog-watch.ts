@@ -50,7 +50,7 @@ export interface CatalogWatchOptions {
   readonly uses?: () => number
   /** Longest wait for a connection or an answer, ms. Default 15000. */
   readonly timeoutMs?: number
-  /** Wait after `invalidate`, so that a series of DDL is read once, ms. Default 20. */
+  /** Wait after `invalidate`, so that DDL has ended and a series of it is read once, ms. Default 20. */
   readonly settleMs?: number
   readonly timers?: WatchTimers
   /** Monotonic, ms. */
@@ -108,6 +108,8 @@ export class CatalogWatch {
   #changes: Changes | null = null
   #tookMs = 0
   #isLookWanted = false
+  /** The pause behind the last reading was for what came meanwhile. */
+  #hasRested = false
   /** Another server is to be looked at, now. */
   #isRenewed = false
   /** Of the last such look on this connection; when it ended, and how long it took. */
@@ -252,6 +254,10 @@ export class CatalogWatch {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
+      // It may not have ended yet, and others follow: one reading for all of them.
+      if (this.#pending && !this.#hasRested) await this.#sleep(this.#settleMs, false)
+      this.#hasRested = false
+      if (this.#stopping) break
       const sinceMs = this.#nowMs()
       try {
         await this.#round()
@@ -269,6 +275,7 @@ export class CatalogWatch {
         // VACUUM and CREATE INDEX CONCURRENTLY wait for.
         const tookMs = Math.min(this.#nowMs() - sinceMs, MAX_SETTLE_MS)
         await this.#sleep(Math.max(this.#settleMs, tookMs), false)
+        this.#hasRested = true
       } else await this.#pause()
     }
     this.#drop()

@@ -67,9 +67,11 @@ async function connect(): Promise<pg.Client> {
   return client
 }
 
-async function routeOf(client: pg.Client): Promise<string> {
+async function isOnReplica(client: pg.Client): Promise<boolean> {
   const { rows } = await client.query('SHOW pgsplit.last_route')
-  return String(rows[0]['pgsplit.last_route'])
+  return cluster.replicas.some(({ port }) =>
+    String(rows[0]['pgsplit.last_route']).includes(`:${port}:`),
+  )
 }
 
 async function measure(): Promise<void> {
@@ -79,7 +81,7 @@ async function measure(): Promise<void> {
   if (own === undefined) return
   for (;;) {
     await own.query('SELECT count(*) FROM s0.t0_0')
-    if ((await routeOf(own)).startsWith('r')) break
+    if (await isOnReplica(own)) break
     await sleep(100)
   }
   show('nothing else', await readWhile(clients, sleep(quietMs)), pid)
@@ -121,7 +123,7 @@ async function runDdl(back: number[]): Promise<void> {
     const endedAt = performance.now()
     for (let isBack = i % 3 === 2; !isBack; ) {
       await client.query('SELECT count(*) FROM s0.made')
-      isBack = (await routeOf(client)).startsWith('r')
+      isBack = await isOnReplica(client)
     }
     if (i % 3 < 2) back.push(performance.now() - endedAt)
     await sleep(Math.max(0, endedAt + 1_000 - performance.now()))

@@ -518,7 +518,7 @@ describe('further ways to become somebody else', () => {
     await endAll(stay)
   })
 
-  it('who has taken a role is never who has its name then, but sent away', async () => {
+  it('who has taken a role is sent away when somebody else has its name', async () => {
     const { role, peer } = names()
     await admin(`CREATE ROLE ${role} LOGIN PASSWORD 'one'; CREATE ROLE ${peer}; GRANT ${peer} TO ${role};
       CREATE TABLE of_${peer} (n int); ALTER TABLE of_${peer} OWNER TO ${peer}`)
@@ -543,14 +543,12 @@ describe('further ways to become somebody else', () => {
     const own = `SELECT current_user::text AS name, n FROM of_${peer} RIGHT JOIN (SELECT) x ON true`
     expect((await kept?.query(own))?.rows).toEqual([{ name: `former_${peer}`, n: null }])
     for (const client of others) {
-      const gone = waitFor('the client to be sent away', () =>
+      await waitFor('the client to be sent away', () =>
         client.query(own).then(
-          ({ rows }) => (rows[0]?.name === `former_${peer}` ? undefined : rows),
-          (error: Error & { code?: string }) => error.code ?? error.message,
+          () => undefined,
+          ({ code, message }: { code?: string; message: string }) =>
+            code === '57P01' || /not queryable|terminated/.test(message) || undefined,
         ),
-      )
-      expect(['57P01', 'Client has encountered a connection error and is not queryable']).toContain(
-        await gone,
       )
     }
     await endAll(clients)

@@ -210,10 +210,17 @@ describe('the catalog watch', () => {
     await settled()
     primary.state = 'two'
     primary.volatility = 'v'
+    const { probes } = primary
     watch.invalidate()
     expect(given.at(-1)).toBeNull()
     await settled()
+    // It may still be running: what is told again meanwhile is read with it.
+    watch.invalidate()
+    expect(primary.probes).toBe(probes)
+    timers.fire(SETTLE)
+    await settled()
     expect(given.at(-1)?.unsafeFunctions.has('f')).toBe(true)
+    expect(timers.pauses).toEqual([POLL])
     // Without a change the old sets come back after a probe.
     const { loads } = primary
     watch.invalidate()
@@ -277,6 +284,8 @@ describe('the catalog watch', () => {
       watch.invalidate(['h'])
     }
     watch.invalidate(['f'])
+    await settled()
+    timers.fire(SETTLE)
     await settled()
     expect([given.includes(null), doubts.at(-1)]).toEqual([false, new Set(['h'])])
     timers.fire(SETTLE)
