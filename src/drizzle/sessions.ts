@@ -102,7 +102,7 @@ export class Sessions<ReadDb, WriteDb, Context = unknown> implements ContextCarr
   }
 
   /**
-   * For Express, Fastify, Hono and node:http: every request runs as one client, which sees at least
+   * For Express, Fastify, Hono, node:http and handlers of fetch's kind: every request runs as one client, which sees at least
    * what the same user's requests before it have written and seen (docs/programs/web-requests.md). Throws
    * ConfigError with the path of the first mistake.
    */

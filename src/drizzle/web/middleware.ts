@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ContextCarrier } from '../context-carrier.ts'
 import type { Door, Exchange } from './exchange.ts'
 import { addHooks, type FastifyInstance } from './fastify-plugin.ts'
+import { carryFetch } from './fetch-handler.ts'
 import { carryHono } from './hono-middleware.ts'
 import { type MiddlewareOptions, resolveOptions } from './middleware-options.ts'
 import { carryNode } from './node-http.ts'
@@ -23,6 +24,16 @@ export interface Middleware {
   wrap<Req extends object, Res extends object, T>(
     handler: NodeHandler<Req, Res, T>,
   ): NodeHandler<Req, Res, T>
+  /**
+   * Servers of fetch's kind (route handlers of Next.js, SvelteKit, Remix, Bun.serve, Deno.serve): runs
+   * the handler as one client and resolves to its Response with the token. `address` is the client's,
+   * where it is known, for `affinity`. Rejects with what the handler throws.
+   */
+  handle(
+    request: Request,
+    handler: (request: Request) => Response | Promise<Response>,
+    address?: string,
+  ): Promise<Response>
 }
 
 /**
@@ -60,6 +71,11 @@ export function middleware(carrier: ContextCarrier, options: MiddlewareOptions):
         carryNode(door, req as unknown as IncomingMessage, res as unknown as ServerResponse, () =>
           handler(req, res),
         ),
+    handle: (
+      request: Request,
+      handler: (request: Request) => Response | Promise<Response>,
+      address?: string,
+    ): Promise<Response> => carryFetch(door, request, handler, address),
     // Fastify: the hooks are for the instance that registers this, not for a child of it.
     [Symbol.for('skip-override')]: true,
     [Symbol.for('fastify.display-name')]: 'pgsplit',

@@ -5,7 +5,7 @@ export interface WebRequest {
   readonly method: string
   /** Address of the client as the framework tells it (with its `trust proxy`); it may not know one. */
   readonly address: string | undefined
-  /** The framework's own: Express's and node:http's `req`, Fastify's `request`, Hono's `c`. */
+  /** The framework's own: Express's and node:http's `req`, Fastify's `request`, Hono's `c`, fetch's Request. */
   readonly raw: unknown
   /** A header of the request by its name in lower case; several of one name are joined by commas. */
   header(name: string): string | undefined
@@ -55,5 +55,15 @@ export function fromHono(c: HonoContext): WebRequest {
     },
     raw: c,
     header: (name) => c.req.header(name),
+  }
+}
+
+/** A Request of fetch's kind, which doesn't tell from where it comes. */
+export function fromFetch(request: Request, address: string | undefined): WebRequest {
+  return {
+    method: request.method,
+    address,
+    raw: request,
+    header: (name) => request.headers.get(name) ?? undefined,
   }
 }

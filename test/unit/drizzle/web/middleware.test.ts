@@ -122,6 +122,44 @@ const frameworks: Record<string, (carrier: FakeCarrier, carry: Middleware) => Pr
     }
   },
 
+  fetch: async (carrier, carry) => {
+    const routes: Record<string, (request: Request) => Response | Promise<Response>> = {
+      '/read': () => new Response(carrier.read()),
+      '/idle': () => new Response('idle'),
+      '/public': () =>
+        new Response(carrier.read(), { headers: { 'Cache-Control': 'public, max-age=60' } }),
+      '/own-cookie': () =>
+        new Response(carrier.read(), { headers: { 'Set-Cookie': 'own=1; Path=/' } }),
+      '/affinity': () => new Response(carrier.affinity() ?? 'none'),
+      '/streamed': () => new Response(`one ${carrier.read()}`),
+      '/write': async (request) => {
+        const body: unknown = await request.json()
+        carrier.write()
+        return Response.json(body)
+      },
+      '/fail': () => {
+        carrier.write()
+        return new Response('failed', { status: 500 })
+      },
+      '/redirect': () => {
+        carrier.write()
+        return Response.redirect('http://x/read', 303)
+      },
+    }
+    const route = (request: Request) =>
+      routes[new URL(request.url).pathname]?.(request) ?? new Response('', { status: 404 })
+    const handler = (request: Request) =>
+      carry.handle(request, (same) => carry.handle(same, route), '127.0.0.1')
+    return async (path, call = {}) => {
+      const response = await handler(new Request(`http://x${path}`, call)).catch(
+        () => new Response('failed', { status: 500 }),
+      )
+      const headers = Object.fromEntries(response.headers) as WebAnswer['headers']
+      const cookies = response.headers.getSetCookie()
+      return { status: response.status, headers, cookies, body: await response.text() }
+    }
+  },
+
   'node:http': async (carrier, carry) => {
     const routes: Record<string, (res: ServerResponse, body: string) => unknown> = {
       '/read': (res) => res.end(carrier.read()),
@@ -419,10 +457,20 @@ describe('middleware', () => {
     const affinity = (): string => {
       throw new Error('no user')
     }
-    for (const name of ['express', 'fastify', 'hono']) {
+    for (const name of ['express', 'fastify', 'hono', 'fetch']) {
       const { ask } = await start(name, { header: 'x-causal-token', affinity })
       expect((await ask('/read')).status).toBe(500)
     }
+  })
+
+  it('carries tokens in a Response whose headers can not be changed', async () => {
+    const jar = new CookieJar()
+    const { ask } = await start('fetch', { cookie: { secret } })
+    const answer = await ask('/redirect', { method: 'POST' })
+    expect(answer).toMatchObject({ status: 303, headers: { location: 'http://x/read' } })
+    jar.keep(answer)
+    const seen = await ask('/read', { headers: jar.header() })
+    expect(seen.body).toBe('primary 101')
   })
 
   it('carries tokens over HTTP/2', async () => {
