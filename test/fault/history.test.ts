@@ -81,7 +81,13 @@ async function nodesBehindRelays() {
     primary: entry(cluster.primary),
     replicas: cluster.replicas.map(entry),
     monitor: { database: 'postgres', probeInterval: '200ms', probeTimeout: '500ms' },
-    routing: { slowStart: '0', failTimeout: '1s', readTimeout: '700ms' },
+    routing: {
+      ...{ slowStart: '0', failTimeout: '1s', readTimeout: '700ms' },
+      // Its transactions begin with a read or with a write.
+      ...(process.env.PGSPLIT_TRANSACTIONS === 'optimistic' && {
+        transactions: 'optimistic' as const,
+      }),
+    },
     pool: { size: 20 },
   }
 }
