@@ -22,9 +22,12 @@ function pendingBegin(session: ClientSession): PendingBegin | null {
 }
 
 /** May it go on at another server after its reads? `modes`: with the defaults, as far as they are known. */
-function mayBeOptimistic({ facts, deferred, state }: ClientSession, modes: PendingBegin): boolean {
+function mayBeOptimistic(session: ClientSession, modes: PendingBegin): boolean {
+  const { facts, deferred, state, lexMode } = session
   if (deferred?.start !== 'optimistic' || modes.readOnly !== null || facts.defaultReadOnly)
     return false
+  // A backslash may write any word in a literal there.
+  if (lexMode === 'escape') return false
   const { isolation } = modes
   const isDefault = !facts.defaultIsolationSerializable && !facts.defaultIsolationRepeatable
   const keepsNone = isolation === 'read committed' || isolation === 'read uncommitted'

@@ -117,10 +117,11 @@ function asOf(tokens: TokenList, from: number, to: number): number {
 
 /**
  * Words that date and time types read as the time of the transaction; the length of a parameter's value
- * may look like a letter in front of it. What is escaped or goes on in another line could be any.
+ * may look like a letter in front of it. What is escaped or goes on in another line could be any. The
+ * time that it takes grows with the text, not faster.
  */
 const CLOCK_WORD =
-  /(?:^|[^a-z]|\0\0[\s\S]?[a-z])(?:now|today|tomorrow|yesterday)(?![a-z])|\be'[^']*\\|\bu&'|'\s*\n\s*'/i
+  /(?:^|[^a-z]|\0\0[\s\S]?[a-z])(?:now|today|tomorrow|yesterday)(?![a-z])|\be'[^']*\\|\bu&'|'[^\S\n\r]*[\n\r]\s*'|'\s*--/i
 
 /** May a literal or a parameter in these bytes stand for the time of the transaction? */
 export function hasClockWord(bytes: Buffer, start: number, end: number): boolean {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { freezeSnapshot } from '../../src/topology/snapshot.ts'
+import { parameterStatus } from '../../src/wire/backend-messages.ts'
 import type { ScriptedClient } from '../support/scripted-client.ts'
 import { ScriptedCluster } from '../support/scripted-cluster.ts'
 import { front } from '../support/scripted-messages.ts'
@@ -86,6 +87,18 @@ describe('a transaction that may write', () => {
     expect(await other.query(read)).toContain('D primary')
     expect(await other.query('COMMIT')).toBe('C COMMIT · Z I')
     expect(cluster.inUse).toBe(0)
+  })
+
+  it('begins on the primary where a backslash may write any word in a literal', async () => {
+    cluster.on('SET standard_conforming_strings = off', () => ({
+      before: parameterStatus('standard_conforming_strings', 'off'),
+      tag: 'SET',
+    }))
+    const client = connect()
+    await client.query('SET standard_conforming_strings = off')
+    await client.query('BEGIN')
+    expect(await client.query(read)).toContain('D primary')
+    await client.query('COMMIT')
   })
 
   it('does what its session is set to when it begins', async () => {

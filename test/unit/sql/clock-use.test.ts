@@ -88,10 +88,19 @@ describe('words that stand for the time of the transaction', () => {
     "E'\\x6eow'",
     "U&'\\006eow'",
     "'to'\n'day'",
+    "'to' \r\n\n  'day'",
+    "'to' -- this\n'day'",
   ])('are found in %j', (text) => expect(found(text)).toBe(true))
 
   it.each(["'unknown'", "'snow'", "'nowhere'", "'todays'", "'epoch'", "'\\d+'", ''])(
     'are not in %j',
     (text) => expect(found(text)).toBe(false),
   )
+
+  it('are looked for in no more than the time that a text of this length takes', () => {
+    for (const part of ["'", "' ", "e'", '\n', "'\n", "'\n ", '\0\0', "'-"]) {
+      expect(found(`'${part.repeat(300_000)}x`)).toBe(/^'\n/.test(part))
+    }
+    expect(found(`'${'\n '.repeat(500_000)}x`)).toBe(false)
+  })
 })
