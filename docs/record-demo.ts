@@ -1,6 +1,6 @@
 /**
  * `npm run docs:record`: runs the demo and draws what it printed, when it printed it, as an animated
- * picture: docs/public/demo.svg. Nothing in it is made up.
+ * picture: docs/public/demo.svg. Nothing in it is made up; long silences are shortened.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,8 +15,10 @@ interface Shown {
   toMs: number
 }
 
-const command = ['node', 'src/cli.ts', 'demo', '--for', '8s'] as const
+const command = ['node', 'src/cli.ts', 'demo', '--for', '12s'] as const
 const lineHeight = 17
+/** A machine that is busy may be silent for longer; it is shown as so long, ms. */
+const longestMs = 1200
 /** How long the end stays before it begins anew, ms. */
 const restMs = 6000
 
@@ -25,12 +27,16 @@ const { shown, rows, endMs } = arrange(heard)
 writeFileSync(new URL('public/demo.svg', import.meta.url), draw(shown, rows, endMs + restMs))
 
 async function hear(): Promise<{ atMs: number; line: string }[]> {
-  const began = performance.now()
+  let last = performance.now()
+  let atMs = 0
   const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(child, 'close')
   const lines: { atMs: number; line: string }[] = []
   for await (const line of createInterface(child.stdout)) {
-    lines.push({ atMs: Math.round(performance.now() - began), line })
+    const now = performance.now()
+    atMs += Math.min(Math.round(now - last), longestMs)
+    last = now
+    lines.push({ atMs, line })
   }
   const [code] = await ended
   if (code !== 0) throw new Error(`the demo ended with ${code}`)
@@ -40,7 +46,7 @@ async function hear(): Promise<{ atMs: number; line: string }[]> {
 /** As `Screen` does it on a terminal: the table replaces the one before, other lines stay. */
 function arrange(heard: readonly { atMs: number; line: string }[]) {
   const shown: Shown[] = [
-    { lines: ['$ npm run demo -- --for 8s'], row: 0, fromMs: 0, toMs: Infinity },
+    { lines: ['$ npm run demo -- --for 12s'], row: 0, fromMs: 0, toMs: Infinity },
   ]
   let row = 1
   let rows = row
