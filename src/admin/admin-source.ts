@@ -210,6 +210,30 @@ export interface StatementRow {
   readonly missing_us: number
 }
 
+/** What the clients of one user get by the entries that say it, and what they take; null = no limit. */
+export interface RuleRow {
+  readonly cluster: string
+  readonly user: string
+  /** `*`: more than one. */
+  readonly database: string
+  /** Who says it: `users`, `rules[2]`, both; null: nobody. */
+  readonly source: string | null
+  readonly access: 'all' | 'read'
+  readonly clients: number
+  readonly max_clients: number | null
+  /** Those that run something or are in a transaction; counted where that has a limit. */
+  readonly running: number
+  readonly max_running: number | null
+  readonly waiting: number
+  readonly max_statement_ms: number | null
+  readonly max_rows: number | null
+  readonly max_bytes: number | null
+  /** Requests refused by `access: read`, cancelled at their time, and cut off at their rows or bytes. */
+  readonly refused: number
+  readonly timed_out: number
+  readonly cut: number
+}
+
 /** `bytes` of one part: `rss`, `heap_used`, `external`, `class_cache` … */
 export interface MemoryRow {
   readonly name: string
@@ -229,6 +253,7 @@ export interface AdminSource {
   users(): readonly UserRow[]
   memory(): readonly MemoryRow[]
   routes(): readonly RouteRow[]
+  rules(): readonly RuleRow[]
   latencies(): readonly LatencyRow[]
   /** Those that take most time on the primary first. */
   statements(): readonly StatementRow[]

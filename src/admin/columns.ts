@@ -7,6 +7,7 @@ import type {
   NodeRow,
   PoolRow,
   RouteRow,
+  RuleRow,
   ServerRow,
   StatementRow,
   StatsRow,
@@ -184,6 +185,25 @@ export const userColumns = allOf<UserRow>()([
   ['pool_mode', 'text'],
   ['max_user_connections', 'int8'],
   ['current_connections', 'int8'],
+])
+
+export const ruleColumns = allOf<RuleRow>()([
+  ['cluster', 'text'],
+  ['user', 'text'],
+  ['database', 'text'],
+  ['source', 'text'],
+  ['access', 'text'],
+  ['clients', 'int8'],
+  ['max_clients', 'int8'],
+  ['running', 'int8'],
+  ['max_running', 'int8'],
+  ['waiting', 'int8'],
+  ['max_statement_ms', 'int8'],
+  ['max_rows', 'int8'],
+  ['max_bytes', 'int8'],
+  ['refused', 'int8'],
+  ['timed_out', 'int8'],
+  ['cut', 'int8'],
 ])
 
 export const memoryColumns = allOf<MemoryRow>()([

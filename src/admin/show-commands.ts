@@ -64,6 +64,10 @@ export const showCommands: ReadonlyMap<string, ShowCommand> = new Map(
       help: 'users with their limits',
       run: (source) => tableOf(columns.userColumns, () => source.users()),
     },
+    rules: {
+      help: 'what users and rules give to whom, and how much of it is in use',
+      run: (source) => tableOf(columns.ruleColumns, () => source.rules()),
+    },
     config: {
       help: 'options in force and their defaults',
       run: (source) => tableOf(columns.configColumns, () => source.config()),

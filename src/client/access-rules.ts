@@ -1,20 +1,26 @@
 import type { HbaFacts } from '../auth/hba-file.ts'
 import { PgSplitError } from '../errors.ts'
 import { type AddressRange, addressBytes, isInRange } from '../net/address-range.ts'
+import type { Grants } from './grants.ts'
 
 /** A line of `auth.rules`; null matches everything. */
 export interface AccessRule {
   readonly users: readonly string[] | null
   readonly databases: readonly string[] | null
   readonly addresses: readonly AddressRange[] | null
+  /** What clients say of themselves: it tells them apart, and proves nothing. */
+  readonly applications: readonly string[] | null
   /** `required`: matches only over TLS; `certificate`: only with a verified client certificate. */
   readonly tls: 'any' | 'required' | 'certificate'
   readonly method: 'allow' | 'reject'
+  /** What the clients get that it lets in. */
+  readonly grants: Grants
 }
 
 /** Who asks for what, from where, over what. */
 export interface AccessFacts extends HbaFacts {
   readonly hasCertificate: boolean
+  readonly application: string
 }
 
 /** As pg_hba.conf: the first rule that matches decides, and without one nobody gets in. */
@@ -22,15 +28,24 @@ export function rulesRefusal(
   rules: readonly AccessRule[],
   facts: AccessFacts,
 ): PgSplitError | null {
-  const address = addressBytes(facts.address)
-  const rule = rules.find((one) => matches(one, facts, address))
+  const rule = decidingRule(rules, facts)
   if (rule?.method === 'allow') return null
   return hbaRefusal('auth.rules', rule === undefined ? 'no entry' : 'reject', facts)
+}
+
+/** The first rule that matches; undefined: none does. */
+export function decidingRule(
+  rules: readonly AccessRule[],
+  facts: AccessFacts,
+): AccessRule | undefined {
+  const address = addressBytes(facts.address)
+  return rules.find((one) => matches(one, facts, address))
 }
 
 function matches(rule: AccessRule, facts: AccessFacts, address: Uint8Array | null): boolean {
   if (rule.tls !== 'any' && !facts.isTls) return false
   if (rule.tls === 'certificate' && !facts.hasCertificate) return false
+  if (rule.applications !== null && !rule.applications.includes(facts.application)) return false
   if (rule.users !== null && !rule.users.includes(facts.user)) return false
   const database = facts.isPhysical ? 'replication' : facts.database
   // As in pg_hba.conf, `all` is no replication.

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { ErrorFacts } from '../errors.ts'
 import { swallow } from '../server/reply-queue.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
@@ -8,19 +9,28 @@ import type { ClientSession } from './session.ts'
 /** While something of pgsplit's own is in front of the request: how often it is looked at, ms. */
 const lookMs = 2
 
+const byUser: ErrorFacts = {
+  sqlstate: '57014',
+  message: 'canceling statement due to user request',
+}
+
 /**
  * CancelRequest: stops what the session asks now, wherever it is, and nothing that it asks later.
  * Resolves when the signal has been sent, as PostgreSQL closes the client's connection then; until
  * that the session sends nothing new on the server connection that it holds (`mayStart`), where a
  * signal on its way would hit it.
  */
-export async function cancelCurrent(session: ClientSession): Promise<void> {
+export async function cancelCurrent(session: ClientSession, why = byUser): Promise<void> {
   const request = session.waiting.request ?? session.inFlight.first
-  if (request === null) return
+  if (request === null) {
+    session.guard?.cancelWaiting()
+    return
+  }
   request.isCancelled = true
   session.cancelling++
   try {
-    while (isUnderWay(session, request) && !(await cancelNow(session, request))) await sleep(lookMs)
+    while (isUnderWay(session, request) && !(await cancelNow(session, request, why)))
+      await sleep(lookMs)
   } finally {
     session.cancelling--
     session.pump()
@@ -33,10 +43,14 @@ function isUnderWay(session: ClientSession, request: Request): boolean {
 }
 
 /** False: not yet, its server has something else to do first. */
-async function cancelNow(session: ClientSession, request: Request): Promise<boolean> {
+async function cancelNow(
+  session: ClientSession,
+  request: Request,
+  why: ErrorFacts,
+): Promise<boolean> {
   if (session.waiting.isFor(request)) {
     if (session.waiting.withdraw() === null) return false
-    refuseCancelled(session, request)
+    refuseCancelled(session, request, why)
     return true
   }
   const { connection } = request
@@ -47,7 +61,7 @@ async function cancelNow(session: ClientSession, request: Request): Promise<bool
     connection.queue.replace(request, swallow)
     session.cluster.load.finish(connection.nodeIndex, Number.NaN, undefined, true)
     session.inFlight.remove(request)
-    refuseCancelled(session, request)
+    refuseCancelled(session, request, why)
     return true
   }
   connection.beginCancel(request.isShared)
@@ -62,10 +76,7 @@ async function cancelNow(session: ClientSession, request: Request): Promise<bool
   return true
 }
 
-function refuseCancelled(session: ClientSession, request: Request): void {
-  refuse(session, request, {
-    sqlstate: '57014',
-    message: 'canceling statement due to user request',
-  })
+function refuseCancelled(session: ClientSession, request: Request, why: ErrorFacts): void {
+  refuse(session, request, why)
   session.pump()
 }

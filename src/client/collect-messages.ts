@@ -84,6 +84,7 @@ function collectParse(
     const isNaming = cls.effects.length > 0 && namesStatements(cls)
     if (isNaming && needsOwnNames(session, cls) && !takeOwnNamesIn(session, segment)) return false
     session.queries++
+    segment.guard?.note(cls)
     noteName(segment, name)
     const own = cls.effects.length > 0 ? ownClass(session, cls, buffer, bodyStart, textEnd) : null
     if (own !== null) {
@@ -106,6 +107,7 @@ function collectParse(
   const isNaming = outer.effects.length > 0 && namesStatements(outer)
   if (isNaming && !takeOwnNamesIn(session, segment)) return false
   session.queries++
+  segment.guard?.note(outer)
   noteName(segment, name)
   const own = outer.effects.length > 0 ? ownClass(session, outer, buffer, bodyStart, textEnd) : null
   const standIn = own === null ? null : standInBody(session, own, buffer, bodyStart, textEnd, end)

@@ -120,6 +120,7 @@ function collectMalformed(
   end: number,
 ): void {
   mergeClass(segment, openSegmentClass)
+  segment.guard?.noteUnread('a message that is not well-formed')
   appendToSegment(segment, buffer, start, end)
   segment.kinds.push(type)
   segment.isPlain = false
@@ -142,7 +143,9 @@ export function finishSegment(
     collecting.begin(new Request(session, 'extended', bareSyncClass, Buffer.allocUnsafe(16)))
   }
   const segment = collecting.segment as Request
-  if (!segment.isFlushed) {
+  // What must not be sent is not answered here either.
+  const isRefused = segment.guard !== null && segment.guard.refusal !== null
+  if (!segment.isFlushed && (!isRefused || session.block.isInTrouble)) {
     const hasLocal =
       segment.effects.length > 0 ||
       session.block.isInTrouble ||

@@ -61,6 +61,8 @@ export interface LoginAttempt {
   readonly isTls: boolean
   /** It has shown a certificate of an authority that is trusted. */
   readonly hasCertificate: boolean
+  /** `application_name` as the client gives it; '' = none. */
+  readonly application: string
   /** tls-server-end-point hash of our certificate; null: no TLS. */
   readonly endPointHash: Buffer | null
   /** Common name of the client's verified certificate; null: it showed none. */

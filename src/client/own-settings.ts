@@ -7,6 +7,7 @@ import {
 import { durationExample, parseDuration } from '../duration.ts'
 import { PgSplitError } from '../errors.ts'
 import { causalToken, causalTokenChange } from './causal-token.ts'
+import { limitsText } from './grants.ts'
 import { giveBackKept } from './leave-connection.ts'
 import type { ClientSession } from './session.ts'
 
@@ -33,6 +34,8 @@ const shown: ReadonlySet<string> = new Set([
   'pgsplit.last_route',
   'pgsplit.pin',
   'pgsplit.cluster',
+  'pgsplit.access',
+  'pgsplit.limits',
 ])
 
 /** Is there such a setting of pgsplit's to be shown? */
@@ -145,6 +148,10 @@ export function showOwnSetting(session: ClientSession, name: string): string {
       return session.pinReason ?? ''
     case 'pgsplit.cluster':
       return session.cluster.name
+    case 'pgsplit.access':
+      return session.grants.access ?? 'all'
+    case 'pgsplit.limits':
+      return limitsText(session.grants)
     default:
       throw unknownSetting(name)
   }
@@ -168,6 +175,6 @@ function unknownSetting(name: string): PgSplitError {
   return new PgSplitError({
     sqlstate: '42704',
     message: `unrecognized pgsplit parameter "${name.slice(0, 64)}"`,
-    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.transactions, pgsplit.max_lag, pgsplit.pool_mode, pgsplit.causal_wait, pgsplit.causal_token, pgsplit.commit_visible, pgsplit.commit_visible_wait, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster.',
+    hint: 'There are pgsplit.route, pgsplit.consistency, pgsplit.transactions, pgsplit.max_lag, pgsplit.pool_mode, pgsplit.causal_wait, pgsplit.causal_token, pgsplit.commit_visible, pgsplit.commit_visible_wait, and to SHOW only: pgsplit.last_route, pgsplit.pin, pgsplit.cluster, pgsplit.access, pgsplit.limits.',
   })
 }

@@ -18,8 +18,10 @@ import type { NamedText, NameStep } from './named-text.ts'
 import type { OwnAnswers } from './own-answers.ts'
 import { type OwnCommand, refusedName } from './own-command.ts'
 import { type PreparedStatement, takenName } from './prepared-statement.ts'
+import { RequestGuard } from './request-guard.ts'
 import { resultShape } from './result-shape.ts'
 import { noSegmentUnnamed, type ReplacedUnnamed, SegmentUnnamed } from './segment-unnamed.ts'
+import type { SessionGuard } from './session-guard.ts'
 import type { DeferredBegin } from './transaction.ts'
 import type { UnnamedStatement } from './unnamed.ts'
 
@@ -52,6 +54,10 @@ export interface Refused {
 
 /** What a request tells its session. */
 export interface RequestOwner {
+  /** Null: nothing that it asks must be looked at for limits of its own. */
+  readonly guard: SessionGuard | null
+  /** No more of an answer may go out: the session ends with this. */
+  cut(facts: ErrorFacts): void
   /** Copies bytes to the client. */
   forward(request: Request, buffer: Uint8Array, start: number, end: number): void
   /** May the error be healed by running the request again? True: nothing more is forwarded. */
@@ -107,6 +113,7 @@ export function requestBit(nodeIndex: number): number {
  */
 export class Request implements ReplyReceiver {
   readonly owner: RequestOwner
+  readonly guard: RequestGuard | null
   readonly kind: 'simple' | 'extended' | 'function'
   cls: StatementClass
   bytes: Buffer
@@ -250,6 +257,7 @@ export class Request implements ReplyReceiver {
     bytes: Buffer,
   ) {
     this.owner = owner
+    this.guard = owner.guard === null ? null : new RequestGuard(owner.guard)
     this.kind = kind
     this.cls = cls
     this.bytes = bytes
@@ -333,9 +341,21 @@ export class Request implements ReplyReceiver {
       this.owner.onCopyIn(this)
       return
     }
+    if (this.guard !== null && this.#isCut(this.guard, type, end - start)) return
     if (type === backend.dataRow) this.trace.countRow()
     else if (endsUnit(type)) this.#unitsDone++
     this.#extend(buffer, start, end)
+  }
+
+  /** Is the row that comes, of so many bytes, one more than the client may take? */
+  #isCut(guard: RequestGuard, type: number, bytes: number): boolean {
+    if (type !== backend.dataRow && type !== backend.copyData) return false
+    const pending = this.#rangeBuffer === null ? 0 : this.#rangeEnd - this.#rangeStart
+    const excess = guard.excessOf(this.answerBytes + pending + bytes)
+    if (excess === null) return false
+    this.#passOn()
+    this.owner.cut(excess)
+    return true
   }
 
   /** What the client gets in place of a server's message; null: that. */
@@ -387,7 +407,12 @@ export class Request implements ReplyReceiver {
     const hasNames =
       this.names !== null || message.includes('"pgsplit_') || message.includes('"?pgsplit_')
     const own = this.own === null ? null : this.#ownError(this.own)
-    this.#passInstead(this.override ?? own ?? this.#inClientsWords(frame, hasNames))
+    this.#passInstead(
+      this.override ??
+        this.guard?.errorFor(this.error) ??
+        own ??
+        this.#inClientsWords(frame, hasNames),
+    )
     const isBeforeQuery = this.script !== null && this.script.at < this.script.queryAt
     if (isBeforeQuery || copyEnd === 'skips') this.owner.onSkipped(this)
   }
@@ -452,6 +477,9 @@ export class Request implements ReplyReceiver {
       }
     }
     if (isFirst && !this.isForwarded && !isHeldType(type)) this.#release()
+    if (isFirst && this.guard !== null) {
+      if (this.#isCut(this.guard, type, buffer.readUInt32BE(start + 1) + 1)) return
+    }
     if (isLast && type === backend.dataRow) this.trace.countRow()
     if (isLast && endsUnit(type)) this.#unitsDone++
     this.isMidFrame = this.isForwarded && !isLast
@@ -558,6 +586,7 @@ export class Request implements ReplyReceiver {
     this.unnamed.forgetSent()
     this.answerBytes = 0
     this.trace.dropRows()
+    this.guard?.dropRows()
     this.#unitsDone = 0
     this.#held = null
     this.#rangeBuffer = null

@@ -1,4 +1,5 @@
 import {
+  type HealVerdict,
   isOfNames,
   isRefusedByReplicasOnly,
   isStaleness,
@@ -38,6 +39,8 @@ export function mayHeal(session: ClientSession, request: Request, fields: ErrorF
     isCancelNear: connection.isCancelNear,
     isReadOnlySession: session.facts.defaultReadOnly,
   })
+  // What a standby says it would have written is not tried where that can be done.
+  if (session.guard?.isReading === true && isOfWriting(verdict, fields)) return false
   if (verdict === 'doubt') return mayDoubt(session, request)
   if (verdict === null || !session.cluster.mayRetry()) return false
   const { cluster } = session
@@ -88,6 +91,7 @@ function mayGoOnElsewhere(session: ClientSession, request: Request, fields: Erro
     isCancelNear,
     isReadOnlySession: defaultReadOnly,
   })
+  if (session.guard?.isReading === true && isOfWriting(verdict, fields)) return false
   // Nothing else runs on the replica of an optimistic one but what the primary can be told again.
   const isFree = isOptimistic(session)
   const isRead = isFree || isProvedRead(request.cls)
@@ -125,6 +129,10 @@ export function goesOnAfterLoss(
   if (inFlight.length > 0 || request.attempts >= maxAttempts) return false
   if (!mayLeaveUnseen(session, connection) || !cluster.mayRetry()) return false
   return takesAlong(request, transaction)
+}
+
+function isOfWriting(verdict: HealVerdict, { sqlstate }: ErrorFields): boolean {
+  return verdict === 'misrouted' || sqlstate === '25006'
 }
 
 /** Can it be sent again as it is? */

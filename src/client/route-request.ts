@@ -27,6 +27,7 @@ import { mayPark, park, unpark } from './parked.ts'
 import { catchesUpFirst, mayCatchUp, mayMoveOn } from './read-elsewhere.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
+import type { RequestGuard } from './request-guard.ts'
 import { sendOn } from './send-request.ts'
 import type { ClientSession } from './session.ts'
 import { mayShare } from './sharing.ts'
@@ -34,6 +35,7 @@ import { mayShare } from './sharing.ts'
 /** Routes a request and gets it on its way. The request may be a segment that was flushed before. */
 export function dispatch(session: ClientSession, request: Request): void {
   if (session.waiting.isFor(request)) return
+  if (request.guard !== null && isRefusedByGuard(session, request, request.guard)) return
   if (request.effects.length > 0 && hearsFirst(session, request, () => dispatch(session, request)))
     return
   if (request.connection !== null) {
@@ -56,6 +58,17 @@ export function dispatch(session: ClientSession, request: Request): void {
   route(session, request)
 }
 
+/** What its session must not ask is refused here, unless a server has to hear of it. */
+function isRefusedByGuard(session: ClientSession, request: Request, guard: RequestGuard): boolean {
+  if (request.kind !== 'extended') guard.note(request.cls)
+  const { refusal } = guard
+  if (refusal === null) return false
+  if (request.connection !== null) goOn(session, request, request.connection)
+  else if (session.lease !== null) runOnLease(session, request, session.lease)
+  else refuse(session, request, refusal)
+  return true
+}
+
 /** A function that makes up its SQL, or is not known, may name what was prepared by SQL. */
 function mayNameStatements({ statements, lease }: ClientSession, request: Request): boolean {
   // One of them that can't be prepared any more would abort an open transaction.
@@ -74,11 +87,12 @@ export function goOn(session: ClientSession, request: Request, connection: Serve
     return
   }
   if (request.error === null) {
-    if (isMisplaced(session, request, connection)) {
+    const refused = request.guard?.refusal ?? null
+    if (refused === null && isMisplaced(session, request, connection)) {
       move(session, request, connection)
       return
     }
-    request.refusal = refusalOf(session, request, connection)
+    request.refusal = refused ?? refusalOf(session, request, connection)
   } else if (request.queryAt >= request.sentKinds) {
     // It failed while its Query waited for the move: the server skips to Sync, and so do we.
     request.dropUnsent()
@@ -150,7 +164,12 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
   session.holdUntilMs = null
   request.onReplica = session.cluster.isReplica(lease.nodeIndex)
   request.trace.routed(whyOnLease(session, request), false)
-  request.refusal = refusalOf(session, request, lease)
+  const refused = request.guard?.refusal ?? null
+  request.refusal = refused ?? refusalOf(session, request, lease)
+  if (refused !== null) {
+    sendOn(session, request, lease)
+    return
+  }
   if (request.onReplica && request.refusal === null && catchesUpFirst(session, request, lease))
     return
   session.catchUpUntilMs = null
@@ -267,7 +286,11 @@ export function route(session: ClientSession, request: Request): void {
     request.size <= cluster.limits.retryMaxBytes &&
     (session.deferred === null || request.onReplica)
   const canShare =
-    request.isRerunnable && session.deferred === null && !keeps(session) && mayShare(cls)
+    request.isRerunnable &&
+    session.deferred === null &&
+    request.guard === null &&
+    !keeps(session) &&
+    mayShare(cls)
   request.hasChoice = chosen.target === 'replica'
   // A transaction that may write is none, and one of reads only that is on the primary for good.
   const isReadOnly = request.hasChoice || (isRead && session.deferred === null)

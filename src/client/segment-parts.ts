@@ -41,6 +41,7 @@ export function appendWriter(segment: Request): void {
 
 /** The strongest class of the segment decides where it goes. */
 export function mergeClass(segment: Request, cls: StatementClass, isLastWord = false): void {
+  if (segment.guard !== null) segment.guard.note(cls)
   if (!cls.ignoresCustoms) segment.seesCustoms = true
   const isFirst = segment.kinds.length === 0 || segment.cls === bareSyncClass
   if (isLastWord || isFirst) segment.cls = cls

@@ -35,6 +35,7 @@ export function sendOn(
     request.connection = connection
     request.nodeIndex = connection.nodeIndex
     session.inFlight.push(request)
+    session.guard?.follow()
     session.cluster.load.start(connection.nodeIndex, request.isShared)
     request.startedAtMs = session.cluster.nowMs()
     if (!onlyAsks(request)) session.route.goTo(connection.nodeId)

@@ -1,4 +1,4 @@
-import { PgSplitError, ProtocolError } from '../errors.ts'
+import { type ErrorFacts, PgSplitError, ProtocolError } from '../errors.ts'
 import type { Link } from '../net/link.ts'
 import type { TurnShare } from '../net/turn-share.ts'
 import type { DatabaseTally } from '../routing/database-tally.ts'
@@ -25,6 +25,8 @@ import { CopyIn } from './copy-in.ts'
 import { reopen } from './extended.ts'
 import { finishRequest } from './finish-request.ts'
 import { Flow, highWaterBytes } from './flow.ts'
+import type { GrantUse } from './grant-use.ts'
+import { type Grants, isGuarded, noGrants } from './grants.ts'
 import { HalfClosed } from './half-closed.ts'
 import { HeldConnections } from './held-connections.ts'
 import { InFlight } from './in-flight.ts'
@@ -45,6 +47,7 @@ import { reportedAtEnd, reportedToClient } from './reported.ts'
 import type { Request, RequestOwner } from './request.ts'
 import { mayHeal, moved } from './rerun-request.ts'
 import { dispatch, goOn } from './route-request.ts'
+import { SessionGuard } from './session-guard.ts'
 import { SessionSettings } from './session-settings.ts'
 import type { SessionsByProcess } from './signal-backend.ts'
 import { StatementNames } from './statement-names.ts'
@@ -76,6 +79,8 @@ export interface SessionSetup {
   readonly applicationName: string
   readonly peers: SessionsByProcess
   readonly onClose: (session: ClientSession) => void
+  /** What the configuration says of it, and who counts that; absent: nothing. */
+  readonly grant?: { readonly grants: Grants; readonly use: GrantUse }
 }
 
 /**
@@ -93,6 +98,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
   readonly applicationName: string
   readonly connectedAtMs: number
   readonly peers: SessionsByProcess
+  readonly grants: Grants
+  readonly guard: SessionGuard | null
   /** The process id that the client was given for CancelRequest; 0 before that. */
   processId = 0
   readonly settings: SessionSettings
@@ -175,11 +182,16 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.scope = setup.scope
     this.tally = setup.cluster.tallyOf(setup.scope.database)
     this.peers = setup.peers
+    this.grants = setup.grant?.grants ?? noGrants
+    this.guard =
+      setup.grant !== undefined && isGuarded(this.grants)
+        ? new SessionGuard(this, this.grants, setup.grant.use, setup.scope.classifier)
+        : null
     this.statements = new StatementNames(setup.scope.statements)
     this.#flow = new Flow(setup.link)
     this.facts = setup.facts
     const { routeSetting, consistency, maxLagMs, causalWaitMs, transactions } = setup.facts
-    const { poolMode } = setup.cluster.limits
+    const poolMode = this.grants.poolMode ?? setup.cluster.limits.poolMode
     this.ownDefaults = {
       routeSetting,
       consistency,
@@ -302,6 +314,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     if (this.#input.length > 0 || !takeFrame(this, type, buffer, start, end)) {
       this.#hold(type, buffer, start, end)
     }
+    if (this.guard !== null) this.guard.settle()
     if (this.#claimedBytes > 0) this.#releaseClaim()
   }
 
@@ -395,6 +408,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
       this.#input.splice(0, used)
       this.#isPumping = false
     }
+    this.guard?.settle()
     this.#flow.resumeClient()
     if (this.#input.length === 0) this.link.goOn()
   }
@@ -515,6 +529,10 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.collecting.endOf(request)
     this.#flow.resumeServer()
     finishRequest(this, request, status)
+    if (this.guard !== null) {
+      this.guard.follow()
+      this.guard.settle()
+    }
     if (this.#claimedBytes > 0) this.#releaseClaim()
   }
 
@@ -523,6 +541,8 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     this.#flow.resumeServer()
     this.#flow.serverHasRoom()
     loseRequest(this, request, error)
+    this.guard?.follow()
+    this.guard?.settle()
   }
 
   get isUtf8(): boolean {
@@ -558,9 +578,13 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     dispatch(this, request)
   }
 
-  /** CancelRequest with this session's key; resolves when the signal has been sent. */
-  cancel(): Promise<void> {
-    return cancelCurrent(this)
+  /** CancelRequest with this session's key, or `why`; resolves when the signal has been sent. */
+  cancel(why?: ErrorFacts): Promise<void> {
+    return cancelCurrent(this, why)
+  }
+
+  cut(facts: ErrorFacts): void {
+    this.leaveWith(errorResponse(facts))
   }
 
   /** Where a statement of this class would go now: node, class, reason. */
@@ -652,6 +676,7 @@ export class ClientSession implements FrameSink, RequestOwner, Patience {
     if (this.#claimedBytes > 0) this.#releaseClaim()
     this.#flow.resumeServer()
     this.listener?.close()
+    this.guard?.close()
     this.#gate?.drop()
     abandon(this)
     this.statements.releaseAll()

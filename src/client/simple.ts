@@ -38,7 +38,11 @@ export function handleQuery(
   if (session.segment !== null) return endSegment(session, session.segment, cls, buffer, start, end)
   // PostgreSQL drops it, too (protocol-flow, "Extended Query").
   session.unnamed.drop()
-  if (cls.effects.length > 0 || cls.parts.length === 0 || session.block.isInTrouble) {
+  const isRefused = session.guard !== null && session.guard.refusalOf(cls) !== null
+  // What must not be sent is neither answered nor resolved here.
+  if (isRefused && !session.block.isInTrouble) {
+    // `dispatch` refuses it.
+  } else if (cls.effects.length > 0 || cls.parts.length === 0 || session.block.isInTrouble) {
     const answered = answerLocally(session, cls, null, buffer, start, end)
     if (answered === 'later') return false
     if (answered === 'done') return true
@@ -140,6 +144,7 @@ function endSegment(
   const names =
     isNamed && own === null ? namesInSegment(session, segment, outer, buffer, start, end) : null
   const cls = names?.cls ?? outer
+  segment.guard?.note(outer)
   mergeClass(segment, cls)
   segment.queryAt = segment.kinds.length
   segment.queryClass = cls

@@ -174,6 +174,7 @@ class ClientStartup {
         isPhysical: request.replication === 'physical',
         isTls: this.#tls !== null,
         hasCertificate: (this.#tls?.clientCertificate ?? null) !== null,
+        application: request.applicationName,
         endPointHash: certificate === null ? null : endPointHash(certificate),
         certificateName: name,
         onAnswer: () => this.#place?.reach('answered'),

@@ -2,6 +2,7 @@ import { ProtocolError } from '../errors.ts'
 import { SessionState } from '../server/session-state.ts'
 import { readyForQuery } from '../wire/backend-messages.ts'
 import { frontend } from '../wire/message-types.ts'
+import { awaitsCatalog } from './await-catalog.ts'
 import { collect, finishSegment } from './extended.ts'
 import { highWaterBytes } from './flow.ts'
 import { flushSegment } from './flush-segment.ts'
@@ -29,6 +30,8 @@ export function takeFrame(
 ): boolean {
   const { copyIn } = session
   if (copyIn.isActive && !copyTypes.has(type)) return copyIn.refuse(type)
+  if (session.guard?.isReading === true && awaitsCatalog(session, type, buffer, start, end))
+    return false
   switch (type) {
     case frontend.query:
       return session.isSkipping || (maySend(session) && handleQuery(session, buffer, start, end))
@@ -73,6 +76,7 @@ function mayStart(session: ClientSession): boolean {
   // What is sent now would be hit by a signal that is meant for what came before.
   if (session.cancelling > 0 && session.lease !== null) return false
   if (session.isHoldingCommit) return false
+  if (session.guard?.holds === true) return false
   const { last } = session.inFlight
   if (last === null) return true
   // Its answer must not come in front of the end of a commit that is waited for.

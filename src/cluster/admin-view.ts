@@ -19,6 +19,7 @@ import type { Cluster } from './cluster.ts'
 import { configRows } from './config-rows.ts'
 import type { FrontDoor } from './front-door.ts'
 import { latencyRows, routeRows } from './meter-rows.ts'
+import { ruleRows } from './rule-rows.ts'
 import type { Scope } from './scope.ts'
 import { statementRows } from './statement-rows.ts'
 
@@ -37,6 +38,7 @@ export function adminSource(door: FrontDoor): AdminSource {
     stats: () => clusters.flatMap(statsRows),
     config: (): readonly ConfigRow[] => configRows(door.options.config),
     routes: () => clusters.flatMap(routeRows),
+    rules: () => clusters.flatMap(ruleRows),
     latencies: () => clusters.flatMap(latencyRows),
     statements: () => statementRows(clusters),
     databases: () => clusters.flatMap(databaseRows),

@@ -1,6 +1,12 @@
 import { type HbaRule, hbaSql, parseHbaRules } from '../auth/hba-file.ts'
 import type { Identity } from '../auth/identity.ts'
-import { type AccessFacts, type AccessRule, rulesRefusal } from '../client/access-rules.ts'
+import {
+  type AccessFacts,
+  type AccessRule,
+  decidingRule,
+  rulesRefusal,
+} from '../client/access-rules.ts'
+import { type Grants, joinGrants, noGrants } from '../client/grants.ts'
 import { hbaRulesRefusal } from '../client/hba-rules.ts'
 import type { AuthConfig } from '../config/config.ts'
 import { PgSplitError } from '../errors.ts'
@@ -28,7 +34,10 @@ export class ClientAccess {
   #hba: Hba | null = null
   #asking: Promise<Hba> | null = null
 
-  constructor({ rules, followsPgHba }: AuthConfig, questions: QuestionLine) {
+  readonly #users: AuthConfig['users']
+
+  constructor({ rules, followsPgHba, users }: AuthConfig, questions: QuestionLine) {
+    this.#users = users
     this.#rules =
       rules?.map((rule) => ({
         ...rule,
@@ -40,6 +49,22 @@ export class ClientAccess {
 
   refusal(facts: AccessFacts): PgSplitError | null {
     return this.#rules === null ? null : rulesRefusal(this.#rules, facts)
+  }
+
+  /**
+   * What a client gets that has been let in, and by which entries: `users`, `rules[2]`, both, or
+   * neither ('').
+   */
+  grants(facts: AccessFacts): { readonly grants: Grants; readonly source: string } {
+    const user = this.#users.find(({ name }) => name === facts.user)
+    const rules = this.#rules ?? []
+    const rule = decidingRule(rules, facts)
+    const grants = joinGrants(user?.grants ?? noGrants, rule?.grants ?? noGrants)
+    const sources = [
+      ...(user === undefined ? [] : ['users']),
+      ...(rule === undefined ? [] : [`rules[${rules.indexOf(rule)}]`]),
+    ]
+    return { grants, source: sources.join(' and ') }
   }
 
   /** `identity`: what the server has just said of the client. */

@@ -24,14 +24,31 @@ export function sessionLimitsOf(config: ClusterConfig, limits: LimitsConfig): Se
   }
 }
 
-/** The configuration as every pool sees it. */
-export function poolOptionsOf({ pool }: ClusterConfig): PoolOptions {
+/** The configuration as the pools of this user at this database see it. */
+export function poolOptionsOf(
+  config: ClusterConfig,
+  of: { readonly user: string; readonly database: string },
+): PoolOptions {
+  const { pool } = config
   return {
-    size: pool.size,
+    size: poolSizeOf(config, of.user, of.database),
     keptShare: pool.keptShare,
     sharedDepth: 8,
     checkoutTimeoutMs: pool.checkoutTimeoutMs,
     idleTimeoutMs: pool.idleTimeoutMs,
     maxLifetimeMs: pool.maxLifetimeMs,
   }
+}
+
+/** What its entry in `users` says, else the first rule that says it of this user and database. */
+function poolSizeOf({ pool, auth }: ClusterConfig, user: string, database: string): number {
+  const own = auth.users.find(({ name }) => name === user)?.grants.poolSize ?? null
+  if (own !== null) return own
+  const rule = (auth.rules ?? []).find(
+    ({ grants, users, databases }) =>
+      grants.poolSize !== null &&
+      (users?.includes(user) ?? true) &&
+      (databases?.includes(database) ?? true),
+  )
+  return rule?.grants.poolSize ?? pool.size
 }

@@ -15,6 +15,7 @@ import type { StatementClass } from '../sql/statement-class.ts'
 import type { Touched } from '../sql/touched-names.ts'
 import { poolOptionsOf, sessionLimitsOf } from './cluster-options.ts'
 import { DefaultsChange } from './defaults-change.ts'
+import { GrantUses } from './grant-uses.ts'
 import { Hubs } from './hubs.ts'
 import { IdentityWatch } from './identity-watch.ts'
 import { prepareNodes } from './node-changes.ts'
@@ -49,6 +50,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   /** Grows when roles or databases have changed, as far as is known. */
   identityVersion = 0
   readonly #identities: IdentityWatch
+  readonly grantUses = new GrantUses(() => this.config.pool.checkoutTimeoutMs)
   readonly #pause: Pause
   readonly #log: Logger
   #nextGone = 1
@@ -104,7 +106,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
     return () => {
       this.limits = sessionLimitsOf(config, limits)
       this.reconfigure(config, limits.drainTimeoutMs)
-      for (const scope of this.scopes.values()) scope.reconfigure(poolOptionsOf(config))
+      for (const scope of this.scopes.values()) scope.reconfigure(poolOptionsOf(config, scope))
       changeNodes()
       this.monitor.retune(monitorTuningOf(config))
     }
@@ -229,7 +231,7 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
         database,
         catalog: this.catalog(database),
         hub: this.#hubs.of(database),
-        poolOptions: poolOptionsOf(this.config),
+        poolOptions: poolOptionsOf(this.config, { user, database }),
         room: (nodeIndex) => this.#room(nodeIndex),
         open: (nodeIndex, using, events) =>
           openServer(this, nodeIndex, found, database, using, events),

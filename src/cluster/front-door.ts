@@ -16,9 +16,10 @@ import { nowMs } from '../net/turn-clock.ts'
 import { errorResponse } from '../wire/backend-messages.ts'
 import { AdminKeys } from './admin-keys.ts'
 import type { Cluster } from './cluster.ts'
+import { grantOf, replicationRefused } from './grant-of.ts'
 import { LoginLog } from './login-log.ts'
 import type { Roles } from './roles.ts'
-import { type CancelKeys, startSession } from './start-session.ts'
+import { type CancelKeys, type Grant, startSession } from './start-session.ts'
 import { openTunnel } from './tunnel.ts'
 import { TurnedAway } from './turned-away.ts'
 
@@ -190,7 +191,12 @@ export class FrontDoor {
   ): Promise<StoredSecret | null> {
     const { database } = this.options.config.admin
     const { assertReadable, find } = this.#authenticator()
-    const unproved = { isPhysical: false, endPointHash: null, certificateName: null }
+    const unproved = {
+      isPhysical: false,
+      application: '',
+      endPointHash: null,
+      certificateName: null,
+    }
     const { secret } = await find({ user, database, ...from, ...unproved })
     assertReadable?.(user, database)
     return secret
@@ -261,12 +267,42 @@ export class FrontDoor {
     const using =
       listedCredential(cluster, login.user) ??
       (serverUser === login.user ? login.credential : noCredential)
-    if (login.replication !== 'none') {
-      await openTunnel(cluster, using, serverUser, login, () => {
-        this.#clients--
+    const grant = grantOf(cluster, this.options.roles.get(cluster), login)
+    const leave = grant.use.enter(login.user, grant.grants.limits.connections)
+    try {
+      if (login.replication !== 'none') {
+        if (grant.grants.access === 'read') throw replicationRefused
+        await openTunnel(cluster, using, serverUser, login, () => {
+          leave()
+          this.#clients--
+        })
+        return
+      }
+      await this.#startPooled(cluster, login, cancelKeys, logger, {
+        using,
+        serverUser,
+        grant,
+        leave,
       })
-      return
+    } catch (error) {
+      leave()
+      throw error
     }
+  }
+
+  async #startPooled(
+    cluster: Cluster,
+    login: ClientLogin,
+    cancelKeys: CancelKeys,
+    logger: Logger,
+    given: {
+      readonly using: Credential
+      readonly serverUser: string
+      readonly grant: Grant
+      readonly leave: () => void
+    },
+  ): Promise<void> {
+    const { using, serverUser, grant, leave } = given
     const { user, database } = login
     const roles = this.options.roles.get(cluster)
     if (login.identity === null || roles === undefined) {
@@ -284,7 +320,8 @@ export class FrontDoor {
       isGone = true
     }
     if (identity.database?.hasLoginTrigger === true) await scope.knock()
-    const session = await startSession(cluster, scope, login, cancelKeys, (closed) => {
+    const session = await startSession(cluster, scope, login, grant, cancelKeys, (closed) => {
+      leave()
       this.#clients--
       this.sessions.delete(closed)
       logger.debug({ event: 'client_closed', client: closed.id, reason: 'closed' }, 'client closed')

@@ -1,6 +1,9 @@
 import { randomBytes, randomInt } from 'node:crypto'
+import type { GrantUse } from '../client/grant-use.ts'
+import type { Grants } from '../client/grants.ts'
 import { keep } from '../client/leave-connection.ts'
 import { applyOwnSetting, isOwnSetting } from '../client/own-settings.ts'
+import { unfitAtStart } from '../client/read-access.ts'
 import { ClientSession } from '../client/session.ts'
 import { refreshFacts } from '../client/setting-effects.ts'
 import type { SessionsByProcess } from '../client/signal-backend.ts'
@@ -51,6 +54,12 @@ export class CancelKeys implements SessionsByProcess {
   }
 }
 
+/** What the configuration says of a client, and who counts that. */
+export interface Grant {
+  readonly grants: Grants
+  readonly use: GrantUse
+}
+
 let nextSessionId = 1
 
 /** How long the first clients of a database wait for its catalog. */
@@ -64,12 +73,13 @@ export async function startSession(
   cluster: Cluster,
   scope: Scope,
   login: ClientLogin,
+  grant: Grant,
   keys: CancelKeys,
   onClose: (session: ClientSession) => void,
 ): Promise<ClientSession> {
   const leave = scope.enter()
   try {
-    return await start(cluster, scope, login, keys, (session) => {
+    return await start(cluster, scope, login, grant, keys, (session) => {
       leave()
       onClose(session)
     })
@@ -83,18 +93,22 @@ async function start(
   cluster: Cluster,
   scope: Scope,
   login: ClientLogin,
+  grant: Grant,
   keys: CancelKeys,
   onClose: (session: ClientSession) => void,
 ): Promise<ClientSession> {
   const own = login.settings.filter(({ name }) => isOwnSetting(name))
-  const state = stateOf(login)
+  const { grants } = grant
+  const state = stateOf(login, grants.access === 'read')
   const reported = scope.reported.get(state) ?? (await askParameters(cluster, scope, state))
   const { routing, failover } = cluster.config
   // Without it the first statement could only wait for a primary.
   const waitMs = cluster.hasPrimary ? catalogWaitMs : Math.max(catalogWaitMs, failover.holdWritesMs)
   await scope.catalogReady(waitMs)
   const facts = initialFacts({
-    consistency: routing.consistency,
+    consistency: grants.consistency ?? routing.consistency,
+    routeSetting: grants.route ?? 'auto',
+    maxLagMs: grants.maxLagMs,
     transactions: routing.transactions,
     transactionReads: routing.transactionReads,
     group: scope.written,
@@ -111,6 +125,7 @@ async function start(
     facts,
     applicationName: login.applicationName,
     peers: keys,
+    grant,
     onClose: (closed) => {
       scope.sessions.delete(closed)
       keys.remove(cancelKey.processId)
@@ -168,7 +183,8 @@ function keepPrimary(cluster: Cluster, session: ClientSession): Promise<number |
   })
 }
 
-function stateOf(login: ClientLogin): SessionState {
+/** `isReading`: whoever may only read starts read-only, too: what the server has against writes is beside ours. */
+function stateOf(login: ClientLogin, isReading: boolean): SessionState {
   const entries: [string, string][] = []
   for (const { name, value } of login.settings) {
     const folded = name.toLowerCase()
@@ -180,8 +196,18 @@ function stateOf(login: ClientLogin): SessionState {
         severity: 'FATAL',
       })
     }
+    const why = isReading ? unfitAtStart(folded, value) : null
+    if (why !== null) {
+      throw new PgSplitError({
+        sqlstate: '25006',
+        message: `refused: the startup packet ${why}`,
+        hint: 'The configuration of pgsplit gives this client "access: read" (auth.users or auth.rules).',
+        severity: 'FATAL',
+      })
+    }
     entries.push([folded, Buffer.from(value).toString('latin1')])
   }
+  if (isReading) entries.push(['default_transaction_read_only', 'on'])
   return SessionState.of(entries)
 }
 

@@ -150,14 +150,34 @@ export interface AuthConfig {
   readonly followsPgHba: boolean
 }
 
+/** What is said of a user, or of the clients of a rule; null = nothing. */
+export interface GrantsConfig {
+  readonly access: 'all' | 'read' | null
+  readonly route: 'auto' | 'primary' | 'replica' | null
+  readonly consistency: Consistency | null
+  readonly maxLagMs: number | null
+  readonly poolMode: 'transaction' | 'session' | null
+  /** Server connections per node, user and database. */
+  readonly poolSize: number | null
+  readonly limits: {
+    readonly connections: number | null
+    readonly concurrency: number | null
+    readonly statementMs: number | null
+    readonly rows: number | null
+    readonly bytes: number | null
+  }
+}
+
 /** A line of `auth.rules`; null = all. */
 export interface RuleConfig {
   readonly users: readonly string[] | null
   readonly databases: readonly string[] | null
   /** As `parseRange` reads them. */
   readonly addresses: readonly string[] | null
+  readonly applications: readonly string[] | null
   readonly tls: 'any' | 'required' | 'certificate'
   readonly method: 'allow' | 'reject'
+  readonly grants: GrantsConfig
 }
 
 export interface UserConfig {
@@ -168,6 +188,7 @@ export interface UserConfig {
   /** Role at the servers; the same name when not given. */
   readonly serverUser: string
   readonly serverPassword: Secret | undefined
+  readonly grants: GrantsConfig
 }
 
 export interface LimitsConfig {

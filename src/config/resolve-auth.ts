@@ -1,6 +1,6 @@
 import { ConfigError } from '../errors.ts'
 import { parseRange } from '../net/address-range.ts'
-import type { AuthConfig, RuleConfig, UserConfig, VerifierLookup } from './config.ts'
+import type { AuthConfig, GrantsConfig, RuleConfig, UserConfig, VerifierLookup } from './config.ts'
 import { show } from './scalars.ts'
 import type { ClusterInput } from './schema-cluster.ts'
 import type { Secret } from './secret.ts'
@@ -48,7 +48,40 @@ function resolveRule(input: RuleInput, path: string): RuleConfig {
     throw new ConfigError(`${path}.address`, what)
   }
   const { tls, method } = input
-  return { users, databases, addresses, tls, method }
+  const names = input.application
+  const applications = names === undefined || names.includes('all') ? null : names
+  const isOfScope = addresses === null && applications === null && tls === 'any'
+  if (input.poolSize !== undefined && (!isOfScope || method === 'reject')) {
+    throw new ConfigError(
+      `${path}.poolSize`,
+      'needs a rule that lets in and names nothing but users and databases: those share their connections',
+    )
+  }
+  return { users, databases, addresses, applications, tls, method, grants: resolveGrants(input) }
+}
+
+type GrantsInput = Pick<
+  RuleInput,
+  'access' | 'route' | 'consistency' | 'maxLag' | 'poolMode' | 'poolSize' | 'limits'
+>
+
+function resolveGrants(input: GrantsInput): GrantsConfig {
+  const { connections, concurrency, statementTime, rows, bytes } = input.limits
+  return {
+    access: input.access ?? null,
+    route: input.route ?? null,
+    consistency: input.consistency ?? null,
+    maxLagMs: input.maxLag ?? null,
+    poolMode: input.poolMode ?? null,
+    poolSize: input.poolSize ?? null,
+    limits: {
+      connections: connections ?? null,
+      concurrency: concurrency ?? null,
+      statementMs: statementTime ?? null,
+      rows: rows ?? null,
+      bytes: bytes ?? null,
+    },
+  }
 }
 
 /** Null: all. */
@@ -76,6 +109,7 @@ function resolveUser(user: AuthInput['users'][number], path: string): UserConfig
     verifier: user.verifier,
     serverUser: user.serverUser ?? user.name,
     serverPassword: user.serverPassword,
+    grants: resolveGrants(user),
   }
 }
 

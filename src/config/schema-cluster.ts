@@ -14,6 +14,7 @@ import {
   text,
 } from './scalars.ts'
 import { discoverySchema } from './schema-discovery.ts'
+import { grants } from './schema-grants.ts'
 import { serverTlsSchema } from './schema-server-tls.ts'
 
 const nodeObject = section(
@@ -276,8 +277,9 @@ const user = section(
       description: 'Password at the servers.',
       otherwise: '`password`, or what the client proved',
     }).optional(),
+    ...grants,
   },
-  'A user with a credential of its own.',
+  'A user with a credential of its own, or with what is said of it here.',
 )
 
 /** One name or address, or a list of them. */
@@ -298,6 +300,10 @@ const rule = section(
       'an address such as 10.0.0.0/8 or ::1',
       'Addresses of clients, with the length of their network, or `all`.',
     ),
+    application: oneOrMore(
+      'an application name',
+      'Values of `application_name` that clients give at log-in, or `all`. Clients choose it themselves: it tells them apart, and keeps nobody out.',
+    ),
     tls: choice(['any', 'required', 'certificate'], {
       description:
         '`required`: the rule is for clients with TLS only; `certificate`: for those with a verified client certificate only.',
@@ -305,8 +311,9 @@ const rule = section(
     method: choice(['allow', 'reject'], {
       description: 'Whether the clients that the rule is for may log in.',
     }).prefault('allow'),
+    ...grants,
   },
-  'A rule, as a line of pg_hba.conf.',
+  'A rule, as a line of pg_hba.conf, with what the clients get that it is for.',
 )
 
 const auth = section(
@@ -327,7 +334,7 @@ const auth = section(
       .array(rule, expected('a list of rules'))
       .meta({
         description:
-          'Who may connect from where, as pg_hba.conf says it: the first rule that matches decides, and a client that none matches is refused. Absent: everybody.',
+          'Who may connect from where, as pg_hba.conf says it: the first rule that matches decides, also what the client gets beside, and a client that none matches is refused. Absent: everybody. What `users` says of a client goes before what its rule says.',
         'x-default': '–',
       })
       .optional(),

@@ -25,7 +25,10 @@ export function judgeDeclare(
   const body = inner(cursor, context)
   const effects: Effect[] = [{ kind: 'declare', name, hold }, ...body.effects]
   const pin = hold ? firstPin(effects) : body.pin
-  if (pin !== null) return pinPart(pin, effects)
+  if (pin !== null) {
+    const held = pinPart(pin, effects)
+    return isProvedRead(body) && body.pin === null ? { ...held, holdsRead: true } : held
+  }
   if (isProvedRead(body)) return effectPart('control', `declares the cursor ${name}`, effects)
   return withIgnorance(effectPart('primary', body.reason, effects), body.ignorance)
 }

@@ -53,7 +53,9 @@ function verdictOf(walk: QueryWalk, context: JudgeContext): StatementPart {
     const known = withIgnorance(refused, against.ignorance)
     const part = volatileCall === null ? known : { ...known, volatileCall }
     const asks = walk.isRead && !walk.mayWrite && walk.effects.every(isOfUnknown)
-    return asks ? { ...part, asksPrimary: true } : part
+    if (!asks) return part
+    const isOfNode = walk.readsNode && context.noReads === null && walk.effects.length === 0
+    return { ...part, asksPrimary: true, ...(isOfNode ? { readsNode: true } : {}) }
   }
   if (walk.effects.length > 0) {
     const tracked = walk.effects.every((effect) => effect.kind === 'set')
@@ -113,6 +115,7 @@ function settle(walk: QueryWalk, context: JudgeContext): void {
       for (const effect of effects) addEffect(walk.effects, effect)
       if (pin !== null) walk.pin ??= `uses ${what}, which ${pin}`
       walk.refusal ??= `uses ${what}, which may change its session`
+      walk.readsNode = false
     }
   }
   const isStale = context.isStale === true

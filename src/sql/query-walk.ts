@@ -98,6 +98,17 @@ const BINARY_WORDS: ReadonlySet<string> = new Set(
   'between escape ilike like overlaps passing path similar uescape value'.split(' '),
 )
 
+/** Built-ins that only look at what the node has, and at none of its files. */
+const LOOKS_AT_NODE: ReadonlySet<string> = new Set(
+  `pg_sleep pg_sleep_for pg_sleep_until pg_database_size pg_indexes_size pg_relation_size
+  pg_table_size pg_tablespace_size pg_total_relation_size pg_is_in_recovery pg_current_wal_lsn
+  pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp
+  pg_is_wal_replay_paused pg_blocking_pids pg_safe_snapshot_blocking_pids pg_jit_available
+  version inet_server_addr inet_server_port inet_client_addr inet_client_port
+  pg_sequence_last_value pg_postmaster_start_time pg_conf_load_time txid_current_snapshot
+  pg_current_snapshot`.split(/\s+/),
+)
+
 /** Until the catalog has been read again. */
 const CHANGING = ', which may be changing'
 
@@ -114,6 +125,8 @@ export class QueryWalk {
   isOfUnknown = false
   /** Some reason against a replica may be that it writes, or does more than read. */
   mayWrite = false
+  /** All that is against a replica is that it reads what the node itself has. */
+  readsNode = true
   /** Why the session must be pinned for something that is no effect. */
   pin: string | null = null
   /** It sets a parameter in a way that neither the text nor a Bind shows. */
@@ -182,11 +195,18 @@ export class QueryWalk {
   #refuse(reason: string): void {
     this.refusal ??= reason
     this.mayWrite = true
+    this.readsNode = false
+  }
+
+  /** A built-in that reads what the node itself has. */
+  #leaveToNode(reason: string): void {
+    this.refusal ??= reason
   }
 
   /** It may well be a read, but what it reads is the primary's, or isn't known yet. */
   #leave(reason: string): void {
     this.refusal ??= reason
+    this.readsNode = false
   }
 
   /** Nothing is against its being a read but that the catalog does not know what it names. */
@@ -440,8 +460,11 @@ export class QueryWalk {
     }
     const why = catalog.unsafeFunctions.get(word)
     if (why !== undefined) {
-      if (catalog.nodeFunctions.has(word)) this.#leave(`calls ${word}(), which ${why}`)
-      else {
+      if (catalog.nodeFunctions.has(word)) {
+        const reason = `calls ${word}(), which ${why}`
+        if (LOOKS_AT_NODE.has(word)) this.#leaveToNode(reason)
+        else this.#leave(reason)
+      } else {
         if (this.refusal === null && catalog.declaredVolatile.has(word)) this.volatileCall = word
         this.#refuse(`calls ${word}(), which ${why}`)
       }
@@ -449,7 +472,7 @@ export class QueryWalk {
     }
     if (word === 'current_setting') {
       const reason = refuseCurrentSetting(this.tokens, i + 1, catalog.nodeParameters)
-      if (reason !== null) this.#leave(reason)
+      if (reason !== null) this.#leaveToNode(reason)
       return
     }
     if (word === 'treat' && !label) {

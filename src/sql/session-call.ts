@@ -35,6 +35,7 @@ export function judgeSessionCall(
     const all = name === 'pg_advisory_unlock_all' && runsOnce(tokens, from, to)
     add(walk, { kind: 'advisory-unlock', all })
     walk.refusal ??= `calls ${name}()`
+    walk.readsNode = false
     return true
   }
   const builtIn = SESSION_FUNCTIONS.get(name)
@@ -61,6 +62,7 @@ export function judgeSessionCall(
   for (const effect of effects) addEffect(walk.effects, effect)
   if (pin !== undefined) walk.pin ??= `calls ${name}(), which ${pin}`
   walk.refusal ??= `calls ${name}(), which may change its session`
+  walk.readsNode = false
   return true
 }
 

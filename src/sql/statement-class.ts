@@ -171,6 +171,13 @@ export interface StatementPart {
    * primary's own or isn't known. A READ ONLY transaction there may run it.
    */
   readonly asksPrimary?: true
+  /**
+   * Beside the verdict `primary`: it is proved to read, and what it reads is the node's own (its
+   * files, its positions, its activity).
+   */
+  readonly readsNode?: true
+  /** Beside a pin: it declares a cursor WITH HOLD over a proved read. */
+  readonly holdsRead?: true
   /** Nothing is against it but this. */
   readonly ignorance?: Ignorance
   /** A function that it calls, which is declared VOLATILE: the first thing that is against it. */

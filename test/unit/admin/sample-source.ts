@@ -103,6 +103,7 @@ export function sampleSource(rows: Partial<AdminSource> = {}): AdminSource {
     databases: () => [],
     routes: () => [{ cluster: 'main', node: 'p1', reason: 'write', requests: 12 }],
     latencies: () => [],
+    rules: () => [],
     statements: () => [],
     users: () => [],
     memory: () => [{ name: 'rss', bytes: 50_000_000 }],

@@ -5,6 +5,7 @@ import {
   type AccessRule,
   rulesRefusal,
 } from '../../../src/client/access-rules.ts'
+import { noGrants } from '../../../src/client/grants.ts'
 import { hbaRulesRefusal } from '../../../src/client/hba-rules.ts'
 import { parseRange } from '../../../src/net/address-range.ts'
 
@@ -15,11 +16,14 @@ const facts: AccessFacts = {
   isPhysical: false,
   isTls: false,
   hasCertificate: false,
+  application: '',
 }
 const all: AccessRule = {
   users: null,
   databases: null,
   addresses: null,
+  applications: null,
+  grants: noGrants,
   tls: 'any',
   method: 'allow',
 }
