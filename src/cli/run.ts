@@ -8,6 +8,7 @@ import { configCommand } from './config.ts'
 import { type Demo, demoCommand } from './demo.ts'
 import { errorLine } from './error-line.ts'
 import { explainCommand, type OpenJudge } from './explain.ts'
+import { forecastCommand } from './forecast.ts'
 import { initCommand } from './init.ts'
 import { type Start, serveCommand } from './serve.ts'
 import { setupCommand } from './setup.ts'
@@ -42,6 +43,7 @@ export async function run(argv: readonly string[], io: CommandIo, parts: Parts):
     checkCommand(io),
     explainCommand(io, parts.openJudge),
     adviseCommand(io),
+    forecastCommand(io),
     configCommand(io),
     completionCommand(io, program),
   ]
