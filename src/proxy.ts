@@ -8,11 +8,14 @@ import { openAdmin } from './cluster/admin-door.ts'
 import { Cluster } from './cluster/cluster.ts'
 import { FrontDoor } from './cluster/front-door.ts'
 import { httpSource } from './cluster/http-source.ts'
+import { sampleOf } from './cluster/live-sample.ts'
 import { Roles } from './cluster/roles.ts'
 import { CancelKeys } from './cluster/start-session.ts'
 import type { Config, ListenAddress } from './config/config.ts'
 import { configChanges } from './config/config-changes.ts'
 import { ConfigError } from './errors.ts'
+import { EventHistory } from './history/event-history.ts'
+import { Recorder } from './history/recorder.ts'
 import { HttpDoor } from './http/http-door.ts'
 import type { Logger } from './log.ts'
 import { Descriptors } from './net/descriptors.ts'
@@ -73,7 +76,11 @@ export async function startProxy(
     throw new ConfigError('', 'there is no file to read it from; start pgsplit anew')
   },
 ): Promise<RunningProxy> {
-  const clusters = config.clusters.map((part) => new Cluster(part, config.limits, logger))
+  const events = new EventHistory()
+  const clusters = config.clusters.map(
+    (part) => new Cluster(part, config.limits, logger, events.note.bind(events)),
+  )
+  const recorder = new Recorder({ sample: () => clusters.map(sampleOf), events })
   const door = new FrontDoor({
     config,
     logger,
@@ -104,6 +111,7 @@ export async function startProxy(
   const control: ProxyControl = {
     reload: (reason) => {
       const report = reload(door, logger, readConfig, reason, http)
+      events.note(null, 'info', { event: 'reloaded' }, 'the configuration is in force')
       arrivals.max = door.options.config.limits.maxUnauthenticated
       return report
     },
@@ -113,6 +121,7 @@ export async function startProxy(
       stopping = (async () => {
         await door.close(drain ? door.options.config.limits.drainTimeoutMs : 0)
         await Promise.all(clusters.map((cluster) => cluster.stop()))
+        recorder.stop()
         http?.close()
         stopped.resolve()
       })()
@@ -121,7 +130,8 @@ export async function startProxy(
   }
   try {
     // First: who watches is told that it starts.
-    http = await openHttp(config, door, control)
+    http = await openHttp(config, door, control, recorder)
+    if (http !== null) recorder.start()
     // A mistake that is told now needs no probe to be found.
     for (const address of config.listen) await assertFree(address, pathOf(address, config))
     await Promise.all(clusters.map((cluster) => cluster.start()))
@@ -130,6 +140,7 @@ export async function startProxy(
     door.isOpen = true
   } catch (error) {
     for (const server of servers) server.close()
+    recorder.stop()
     http?.close()
     await Promise.all(clusters.map((cluster) => cluster.stop()))
     throw error
@@ -189,6 +200,7 @@ async function openHttp(
   config: Config,
   door: FrontDoor,
   control: ProxyControl,
+  recorder: Recorder,
 ): Promise<HttpDoor | null> {
   const { http } = config
   if (http === null) return null
@@ -196,7 +208,7 @@ async function openHttp(
     listen: http.listen,
     maxConnections: http.maxConnections,
     tls: new ClientTls(http.tls, 'http.tls'),
-    source: httpSource(door, control),
+    source: httpSource(door, control, recorder),
   })
 }
 

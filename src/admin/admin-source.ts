@@ -208,6 +208,8 @@ export interface StatementRow {
   /** What would let it run on a replica; null: nothing that is known. */
   readonly advice: string | null
   readonly missing_us: number
+  /** The same for the same text in the same database. */
+  readonly id: string
 }
 
 /** What the clients of one user get by the entries that say it, and what they take; null = no limit. */

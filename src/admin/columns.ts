@@ -253,4 +253,5 @@ export const statementColumns = allOf<StatementRow>()([
   ['why', 'text'],
   ['advice', 'text'],
   ['missing_us', 'int8'],
+  ['id', 'text'],
 ])

@@ -1,5 +1,7 @@
-import { configFromFlags } from '../config/config-from-flags.ts'
+import { randomBytes } from 'node:crypto'
 import { formatListenAddress } from '../config/listen-address.ts'
+import { parseConfig } from '../config/parse-config.ts'
+import { Secret } from '../config/secret.ts'
 import type { StartDemoProxy } from '../demo/demo-proxy.ts'
 import { createLogger } from '../log.ts'
 import { startProxy } from '../proxy.ts'
@@ -11,21 +13,33 @@ export const startDemoProxy: StartDemoProxy = async ({
   listen,
   httpListen,
 }) => {
-  const config = configFromFlags({
-    primary: primaryUrl,
-    replica: replicaUrls,
+  const config = parseConfig({
     listen: [formatListenAddress(listen)],
-    httpListen: [formatListenAddress(httpListen)],
-    logLevel: 'error',
-    logFormat: 'pretty',
+    log: { level: 'error', format: 'pretty' },
+    http: { listen: [formatListenAddress(httpListen)] },
+    clusters: {
+      demo: {
+        primary: { url: primaryUrl, name: 'primary' },
+        replicas: replicaUrls.map((url, i) => ({ url, name: `replica${i + 1}` })),
+      },
+    },
   })
-  const proxy = await startProxy(config, createLogger(config.log))
+  const token = randomBytes(18).toString('base64url')
+  const http = config.http && { ...config.http, tokens: [demoToken(token)] }
+  const proxy = await startProxy({ ...config, http }, createLogger(config.log))
   const { host, port } = proxy.addresses[0] ?? listen
+  const httpUrl = `http://${formatListenAddress(proxy.httpAddresses[0] ?? httpListen)}`
   return {
     host,
     port,
-    httpUrl: `http://${formatListenAddress(proxy.httpAddresses[0] ?? httpListen)}`,
+    httpUrl,
+    // Behind the # it is sent to nobody.
+    dashboardUrl: `${httpUrl}/#token=${token}`,
     nodes: proxy.nodes,
     stop: () => proxy.stop({ drain: false }),
   }
+}
+
+function demoToken(token: string) {
+  return { name: 'demo', token: new Secret(token), role: 'operator' as const }
 }

@@ -137,7 +137,8 @@ function poolRows(cluster: Cluster, scope: Scope): PoolRow[] {
   })
 }
 
-function clientRow(session: ClientSession): ClientRow {
+/** What SHOW CLIENTS says of a session. */
+export function clientRow(session: ClientSession): ClientRow {
   const isWaiting = session.waiting.request !== null
   const isActive = session.inFlight.length > 0
   const waitUs = isWaiting ? Math.round((nowMs() - session.requestStartedAtMs) * 1000) : 0

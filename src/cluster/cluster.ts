@@ -19,6 +19,7 @@ import { GrantUses } from './grant-uses.ts'
 import { Hubs } from './hubs.ts'
 import { IdentityWatch } from './identity-watch.ts'
 import { prepareNodes } from './node-changes.ts'
+import { type NoteEvent, notedLog } from './noted-log.ts'
 import { openServer } from './open-server.ts'
 import { Pause } from './pause.ts'
 import { QuestionLine } from './question-line.ts'
@@ -55,10 +56,17 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   readonly #log: Logger
   #nextGone = 1
 
-  constructor(config: ClusterConfig, limits: LimitsConfig, logger: Logger) {
+  /** @param note is told what the log is told of nodes, catalogs and pauses, whatever its level */
+  constructor(
+    config: ClusterConfig,
+    limits: LimitsConfig,
+    logger: Logger,
+    note: NoteEvent = () => {},
+  ) {
     const log = logger.child({ cluster: config.name })
     const scopes = new Map<string, Scope>()
-    super({ config, log, drainTimeoutMs: limits.drainTimeoutMs, uses: scopes })
+    const events = notedLog(log, config.name, note)
+    super({ config, log: events, drainTimeoutMs: limits.drainTimeoutMs, uses: scopes })
     this.#log = log
     this.scopes = scopes
     this.limits = sessionLimitsOf(config, limits)
@@ -122,20 +130,21 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
 
   /** See `Pause.begin`. */
   async pause(signal: AbortSignal): Promise<void> {
-    this.#log.info({ event: 'pausing', reason: 'operator' }, 'requests are held back')
+    this.eventLog.info({ event: 'pausing', reason: 'operator' }, 'requests are held back')
     try {
       await this.#pause.begin(signal)
     } catch (error) {
-      this.#log.warn({ event: 'pause_failed', reason: 'operator', error }, 'PAUSE was taken back')
+      const facts = { event: 'pause_failed', reason: 'operator', error }
+      this.eventLog.warn(facts, 'PAUSE was taken back')
       throw error
     }
-    this.#log.info({ event: 'paused', reason: 'operator' }, 'nothing runs any more')
+    this.eventLog.info({ event: 'paused', reason: 'operator' }, 'nothing runs any more')
   }
 
   resume(): void {
     if (!this.#pause.isOn) return
     this.#pause.end()
-    this.#log.info({ event: 'resumed', reason: 'operator' }, 'requests go on')
+    this.eventLog.info({ event: 'resumed', reason: 'operator' }, 'requests go on')
   }
 
   /** Resolves when the cluster is not paused. Rejects with 57P03 when that takes too long. */

@@ -1,12 +1,14 @@
+import type { Recorder } from '../history/recorder.ts'
 import type { HttpSource } from '../http/http-source.ts'
 import { adminActions, type ProxyControl } from './admin-actions.ts'
 import { adminSource } from './admin-view.ts'
 import type { Cluster } from './cluster.ts'
 import type { FrontDoor } from './front-door.ts'
 import { metricsOf } from './metrics-view.ts'
+import { sessionRows } from './session-rows.ts'
 
-/** What the HTTP door shows and does: the same as the admin database, metrics, and whether it is ready. */
-export function httpSource(door: FrontDoor, control: ProxyControl): HttpSource {
+/** What the HTTP door shows and does: the same as the admin database, metrics, the last hour, and whether it is ready. */
+export function httpSource(door: FrontDoor, control: ProxyControl, recorder: Recorder): HttpSource {
   const http = () => door.options.config.http
   return {
     admin: adminSource(door),
@@ -33,12 +35,24 @@ export function httpSource(door: FrontDoor, control: ProxyControl): HttpSource {
     },
     metrics: () => metricsOf(door),
     notReady: () => notReady(door),
+    recorder,
+    statementHistory: (name, id) => {
+      const cluster = door.options.clusters.find((one) => one.name === name)
+      if (cluster === undefined) return null
+      for (const stats of cluster.meter.statements.all) {
+        if (stats.id === id) return recorder.statements.of(stats)
+      }
+      return null
+    },
+    sessions: (limit) => sessionRows(door.sessions, limit),
     get isMetricsOpen() {
       return http()?.metrics !== 'readers'
     },
     onAction: (action, who, address) => {
       const facts = { event: 'operator_action', reason: 'operator', action, who, address }
-      door.options.logger.info(facts, `${who} asked for ${action}`)
+      const text = `${who} asked for ${action}`
+      door.options.logger.info(facts, text)
+      recorder.events.note(null, 'info', facts, text)
     },
   }
 }

@@ -35,6 +35,7 @@ function rowOf(cluster: string, stats: StatementStats): StatementRow {
     why: mainWord === null ? null : whyOf(mainWord, stats),
     advice: mainWord === null ? null : adviceOf(mainWord, stats),
     missing_us: us(stats.inheritedMs),
+    id: stats.id,
   }
 }
 

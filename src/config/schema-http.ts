@@ -52,7 +52,7 @@ export const httpSchema = section(
   {
     listen: listenAddresses({
       description:
-        'Where `/metrics`, `/healthz`, `/readyz` and `/api/v1/` are served: `host:port`, or a list. Without a section `http` they are not.',
+        'Where the dashboard, `/metrics`, `/healthz`, `/readyz` and `/api/v1/` are served: `host:port`, or a list. Without a section `http` they are not.',
     }),
     metrics: choice(['open', 'readers'], {
       description: 'Who may scrape `/metrics`: everybody, or who has a token or logs in.',
@@ -61,7 +61,7 @@ export const httpSchema = section(
       .array(token, expected('a list of tokens', true))
       .meta({
         description:
-          'Tokens for `/api/v1/` and `/metrics`, beside the passwords of administrators.',
+          'Tokens for the dashboard, `/api/v1/` and `/metrics`, beside the passwords of administrators.',
       })
       .prefault([]),
     maxConnections: integer(
@@ -73,7 +73,7 @@ export const httpSchema = section(
     ).prefault(200),
     tls: tls.prefault({}),
   },
-  'The HTTP door: metrics, health and JSON. Off without this section.',
+  'The HTTP door: dashboard, metrics, health and JSON. Off without this section.',
 )
 
 export type HttpInput = z.output<typeof httpSchema>

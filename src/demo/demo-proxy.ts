@@ -24,6 +24,8 @@ export interface DemoProxy {
   readonly port: number
   /** `http://host:port` of its HTTP door. */
   readonly httpUrl: string
+  /** Its dashboard, opened as an operator: whoever has the link may do what one may. */
+  readonly dashboardUrl: string
   nodes(): readonly DemoNode[]
   stop(): Promise<void>
 }

@@ -146,7 +146,8 @@ function invitation(proxy: DemoProxy): string[] {
     `Try it:  psql ${clientUrl(proxy)}`,
     '         SELECT count(*) FROM orders;',
     '         SHOW pgsplit.last_route;',
-    `Watch it: curl ${proxy.httpUrl}/metrics`,
+    `Look:    ${proxy.dashboardUrl}`,
+    `Scrape:  curl ${proxy.httpUrl}/metrics`,
     'Ctrl-C ends it and removes everything.',
   ]
 }

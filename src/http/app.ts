@@ -1,14 +1,14 @@
-import type { TLSSocket } from 'node:tls'
-import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { secureHeaders } from 'hono/secure-headers'
 import { showCommands } from '../admin/show-commands.ts'
 import { PgSplitError } from '../errors.ts'
 import { actionRequests } from './action-requests.ts'
+import { addressOf, admit, type Env } from './admit.ts'
 import { errorBody, failureBody, rowObjects, statusOf } from './answers.ts'
-import { authenticateCaller } from './authenticate-caller.ts'
-import type { CallerAddress, HttpRole, HttpSource } from './http-source.ts'
+import { type PageFile, pageFiles } from './dashboard-files.ts'
+import type { HttpSource } from './http-source.ts'
+import { addLiveRoutes } from './live-routes.ts'
 import { openApiDocument, shownNames } from './openapi.ts'
 import { collectProcessMetrics } from './process-metrics.ts'
 import { renderMetrics } from './render-metrics.ts'
@@ -16,32 +16,19 @@ import { renderMetrics } from './render-metrics.ts'
 /** An action's body is a few dozen bytes. */
 const maxBodyBytes = 16 * 1024
 
-interface Env {
-  readonly Bindings: HttpBindings
-  readonly Variables: { who: string }
-}
-
 /** What the HTTP door answers. It owns no socket: `app.fetch` takes a request and gives a response. */
 export function createApp(source: HttpSource, isTls: boolean): Hono<Env> {
   const app = new Hono<Env>()
-  app.use(
-    secureHeaders({
-      contentSecurityPolicy: {
-        defaultSrc: ["'none'"],
-        baseUri: ["'none'"],
-        formAction: ["'none'"],
-        frameAncestors: ["'none'"],
-      },
-      xFrameOptions: 'DENY',
-      strictTransportSecurity: isTls ? 'max-age=31536000' : false,
-    }),
-  )
+  const files = pageFiles()
+  const [page, other] = [headers(isTls, ofPage), headers(isTls, {})]
+  app.use((c, next) => (files.has(c.req.path) ? page : other)(c, next))
   app.use(async (c, next) => {
     await next()
     c.header('Cache-Control', 'no-store')
   })
 
-  app.get('/', (c) => c.text(`pgsplit ${source.admin.version()}\n${places.join('\n')}\n`))
+  for (const [path, file] of files) app.get(path, (c) => give(c, file))
+  if (!files.has('/')) app.get('/', (c) => c.text(withoutPage(source)))
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/readyz', (c) => {
     const reasons = source.notReady()
@@ -58,6 +45,7 @@ export function createApp(source: HttpSource, isTls: boolean): Hono<Env> {
   app.get('/api/v1/openapi.json', async (c) => {
     return (await admit(c, source, 'reader')) ?? c.json(openApiDocument(source.admin))
   })
+  addLiveRoutes(app, source)
   for (const name of shownNames) {
     app.get(`/api/v1/${name}`, async (c) => {
       const refusal = await admit(c, source, 'reader')
@@ -79,6 +67,42 @@ export function createApp(source: HttpSource, isTls: boolean): Hono<Env> {
   })
   app.onError((_error, c) => c.json(errorBody('pgsplit failed to answer this'), 500))
   return app
+}
+
+/** What the dashboard may load: what lies beside it, and nothing else. */
+const ofPage = {
+  scriptSrc: ["'self'"],
+  styleSrc: ["'self'"],
+  imgSrc: ["'self'"],
+  connectSrc: ["'self'"],
+}
+
+function headers(isTls: boolean, allowed: Partial<typeof ofPage>) {
+  return secureHeaders({
+    contentSecurityPolicy: {
+      defaultSrc: ["'none'"],
+      baseUri: ["'none'"],
+      formAction: ["'none'"],
+      frameAncestors: ["'none'"],
+      ...allowed,
+    },
+    xFrameOptions: 'DENY',
+    strictTransportSecurity: isTls ? 'max-age=31536000' : false,
+  })
+}
+
+function give(c: Context<Env>, { type, bytes, gzipped }: PageFile): Response {
+  const takesGzip = /\bgzip\b/.test(c.req.header('accept-encoding') ?? '')
+  c.header('Content-Type', type)
+  c.header('Vary', 'Accept-Encoding')
+  if (takesGzip) c.header('Content-Encoding', 'gzip')
+  return c.body(takesGzip ? gzipped : bytes)
+}
+
+/** Of a working copy that was not built. */
+function withoutPage({ admin }: HttpSource): string {
+  const lines = ['The dashboard is not built: npm run build.', ...places]
+  return `pgsplit ${admin.version()}\n${lines.join('\n')}\n`
 }
 
 const places = ['/metrics', '/healthz', '/readyz', '/api/v1/openapi.json']
@@ -113,56 +137,14 @@ function foreignOrigin(c: Context<Env>): Response | null {
   if (!/^application\/json\s*(;|$)/i.test(type)) {
     return c.json(errorBody('an action takes a body of Content-Type application/json'), 415)
   }
-  const site = c.req.header('sec-fetch-site') ?? 'none'
+  const site = c.req.header('sec-fetch-site')
   const origin = c.req.header('origin')
   const isOwn = origin === undefined || hostOf(origin) === c.req.header('host')
-  if (isOwn && (site === 'same-origin' || site === 'none')) return null
+  // No page can set it, and behind a proxy the host may have another name than in the browser.
+  if (site === undefined ? isOwn : site === 'same-origin' || (site === 'none' && isOwn)) return null
   return c.json(errorBody('actions are taken from pages of pgsplit itself only'), 403)
 }
 
 function hostOf(origin: string): string | null {
   return URL.parse(origin)?.host ?? null
-}
-
-/** Null: the caller may go on, and is noted as `who`. */
-async function admit(
-  c: Context<Env>,
-  source: HttpSource,
-  needed: HttpRole,
-): Promise<Response | null> {
-  const caller = await authenticateCaller(
-    c.req.header('authorization'),
-    addressOf(c),
-    source.people,
-  )
-  switch (caller.kind) {
-    case 'known':
-      if (needed === 'operator' && caller.role !== 'operator') {
-        return c.json(errorBody(`"${caller.name}" may only look`), 403)
-      }
-      c.set('who', caller.name)
-      return null
-    case 'unknown':
-      c.header('WWW-Authenticate', 'Basic realm="pgsplit", charset="UTF-8"')
-      return c.json(errorBody(caller.why), 401)
-    case 'limited':
-      c.header('Retry-After', String(Math.ceil(caller.retryAfterMs / 1000)))
-      return c.json(errorBody('too many wrong tokens or passwords from this address'), 429)
-    case 'failed':
-      return c.json(errorBody(caller.why), 503)
-    default:
-      return caller satisfies never
-  }
-}
-
-function addressOf(c: Context<Env>): CallerAddress {
-  const { socket } = c.env.incoming
-  const isTls = 'encrypted' in socket
-  const tls = isTls ? (socket as TLSSocket) : null
-  const name = tls?.authorized === true ? tls.getPeerCertificate().subject?.CN : undefined
-  return {
-    address: socket.remoteAddress ?? '',
-    isTls,
-    certificateName: typeof name === 'string' ? name : null,
-  }
 }

@@ -1,8 +1,10 @@
 import type { AdminActions } from '../admin/admin-actions.ts'
-import type { AdminSource } from '../admin/admin-source.ts'
+import type { AdminSource, ClientRow } from '../admin/admin-source.ts'
 import type { AuthRateLimit } from '../auth/auth-rate-limit.ts'
 import type { MockVerifiers } from '../auth/mock-verifier.ts'
 import type { StoredSecret } from '../auth/stored-secret.ts'
+import type { Recorder } from '../history/recorder.ts'
+import type { StatementHistory } from '../history/statement-series.ts'
 import type { Metric } from '../metrics/metric.ts'
 
 export type HttpRole = 'reader' | 'operator'
@@ -28,6 +30,14 @@ export interface HttpPeople {
   readonly mockVerifiers: MockVerifiers
 }
 
+/** Some of the sessions; see `sessions`. */
+export interface SessionList {
+  readonly total: number
+  /** How many keep their server connection, by what keeps it. */
+  readonly pinned: Readonly<Record<string, number>>
+  readonly rows: readonly ClientRow[]
+}
+
 /** What the HTTP door shows and does, and for whom. */
 export interface HttpSource {
   readonly admin: AdminSource
@@ -38,6 +48,12 @@ export interface HttpSource {
   notReady(): readonly string[]
   /** Whether `/metrics` is for everybody. */
   readonly isMetricsOpen: boolean
+  /** An hour of what is plotted. */
+  readonly recorder: Recorder
+  /** How a statement has run for the last hour; null: there is none with this `id` in SHOW STATEMENTS. */
+  statementHistory(cluster: string, id: string): StatementHistory | null
+  /** At most `limit` sessions: who waits and who is pinned comes first. */
+  sessions(limit: number): SessionList
   /** Something was done for somebody. */
   onAction(action: string, who: string, address: string): void
 }

@@ -1,29 +1,14 @@
 import * as z from 'zod'
 import type { AdminSource } from '../admin/admin-source.ts'
-import type { ColumnType } from '../admin/result.ts'
 import { showCommands } from '../admin/show-commands.ts'
 import { actionRequests } from './action-requests.ts'
-
-const types = { text: 'string', int8: 'integer', float8: 'number' } satisfies Record<
-  ColumnType,
-  string
->
+import { livePaths } from './openapi-live.ts'
+import { failure, json, refusals, rowSchema } from './openapi-parts.ts'
 
 /** What is shown under `/api/v1/`: all that SHOW shows, but its help. */
 export const shownNames: readonly string[] = [...showCommands.keys()].filter(
   (name) => name !== 'help',
 )
-
-const json = (schema: unknown) => ({ 'application/json': { schema } })
-const failure = (description: string) => ({
-  description,
-  content: json({ $ref: '#/components/schemas/Error' }),
-})
-const refusals = {
-  401: failure('no token and no password that count'),
-  403: failure('only for operators, or from another origin'),
-  429: failure('too many wrong tokens or passwords; see Retry-After'),
-}
 
 /** The description of `/api/v1/` (OpenAPI 3.1), made of what makes the answers. */
 export function openApiDocument(source: AdminSource) {
@@ -42,6 +27,7 @@ export function openApiDocument(source: AdminSource) {
     security: [{ bearer: [] }, { basic: [] }],
     paths: {
       ...Object.fromEntries([...shows, ...actions]),
+      ...livePaths(source),
       '/healthz': { get: probe('the process answers', false) },
       '/readyz': { get: probe('clients can be served', true) },
     },
@@ -72,27 +58,16 @@ const errorSchema = {
 }
 
 function showPath(name: string, source: AdminSource) {
-  const command = showCommands.get(name)
-  const columns = command?.run(source).columns ?? []
-  const properties = Object.fromEntries(
-    columns.map((column) => [column.name, { type: [types[column.type], 'null'] }]),
-  )
-  const row = {
-    type: 'object',
-    required: columns.map((column) => column.name),
-    properties,
-    additionalProperties: false,
-  }
   const rows = {
     type: 'object',
     required: ['rows'],
-    properties: { rows: { type: 'array', items: row } },
+    properties: { rows: { type: 'array', items: rowSchema(name, source) } },
     additionalProperties: false,
   }
   return {
     get: {
       operationId: `show_${name}`,
-      summary: command?.help ?? '',
+      summary: showCommands.get(name)?.help ?? '',
       responses: { 200: { description: 'the rows', content: json(rows) }, ...refusals },
     },
   }

@@ -8,6 +8,9 @@ const parts = 2 ** partBits
 const maxUnits = 2 ** 31 - 1
 const size = indexOf(maxUnits) + 1
 
+/** How many buckets a histogram has: the length of what `addTo` takes. */
+export const latencyBuckets = size
+
 /** Bounds of Prometheus' buckets, in units: powers of two from 16 µs to 16.8 s, and one between two. */
 const bounds = Array.from({ length: 41 }, (_, i) => (i % 2 === 0 ? 1 : 1.5) * 2 ** (6 + (i >> 1)))
 
@@ -38,19 +41,14 @@ export class LatencyHistogram {
     if (ms > 0) this.#sumMs += ms
   }
 
-  /**
-   * The times, ms, that these shares of all (0 to 1, in ascending order) were not above; null: there
-   * were none. Off by less than 1 %, or by 0.25 µs.
-   */
+  /** See `latencyQuantiles`. */
   quantiles(shares: readonly number[]): readonly (number | null)[] {
-    let index = -1
-    let below = 0
-    return shares.map((share) => {
-      if (this.#count === 0) return null
-      const wanted = Math.max(1, Math.ceil(share * this.#count))
-      while (below < wanted && index < size - 1) below += this.#counts[++index] as number
-      return (lowerBound(index) + lowerBound(index + 1)) / 2 / unitsPerMs
-    })
+    return latencyQuantiles(this.#counts, this.#count, shares)
+  }
+
+  /** Adds its counts to `sum`, of `latencyBuckets` numbers. */
+  addTo(sum: Float64Array): void {
+    for (let i = 0; i < size; i++) sum[i] = (sum[i] as number) + (this.#counts[i] as number)
   }
 
   /** As Prometheus takes it, in seconds: cumulative buckets, sum and count. */
@@ -70,6 +68,27 @@ export class LatencyHistogram {
       { labels, value: this.#count, suffix: '_count' },
     ]
   }
+}
+
+/**
+ * The times, ms, that these shares of all (0 to 1, in ascending order) were not above; null: there
+ * were none. Off by less than 1 %, or by 0.25 µs.
+ * @param counts by bucket, as `addTo` gives them
+ * @param count their sum
+ */
+export function latencyQuantiles(
+  counts: Float64Array,
+  count: number,
+  shares: readonly number[],
+): readonly (number | null)[] {
+  let index = -1
+  let below = 0
+  return shares.map((share) => {
+    if (count === 0) return null
+    const wanted = Math.max(1, Math.ceil(share * count))
+    while (below < wanted && index < size - 1) below += counts[++index] as number
+    return (lowerBound(index) + lowerBound(index + 1)) / 2 / unitsPerMs
+  })
 }
 
 /** Of the bucket of a whole number of units, at most `maxUnits`. */

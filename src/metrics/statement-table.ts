@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { LatencyHistogram } from './latency-histogram.ts'
 import type { AnsweredRequest } from './request-meter.ts'
 
@@ -43,6 +44,12 @@ export class StatementStats {
     this.database = database
     this.text = text
     this.inheritedMs = inheritedMs
+  }
+
+  /** The same for the same text in the same database, in any process. */
+  get id(): string {
+    const hash = createHash('sha256').update(`${this.database}\0${this.text}`)
+    return hash.digest('hex').slice(0, 16)
   }
 
   get totalMs(): number {

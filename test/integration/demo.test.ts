@@ -36,6 +36,7 @@ const relay: StartDemoProxy = async ({ primaryUrl }: DemoTarget) => {
     host: '127.0.0.1',
     port: (server.address() as AddressInfo).port,
     httpUrl: 'http://127.0.0.1:0',
+    dashboardUrl: 'http://127.0.0.1:0/#token=x',
     nodes: () => [
       { name: 'primary', role: 'primary', state: 'up', lagMs: null, requests, reads: requests },
     ],

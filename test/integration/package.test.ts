@@ -29,9 +29,12 @@ describe('the package', () => {
       .flatMap((file) =>
         ['.js', '.js.map', '.d.ts'].map((end) => `dist/${file.replace(/\.ts$/, end)}`),
       )
-    expect(project.files.toSorted()).toEqual(
-      ['LICENSE', 'README.md', 'package.json', 'dist/pgsplit.schema.json', ...sources].sort(),
-    )
+    const page = ['icon.svg', 'index.html', 'licences.txt', 'main.css', 'main.js']
+    const others = [
+      ...['LICENSE', 'README.md', 'package.json', 'dist/pgsplit.schema.json'],
+      ...page.map((name) => `dist/dashboard/${name}`),
+    ]
+    expect(project.files.toSorted()).toEqual([...others, ...sources].sort())
   })
 
   it('has the JSON Schema of its configuration', async () => {

@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { showCommands } from '../../../src/admin/show-commands.ts'
 import { PgSplitError } from '../../../src/errors.ts'
 import { actionRequests } from '../../../src/http/action-requests.ts'
+import { createApp } from '../../../src/http/app.ts'
 import { openApiDocument } from '../../../src/http/openapi.ts'
 import {
   ask,
@@ -154,14 +155,16 @@ describe('/api/v1', () => {
   it('is described: every answer fits its schema, and every path is in it', async () => {
     const document = openApiDocument(source.admin)
     const shown = [...showCommands.keys()].filter((name) => name !== 'help')
-    const paths = [...shown, ...actionRequests.keys()].map((name) => `/api/v1/${name}`)
+    const live = ['live', 'history', 'sessions', 'statement_history']
+    const paths = [...shown, ...live, ...actionRequests.keys()].map((name) => `/api/v1/${name}`)
     expect(Object.keys(document.paths).sort()).toEqual([...paths, '/healthz', '/readyz'].sort())
     const served = await ask(source, '/api/v1/openapi.json', { headers: bearer(readerToken) })
     expect(await served.json()).toEqual(JSON.parse(JSON.stringify(document)))
     for (const [path, item] of Object.entries(document.paths as Record<string, PathItem>)) {
       const media = item.get?.responses[200]?.content?.['application/json']
       if (media === undefined) continue
-      const answer = await ask(source, path, { headers: bearer(readerToken) })
+      const asked = path.endsWith('statement_history') ? `${path}?cluster=main&id=known` : path
+      const answer = await ask(source, asked, { headers: bearer(readerToken) })
       const parsed = z.fromJSONSchema(media.schema as never).safeParse(await answer.json())
       expect(parsed.error?.issues, path).toBeUndefined()
     }
@@ -190,6 +193,84 @@ describe('/api/v1', () => {
       expect(headers.get('cache-control')).toBe('no-store')
       expect(headers.get('access-control-allow-origin')).toBeNull()
     }
+  })
+})
+
+describe('what happens now', () => {
+  const streamOf = async (headers = bearer(readerToken)) => {
+    const answer = await ask(source, '/api/v1/live', { headers })
+    expect(answer.headers.get('content-type')).toContain('text/event-stream')
+    const reader = (answer.body as ReadableStream<Uint8Array>).getReader()
+    return {
+      next: async () => {
+        const { value } = await reader.read()
+        const [, event, data] =
+          /^event: (.*)\ndata: (.*)\n\n$/.exec(Buffer.from(value ?? []).toString()) ?? []
+        return { event, data: JSON.parse(data ?? 'null') }
+      },
+      end: () => reader.cancel(),
+    }
+  }
+
+  it('comes as a stream: first who looks, then each second', async () => {
+    source.recorder.tick()
+    const stream = await streamOf()
+    const hello = { who: 'prometheus', role: 'reader', version: '0.1.0', state: 'active' }
+    expect(await stream.next()).toMatchObject({
+      event: 'hello',
+      data: { ...hello, now: { atMs: 1000 } },
+    })
+    source.recorder.events.note('main', 'warn', { event: 'node-down', node: 'r1' }, 'r1: refused')
+    source.recorder.tick()
+    expect(await stream.next()).toMatchObject({
+      event: 'tick',
+      data: { atMs: 2000, state: 'active', events: [{ event: 'node-down', node: 'r1' }] },
+    })
+    await stream.end()
+  })
+
+  it('is not kept for who does not take it, and not given to too many', async () => {
+    const app = createApp(source, false)
+    const incoming = { socket: { remoteAddress: '192.0.2.1' } }
+    const open = async () =>
+      app.request('/api/v1/live', { headers: bearer(readerToken) }, { incoming })
+    const answers = await Promise.all(Array.from({ length: 32 }, open))
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+    expect((await open()).status).toBe(503)
+    await answers[0]?.body?.cancel()
+    const again = await open()
+    expect(again.status).toBe(200)
+    // Nobody reads: all of them end, with the few ticks that they could hold.
+    for (let i = 0; i < 40; i++) source.recorder.tick()
+    expect((await again.text()).match(/^event: tick$/gm)).toHaveLength(3)
+    expect((await open()).status).toBe(200)
+  })
+
+  it('is for readers', async () => {
+    for (const path of ['live', 'history', 'sessions', 'statement_history?cluster=main&id=known']) {
+      const answer = await ask(source, `/api/v1/${path}`)
+      expect(answer.status, path).toBe(401)
+      const page = await ask(source, `/api/v1/${path}`, { headers: { 'sec-fetch-dest': 'empty' } })
+      // A page has a form of its own for it.
+      expect(page.headers.get('www-authenticate')).not.toContain('Basic')
+    }
+  })
+
+  it('has bounds for what is asked, and 404 for a statement that is gone', async () => {
+    const headers = bearer(readerToken)
+    const { rows, total } = (await (
+      await ask(source, '/api/v1/sessions?limit=1', { headers })
+    ).json()) as {
+      rows: unknown[]
+      total: number
+    }
+    expect([rows.length, total]).toEqual([1, 2])
+    for (const seconds of ['0', '-1', 'x', '99999999', '1e3']) {
+      const answer = await ask(source, `/api/v1/history?seconds=${seconds}`, { headers })
+      expect(answer.status, seconds).toBe(200)
+    }
+    const gone = await ask(source, '/api/v1/statement_history?cluster=main&id=x', { headers })
+    expect(gone.status).toBe(404)
   })
 })
 
@@ -250,6 +331,10 @@ describe("an operator's requests", () => {
     const own = { ...basic('admin', 'pä:ss'), host: 'x.test', origin: 'http://x.test' }
     const fromOwn = await doIt('drain', { node: 'r1' }, { ...own, 'sec-fetch-site': 'same-origin' })
     expect(fromOwn.status).toBe(200)
+    // Behind a proxy that calls pgsplit by another name: the browser says that the page is its own.
+    const proxied = { ...own, host: 'pgsplit:9187', 'sec-fetch-site': 'same-origin' }
+    expect((await doIt('drain', { node: 'r1' }, proxied)).status).toBe(200)
+    expect((await doIt('drain', { node: 'r1' }, { ...own, host: 'pgsplit:9187' })).status).toBe(403)
   })
 
   it('take only what they need', async () => {

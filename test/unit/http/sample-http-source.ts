@@ -2,6 +2,9 @@ import type { AdminActions } from '../../../src/admin/admin-actions.ts'
 import { AuthRateLimit } from '../../../src/auth/auth-rate-limit.ts'
 import { MockVerifiers } from '../../../src/auth/mock-verifier.ts'
 import { passwordSecret } from '../../../src/auth/stored-secret.ts'
+import { EventHistory } from '../../../src/history/event-history.ts'
+import { Recorder } from '../../../src/history/recorder.ts'
+import type { ClusterSample } from '../../../src/history/samples.ts'
 import { createApp } from '../../../src/http/app.ts'
 import type { HttpPeople, HttpSource } from '../../../src/http/http-source.ts'
 import type { Metric } from '../../../src/metrics/metric.ts'
@@ -42,6 +45,14 @@ export class SampleHttpSource implements HttpSource {
   readonly admin = sampleSource({
     nodes: () => [primary, { ...primary, node: 'r1', role: 'replica', lag_bytes: 2n ** 40n }],
   })
+  /** What the recorder samples. */
+  samples: readonly ClusterSample[] = []
+  readonly recorder = new Recorder({
+    sample: () => this.samples,
+    events: new EventHistory(10, () => 1_000),
+    nowMs: () => (this.clockMs += 1_000),
+  })
+  clockMs = 0
   /** What the next action fails with. */
   failure: Error | null = null
   readonly people: HttpPeople = {
@@ -72,6 +83,17 @@ export class SampleHttpSource implements HttpSource {
 
   metrics() {
     return sampleMetrics
+  }
+
+  statementHistory(cluster: string, id: string) {
+    if (cluster !== 'main' || id !== 'known') return null
+    const primary = [1, null]
+    return { stepMs: 10_000, atMs: 20_000, primary, replicas: primary, meanMs: primary }
+  }
+
+  sessions(limit: number) {
+    const rows = this.admin.clients()
+    return { total: rows.length, pinned: { listen: 1 }, rows: rows.slice(0, limit) }
   }
 
   notReady() {
