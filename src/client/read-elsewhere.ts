@@ -52,3 +52,17 @@ export function catchesUpFirst(
   move(session, request, from)
   return true
 }
+
+/**
+ * A request goes to the primary. With synchronous replication a replica may have shown its session a
+ * commit that the primary doesn't show yet, as it waits for other standbys: so does the request then,
+ * within a bound. True: it waits.
+ */
+export function waitsForShown(session: ClientSession, request: Request): boolean {
+  const { cluster, facts, requestStartedAtMs } = session
+  const { shown } = cluster.positions
+  const untilMs = shown.untilMs(facts, requestStartedAtMs, cluster.nowMs())
+  if (untilMs === null) return false
+  const found = (callback: () => void) => shown.onShown(facts, callback)
+  return waitForRoute(session, request, untilMs, undefined, found)
+}

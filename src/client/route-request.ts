@@ -24,7 +24,7 @@ import { isOpenEnded } from './optimistic-fit.ts'
 import { onlyAsks } from './own-command.ts'
 import { takeOwnNames } from './own-names.ts'
 import { mayPark, park, unpark } from './parked.ts'
-import { catchesUpFirst, mayCatchUp, mayMoveOn } from './read-elsewhere.ts'
+import { catchesUpFirst, mayCatchUp, mayMoveOn, waitsForShown } from './read-elsewhere.ts'
 import { refuse } from './refuse-request.ts'
 import type { Request } from './request.ts'
 import type { RequestGuard } from './request-guard.ts'
@@ -163,6 +163,8 @@ function runOnLease(session: ClientSession, request: Request, lease: ServerConne
   }
   session.holdUntilMs = null
   request.onReplica = session.cluster.isReplica(lease.nodeIndex)
+  const isNew = lease.status === txStatus.idle && session.inFlight.length === 0
+  if (isNew && !request.onReplica && waitsForShown(session, request)) return
   request.trace.routed(whyOnLease(session, request), false)
   const refused = request.guard?.refusal ?? null
   request.refusal = refused ?? refusalOf(session, request, lease)
@@ -261,6 +263,7 @@ export function route(session: ClientSession, request: Request): void {
   if (chosen.isBehind !== true) session.wasBehind = false
   else if (mayCatchUp(session, request, cls)) return
   session.catchUpUntilMs = null
+  if (node?.role === 'primary' && !isOwn && waitsForShown(session, request)) return
   if (session.held.parked !== null && node?.role !== 'replica') {
     returnToParked(session, request)
     return

@@ -127,6 +127,9 @@ export class WaitAnywhere {
       if (next === null) {
         const { node } = cluster.route(request.cls, session.facts, exclude)
         if (node === null) return
+        // Replicas have shown the session more than the primary does so far.
+        const isEarly = node.role === 'primary' && cluster.positions.shown.lacks(session.facts)
+        if (isEarly && (exclude & ~request.exclude) !== 0) return
         next = { index: node.index, isReplica: node.role === 'replica' }
       }
       yield next

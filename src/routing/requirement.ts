@@ -65,6 +65,14 @@ export interface SessionFacts {
    */
   othersSince: number
   othersMark: CausalToken | null
+  /**
+   * Position up to where replicas, or others by a token, have shown it what the primary may not show
+   * yet; `mustFind`: what it saw on a replica that is lost has the position that `dirtySince` is for.
+   */
+  shown: CausalToken | null
+  mustFind: boolean
+  /** Until when its request that began then may wait for the primary to show that, monotonic ms. */
+  shownWait: { readonly startedMs: number; readonly untilMs: number } | null
   /** How long a read may wait for a replica that has what the session wrote or saw, ms. */
   causalWaitMs: number
   /** Hash of the client's address, for `ip-hash`. */
@@ -94,6 +102,9 @@ export function initialFacts(given: Partial<SessionFacts> = {}): SessionFacts {
     group: null,
     othersSince: -1,
     othersMark: null,
+    shown: null,
+    mustFind: false,
+    shownWait: null,
     causalWaitMs: 0,
     clientAddressHash: 0,
     ...given,

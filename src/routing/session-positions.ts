@@ -3,6 +3,7 @@ import { compareLsn, type Lsn } from '../topology/lsn.ts'
 import type { PositionSampler } from '../topology/position-sampler.ts'
 import { nodeAt, type Snapshot } from '../topology/snapshot.ts'
 import { NOTHING, neededLsn, raised, unknownSince } from './owed.ts'
+import { PrimaryShows } from './primary-shows.ts'
 import type { SessionFacts } from './requirement.ts'
 import type { Route } from './route.ts'
 import { type CausalToken, watermarkOf } from './watermark.ts'
@@ -16,10 +17,13 @@ import { type CausalToken, watermarkOf } from './watermark.ts'
 export class SessionPositions {
   readonly #sampler: PositionSampler
   readonly #snapshot: () => Snapshot
+  /** Where standbys may show a commit before the primary. */
+  readonly shown: PrimaryShows
 
   constructor(sampler: PositionSampler, snapshot: () => Snapshot) {
     this.#sampler = sampler
     this.#snapshot = snapshot
+    this.shown = new PrimaryShows(sampler, snapshot, (facts) => void this.settle(facts))
   }
 
   /** The session has written or read on the primary, and its transaction has ended. */
@@ -49,6 +53,7 @@ export class SessionPositions {
     if (level !== 'strict') return
     // What was acknowledged to anybody by now lies before any position that the primary is asked for
     // from now on; so does what a replica has shown.
+    if (facts.reader >= 0) facts.mustFind = true
     facts.reader = -1
     facts.dirtySince = this.#sampler.primary.ask()
   }
@@ -115,7 +120,7 @@ export class SessionPositions {
           facts.reader = -1
           // It may follow a promotion that is not known here yet.
           const own = replicas.timelineOf(reader) ?? 0
-          raise(facts, { timeline: Math.max(timeline, own), lsn })
+          this.raise(facts, { timeline: Math.max(timeline, own), lsn })
         }
       }
     }
@@ -123,7 +128,10 @@ export class SessionPositions {
       const sample = primary.since(facts.dirtySince)
       if (sample !== null) {
         facts.dirtySince = -1
-        raise(facts, { timeline: sample.timeline, lsn: sample.inserted })
+        const token = { timeline: sample.timeline, lsn: sample.inserted }
+        raise(facts, token)
+        if (facts.mustFind) facts.shown = raised(facts.shown, token)
+        facts.mustFind = false
       }
     }
     if (facts.othersSince >= 0) {
@@ -209,12 +217,14 @@ export class SessionPositions {
     return this.#sampler.onNext(callback)
   }
 
-  /** Its reads wait for this token from now on. */
+  /** Its reads wait for this token, of what replicas or others have shown, from now on. */
   raise(facts: SessionFacts, token: CausalToken): void {
     raise(facts, token)
+    facts.shown = raised(facts.shown, token)
   }
 
   #leaveReader(facts: SessionFacts): void {
+    facts.mustFind = true
     facts.reader = -1
     this.notePrimary(facts)
   }

@@ -159,6 +159,7 @@ export class NodeTrack {
       receiveLsn: seen?.receiveLsn ?? null,
       streaming: seen?.streaming ?? null,
       replayPaused: seen?.replayPaused ?? false,
+      waitsForStandbys: seen?.waitsForStandbys ?? false,
       leaving: this.leaving !== null,
       serverVersion: seen?.serverVersion ?? 0,
       configuredAt: seen?.configuredAt ?? '',

@@ -56,6 +56,8 @@ export interface NodeView {
   /** Whether a WAL receiver streams; null = not visible to the monitor's role, or a primary. */
   readonly streaming: boolean | null
   readonly replayPaused: boolean
+  /** A primary with `synchronous_standby_names`: standbys may show a commit before it does. */
+  readonly waitsForStandbys: boolean
   /** `server_version_num`, 0 until known. */
   readonly serverVersion: number
   /** Changes when the server has read its configuration anew; '' until known. */

@@ -1,3 +1,4 @@
+import { FinishedCommits } from './finished-commits.ts'
 import { News } from './news.ts'
 import { PositionConnections } from './position-connections.ts'
 import { PrimaryPositions, type PrimarySample } from './primary-positions.ts'
@@ -31,6 +32,7 @@ export interface PositionSamplerOptions {
 export class PositionSampler {
   readonly primary: PrimaryPositions
   readonly replicas: ReplicaPositions
+  readonly finished: FinishedCommits
   readonly #connections: PositionConnections
   readonly #news: News
 
@@ -51,6 +53,11 @@ export class PositionSampler {
       everyMs: options.replicaEveryMs ?? 100,
       hurriedEveryMs: options.hurriedReplicaEveryMs ?? 2,
       onSample: () => this.#news.tell(),
+    })
+    this.finished = new FinishedCommits({
+      connections: this.#connections,
+      snapshot,
+      replayed: (nodeIndex) => this.replicas.replayed(nodeIndex),
     })
     this.primary = new PrimaryPositions({
       ...shared,
@@ -90,6 +97,7 @@ export class PositionSampler {
     this.#news.clear()
     this.primary.stop()
     this.replicas.stop()
+    this.finished.stop()
     this.#connections.close()
   }
 }

@@ -24,6 +24,8 @@ export interface Observation {
   readonly streaming: boolean | null
   readonly replayPaused: boolean
   readonly serverVersion: number
+  /** Primary only: commits wait for standbys, which may show them before it does. */
+  readonly waitsForStandbys: boolean
   /** Changes when the server has read its configuration anew; the server's own time, as text. */
   readonly configuredAt: string
 }
@@ -58,11 +60,12 @@ SELECT p.standby::text, p.lsn::text,
   ${control}
   w.pid::text, w.status, w.received_tli::text,
   pg_catalog.current_setting('server_version_num'),
-  pg_catalog.pg_conf_load_time()::text || ' ' || pg_catalog.pg_postmaster_start_time()::text
+  pg_catalog.pg_conf_load_time()::text || ' ' || pg_catalog.pg_postmaster_start_time()::text,
+  (pg_catalog.current_setting('synchronous_standby_names') <> '')::text
 FROM p LEFT JOIN pg_catalog.pg_stat_wal_receiver w ON true`
 }
 
-const COLUMNS = 14
+const COLUMNS = 15
 
 /**
  * Reads the answer. Throws an Error that names the column when the server says something that is
@@ -95,6 +98,7 @@ export function parseObservation(row: ProbeRow, sentAtMs: number, atMs: number):
       timelineExact: true,
       streaming: null,
       replayPaused: false,
+      waitsForStandbys: row[14] === 'true',
     }
   }
   const receivedTimeline = readNumber(row[11], 'received_tli')
@@ -113,6 +117,7 @@ export function parseObservation(row: ProbeRow, sentAtMs: number, atMs: number):
     // Without pg_read_all_stats the view shows the pid and hides the rest.
     streaming: hasReceiver ? (status === null ? null : status === 'streaming') : false,
     replayPaused: row[6] === 'true',
+    waitsForStandbys: false,
   }
 }
 

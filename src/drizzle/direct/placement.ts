@@ -3,6 +3,7 @@ import type { ClusterCore } from '../../core/cluster-core.ts'
 import { PgSplitError } from '../../errors.ts'
 import { ownFailure } from '../../net/own-failure.ts'
 import { catchUpUntilMs, mayLookAround, moveOnUntilMs } from '../../routing/patience.ts'
+import { mostShownWaitMs } from '../../routing/primary-shows.ts'
 import { consistencyOf, type SessionFacts } from '../../routing/requirement.ts'
 import type { Route } from '../../routing/route.ts'
 import type { StatementClass } from '../../sql/statement-class.ts'
@@ -134,7 +135,8 @@ export class Placement<Connection> {
     if (!looksAround) {
       const route = core.route(cls, facts, exclude | this.#refusing(isReadOnly))
       const { node } = route
-      if (node !== null && route.isBehind !== true && this.#isFree(node, isReadOnly)) {
+      const isHere = node !== null && route.isBehind !== true && this.#isFree(node, isReadOnly)
+      if (isHere && !(node.role === 'primary' && core.positions.shown.lacks(facts))) {
         patience.wasBehind = false
         if (isReadOnly) noteSent(core, context, node.index)
         this.#pools.take(node.index, isReadOnly, (error, held) => {
@@ -178,6 +180,7 @@ export class Placement<Connection> {
         exclude = wish.exclude
         continue
       }
+      if (node.role === 'primary') await this.#findShown(wish.facts)
       let hasWaited = false
       try {
         if (!isReadOnly) return await pools.checkout(node.index, false)
@@ -206,6 +209,20 @@ export class Placement<Connection> {
     }
   }
 
+  /** Waits until the primary shows what replicas have shown, within a bound. */
+  async #findShown(facts: SessionFacts): Promise<void> {
+    const { positions } = this.#core
+    const untilMs = this.#core.nowMs() + mostShownWaitMs
+    while (positions.shown.lacks(facts) && !this.#isClosed()) {
+      const leftMs = untilMs - this.#core.nowMs()
+      if (leftMs <= 0) {
+        positions.shown.forget(facts)
+        return
+      }
+      await waitForNews((callback) => positions.shown.onShown(facts, callback), leftMs)
+    }
+  }
+
   /** Bit mask of the nodes that let nobody in for now; a write has only the primary. */
   #refusing(isReadOnly: boolean): number {
     return isReadOnly ? this.#refusals.at(this.#core.nowMs()) : 0
@@ -226,6 +243,8 @@ export class Placement<Connection> {
     let node: NodeView | null = first
     while (node !== null) {
       if (this.#pools.isFree(node.index, true)) return [node]
+      const isEarly = node.role === 'primary' && this.#core.positions.shown.lacks(facts)
+      if (isEarly && places.length > 0) break
       places.push(node)
       if (node.role !== 'replica') break
       tried |= 1 << node.index

@@ -61,6 +61,7 @@ export function view(index: number, given: ViewGiven = {}): NodeView {
     receiveLsn: index === 0 ? null : 1000n,
     streaming: index === 0 ? null : true,
     replayPaused: false,
+    waitsForStandbys: false,
     leaving: false,
     serverVersion: 150018,
     configuredAt: '',

@@ -66,6 +66,7 @@ export class FakeNode {
       visible ? String(this.timeline) : null,
       '150018',
       '2026-11-29 2026-11-28',
+      'false',
     ]
   }
 }

@@ -20,9 +20,16 @@ describe('the probe', () => {
       systemIdentifier: '7000000000000000001',
       streaming: null,
       replayPaused: false,
+      waitsForStandbys: false,
       serverVersion: 150018,
       configuredAt: '2026-11-29 2026-11-28',
     })
+  })
+
+  it('tells that commits of a primary wait for standbys', () => {
+    const row = [...new FakeNode('primary').row(true)]
+    row[14] = 'true'
+    expect(parseObservation(row, 1, 2).waitsForStandbys).toBe(true)
   })
 
   it('reads a streaming replica’s answer', () => {
@@ -53,7 +60,7 @@ describe('the probe', () => {
 
   it('names the column that makes no sense', () => {
     const row = [...new FakeNode('primary').row(true)]
-    expect(() => parseObservation(row.slice(1), 1, 2)).toThrow('13 columns')
+    expect(() => parseObservation(row.slice(1), 1, 2)).toThrow('14 columns')
     row[1] = 'zzz'
     expect(() => parseObservation(row, 1, 2)).toThrow('pg_current_wal_insert_lsn = zzz')
   })
@@ -68,7 +75,7 @@ describe('the probe', () => {
       fc.oneof(fc.string(), fc.constantFrom('true', 'false', '0/1', '1', '0'.repeat(24))),
     )
     fc.assert(
-      fc.property(fc.array(cell, { minLength: 12, maxLength: 14 }), (row) => {
+      fc.property(fc.array(cell, { minLength: 13, maxLength: 15 }), (row) => {
         try {
           const seen = parseObservation(row, 1, 2)
           if (seen.role === 'primary') expect(seen.insertLsn).not.toBeNull()

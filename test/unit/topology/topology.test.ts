@@ -29,6 +29,7 @@ function outcome(nowMs: number, given: Partial<Observation>): ProbeOutcome {
     systemIdentifier: '7',
     streaming: primary ? null : true,
     replayPaused: false,
+    waitsForStandbys: false,
     serverVersion: 150018,
     configuredAt: '',
     ...given,
