@@ -120,6 +120,8 @@ export interface ClusterAccess {
   noteDdl(database: string, touches: Touched): void
   /** ALTER ROLE/DATABASE … SET: idle server connections would keep the old defaults. */
   noteDefaultsChange(): void
+  /** A session has taken this role (its bytes, one character each), by SET ROLE or SET SESSION AUTHORIZATION. */
+  noteTakenRole(name: string): void
   /** A statement needs a database that nobody is connected to: what nobody uses is closed. */
   vacate(database: string): void
   /** Resolves when the server has dealt with the cancel request. Never rejects. */

@@ -193,6 +193,11 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
     this.#identities.hurry()
   }
 
+  /** Who that is is asked at once: later the name may be somebody else's. */
+  noteTakenRole(name: string): void {
+    this.#identities.noteTaken(name)
+  }
+
   async cancel(connection: ServerConnection): Promise<void> {
     try {
       await cancelServer({

@@ -62,6 +62,11 @@ export class IdentityWatch {
     else this.#isWanted = true
   }
 
+  /** A session has taken a role of this name: who that is must be known before the name is another's. */
+  noteTaken(name: string): void {
+    if (!this.#taken.knows(name)) this.hurry()
+  }
+
   #pause(ms: number): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {

@@ -15,6 +15,11 @@ export class TakenRoles {
   /** Name → OID, when it was asked for last; '' = there is no such role. */
   readonly #known = new Map<string, string>()
 
+  /** Is it known who has this name, as a session's state has it? */
+  knows(value: string): boolean {
+    return value === 'none' || this.#known.has(nameOf(value))
+  }
+
   /** `isChanged`: something may have become of any role since the last look. */
   async look(questions: QuestionLine, scopes: readonly Scope[], isChanged: boolean): Promise<void> {
     const takers = takersIn(scopes)
@@ -38,6 +43,10 @@ export class TakenRoles {
   }
 }
 
+function nameOf(value: string): string {
+  return Buffer.from(value, 'latin1').toString('utf8')
+}
+
 function takersIn(scopes: readonly Scope[]): Map<string, ClientSession[]> {
   const takers = new Map<string, ClientSession[]>()
   for (const { sessions } of scopes) {
@@ -45,7 +54,7 @@ function takersIn(scopes: readonly Scope[]): Map<string, ClientSession[]> {
       for (const setting of settings) {
         const value = session.state.get(setting)
         if (value === undefined || value === 'none') continue
-        const name = Buffer.from(value, 'latin1').toString('utf8')
+        const name = nameOf(value)
         const others = takers.get(name)
         if (others === undefined) takers.set(name, [session])
         else others.push(session)

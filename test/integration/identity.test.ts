@@ -132,6 +132,19 @@ function names() {
 let turn = 0
 
 /** Each statement goes another way than the one before. */
+/** Resolves when each of the two pgsplits has gone through a look at roles that begins after now. */
+async function bothHaveLooked(): Promise<void> {
+  const [from] = await admin('SELECT clock_timestamp()::text AS at')
+  const questions = new Map<unknown, Set<unknown>>()
+  await waitFor('both to have looked for changes of roles', async () => {
+    const rows = await admin(`SELECT pid, query_start::text AS at FROM pg_stat_activity
+      WHERE query LIKE 'EXECUTE pgsplit\\_%' AND query_start > '${from?.at}'`)
+    for (const { pid, at } of rows) questions.set(pid, (questions.get(pid) ?? new Set()).add(at))
+    // A look asks at most three.
+    return [...questions.values()].filter(({ size }) => size > 3).length >= 2
+  })
+}
+
 async function changeByTurns(statements: readonly string[]): Promise<void> {
   for (const statement of statements) {
     await change(ways[turn++ % ways.length] ?? ways[0], [statement])
@@ -533,6 +546,7 @@ describe('further ways to become somebody else', () => {
       return client
     }
     const clients = await Promise.all([direct, first, second].map(open))
+    await bothHaveLooked()
     await changeByTurns([
       `ALTER ROLE ${peer} RENAME TO former_${peer}`,
       `CREATE ROLE ${peer}`,

@@ -128,6 +128,8 @@ describe('node-postgres', () => {
   it('reads in a READ ONLY transaction on one replica, all of it', async () => {
     const db = await client()
     await db.query("SET application_name = 'read-only-one'")
+    // What other tests have just written may still be on its way.
+    await db.query('SET pgsplit.consistency = session')
     await db.query('BEGIN READ ONLY')
     await db.query('SELECT count(*) FROM item')
     const nodes = await nodeOf('read-only-one')
@@ -147,6 +149,7 @@ describe('node-postgres', () => {
 
   it('gives the results of a text with several statements', async () => {
     const db = await client()
+    await db.query('SET pgsplit.consistency = session')
     const results = (await db.query(
       'SELECT 1 AS a; SELECT 2 AS b; SELECT 3 AS c',
     )) as unknown as pg.QueryResult[]

@@ -203,6 +203,8 @@ export class ScriptedCluster implements ClusterAccess {
 
   vacate(): void {}
 
+  noteTakenRole(): void {}
+
   noteDefaultsChange(): void {
     for (const scope of this.#scopes.values()) scope.recycle()
   }
