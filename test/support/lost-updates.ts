@@ -24,7 +24,9 @@ interface Raising {
 
 /**
  * Read-modify-write by many clients, one at a time for each counter, under a lock that the application
- * holds: the database is asked for none, so that each must see what the one before it has committed.
+ * holds: the database is asked for none, so that each must see what the one before it has committed. As
+ * with a pool, each reads on one connection and writes on another: one that writes has, by its own last
+ * write, seen all that was written before it, whoever wrote that.
  */
 export async function raiseCounters(given: Raising): Promise<Raised> {
   const acknowledged = new Map<number, number>()
@@ -35,19 +37,20 @@ export async function raiseCounters(given: Raising): Promise<Raised> {
   let stale = 0
   const work = async (random: Random): Promise<void> => {
     const open = () => oneOf(random, given.doors)(given.consistency, () => {})
-    let client = await open()
+    let reader = await open()
+    let writer = await open()
     while (!given.isOver(operations, stale)) {
       const k = free.splice(random(free.length), 1)[0]
       if (k === undefined) throw new Error('there are fewer counters than clients')
       let isWriting = false
       try {
-        const { rows } = await client.query({
+        const { rows } = await reader.query({
           text: 'SELECT v FROM counter WHERE k = $1',
           values: [k],
         })
         const [{ v }] = rows as [{ v: number }]
         isWriting = true
-        await client.query({
+        await writer.query({
           text: 'UPDATE counter SET v = $1 WHERE k = $2',
           values: [v + 1, k],
         })
@@ -60,11 +63,12 @@ export async function raiseCounters(given: Raising): Promise<Raised> {
         // A write that was lost may be done yet, when another client has the lock.
         if (isWriting) doubtful.add(k)
         free.push(isWriting ? next++ : k)
-        await client.end().catch(() => {})
-        client = await open()
+        for (const client of [reader, writer]) await client.end().catch(() => {})
+        reader = await open()
+        writer = await open()
       }
     }
-    await client.end()
+    for (const client of [reader, writer]) await client.end()
   }
   await Promise.all(Array.from({ length: given.clients }, (_, i) => work(given.randomOf(i))))
   return { acknowledged, doubtful, operations }
