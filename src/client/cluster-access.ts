@@ -16,6 +16,7 @@ import type { Touched } from '../sql/touched-names.ts'
 import type { NodeRefusals } from './node-refusals.ts'
 import type { NotificationHub } from './notification-hub.ts'
 import type { StatementRegistry } from './prepared-statement.ts'
+import type { ClientSession } from './session.ts'
 
 /** What a node has done wrong, seen while using it. */
 export type NodeFailure = 'refused' | 'reset' | 'shutdown' | 'timeout' | 'read-only-primary'
@@ -120,8 +121,8 @@ export interface ClusterAccess {
   noteDdl(database: string, touches: Touched): void
   /** ALTER ROLE/DATABASE … SET: idle server connections would keep the old defaults. */
   noteDefaultsChange(): void
-  /** A session has taken this role (its bytes, one character each), by SET ROLE or SET SESSION AUTHORIZATION. */
-  noteTakenRole(name: string): void
+  /** A session has taken a role by SET ROLE or SET SESSION AUTHORIZATION. */
+  noteTakenRole(session: ClientSession, setting: 'role' | 'session_authorization'): void
   /** A statement needs a database that nobody is connected to: what nobody uses is closed. */
   vacate(database: string): void
   /** Resolves when the server has dealt with the cancel request. Never rejects. */

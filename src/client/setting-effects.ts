@@ -83,7 +83,9 @@ export function takeOwnSetting(session: ClientSession, name: string, value: stri
 /** The parameter has this value now, on the leased connection and for the client. */
 export function trackSetting(session: ClientSession, name: string, value: string): void {
   session.settings.set(name, value)
-  if (name === 'role' || name === 'session_authorization') session.cluster.noteTakenRole(value)
+  if (name === 'role' || name === 'session_authorization') {
+    session.cluster.noteTakenRole(session, name)
+  }
   if (session.pinReason !== null) session.pins.askAgain(name)
 }
 

@@ -1,6 +1,7 @@
 import type { Credential } from '../auth/credential.ts'
 import type { Identity } from '../auth/identity.ts'
 import type { ClusterAccess, SessionLimits } from '../client/cluster-access.ts'
+import type { ClientSession } from '../client/session.ts'
 import type { ClusterConfig, LimitsConfig } from '../config/config.ts'
 import { ClusterCore, monitorTuningOf } from '../core/cluster-core.ts'
 import { PgSplitError } from '../errors.ts'
@@ -25,6 +26,7 @@ import { Pause } from './pause.ts'
 import { QuestionLine } from './question-line.ts'
 import { Scope } from './scope.ts'
 import { ScopeIdentity } from './scope-identity.ts'
+import type { RoleSetting } from './taken-roles.ts'
 
 /** How long pools and statements of a user at a database are kept that nobody uses, ms. */
 const forgetAfterMs = 60_000
@@ -194,8 +196,8 @@ export class Cluster extends ClusterCore<Scope> implements ClusterAccess {
   }
 
   /** Who that is is asked at once: later the name may be somebody else's. */
-  noteTakenRole(name: string): void {
-    this.#identities.noteTaken(name)
+  noteTakenRole(session: ClientSession, setting: RoleSetting): void {
+    this.#identities.noteTaken(session, setting)
   }
 
   async cancel(connection: ServerConnection): Promise<void> {

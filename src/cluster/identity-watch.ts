@@ -1,13 +1,16 @@
 import { arrayText, changeMarkSql, currentSql, mayReadAuthidSql } from '../auth/identity-sql.ts'
+import type { ClientSession } from '../client/session.ts'
 import type { EventLog } from '../core/event-log.ts'
 import { nowMs } from '../net/turn-clock.ts'
 import type { QuestionLine } from './question-line.ts'
 import type { Scope } from './scope.ts'
-import { TakenRoles } from './taken-roles.ts'
+import { type RoleSetting, TakenRoles } from './taken-roles.ts'
 
 /** Between two looks for changes, ms: at least so long, and so many times what a look takes. */
 const pauseMs = 500
 const pauseShare = 50
+/** The same where a session has taken a role since the last one. */
+const takenShare = 5
 /** Scopes in one question. */
 const maxAsked = 200
 
@@ -41,6 +44,8 @@ export class IdentityWatch {
   #mark: string | null = null
   readonly #taken = new TakenRoles()
   #isFailing = false
+  #endedMs = 0
+  #tookMs = 0
 
   constructor(options: IdentityWatchOptions) {
     this.#options = options
@@ -63,8 +68,10 @@ export class IdentityWatch {
   }
 
   /** A session has taken a role of this name: who that is must be known before the name is another's. */
-  noteTaken(name: string): void {
-    if (!this.#taken.knows(name)) this.hurry()
+  noteTaken(session: ClientSession, setting: RoleSetting): void {
+    this.#taken.noteTaken(session, setting)
+    if (this.#isStopped || this.#looking !== null) return
+    this.#pause(Math.max(0, this.#endedMs + takenShare * this.#tookMs - nowMs()))
   }
 
   #pause(ms: number): void {
@@ -85,9 +92,11 @@ export class IdentityWatch {
       .finally(() => {
         this.#looking = null
         if (this.#isStopped) return
-        const tookMs = nowMs() - sinceMs
+        this.#endedMs = nowMs()
+        this.#tookMs = this.#endedMs - sinceMs
         if (this.#isWanted) this.#look()
-        else this.#pause(Math.max(pauseMs, pauseShare * tookMs))
+        else if (this.#taken.isWanted) this.#pause(takenShare * this.#tookMs)
+        else this.#pause(Math.max(pauseMs, pauseShare * this.#tookMs))
       })
   }
 

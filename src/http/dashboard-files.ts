@@ -17,8 +17,8 @@ const types: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
 }
 
-/** Where `npm run build` puts them: the same place from `src` and from `dist`. */
-const directory = new URL('../../dist/dashboard/', import.meta.url)
+/** From `src` and from `dist` it is the same. */
+const place = '../../dist/dashboard/'
 
 let loaded: ReadonlyMap<string, PageFile> | null = null
 
@@ -26,6 +26,10 @@ let loaded: ReadonlyMap<string, PageFile> | null = null
 export function pageFiles(): ReadonlyMap<string, PageFile> {
   if (loaded !== null) return loaded
   const files = new Map<string, PageFile>()
+  // A bundle has none, and as CommonJS doesn't know where it is.
+  const here: string | undefined = import.meta.url
+  if (here === undefined) return files
+  const directory = new URL(place, here)
   for (const name of namesIn(directory)) {
     const bytes = new Uint8Array(readFileSync(new URL(name, directory)))
     const type = types[extname(name)]

@@ -12,7 +12,7 @@ const mb = 2 ** 20
 const perClient = 1.25 * mb
 const longStatements = 256 * mb
 /** What the runtime takes by itself while it works, and what the allocator keeps of what is freed. */
-const ofRuntime = 160 * mb
+const ofRuntime = 224 * mb
 
 let cluster: EmbeddedCluster
 

@@ -18,6 +18,7 @@ import { oneOf, type Random, seededNumbers } from '../support/seeded-numbers.ts'
 
 let cluster: ServerCluster
 let proxy: TestProxy
+let optimist: TestProxy
 
 beforeAll(async () => {
   cluster = await startServers({ replicas: 1 })
@@ -31,9 +32,14 @@ beforeAll(async () => {
   )
   await cluster.catchUp()
   proxy = await startTestProxy(cluster, { pool: { size: 4 } })
+  optimist = await startTestProxy(cluster, {
+    pool: { size: 4 },
+    routing: { transactions: 'optimistic' },
+  })
 })
 afterAll(async () => {
   await proxy?.stop()
+  await optimist?.stop()
   await cluster?.stop()
 })
 
@@ -82,16 +88,13 @@ function runOne(random: Random, say: Say, text: string, index: number): void {
   }
 }
 
-function conversation(random: Random): Said[] {
+function conversation(random: Random, begins: readonly string[], end: string): Said[] {
   const said: Said[] = []
   const say: Say = (shown, frame, waits = false) => {
     said.push({ shown, direct: frame, proxied: frame, waits })
   }
   say('onReplica', query(onReplica), true)
-  const begin = oneOf(random, [
-    'BEGIN READ ONLY',
-    'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
-  ])
+  const begin = oneOf(random, begins)
   if (random(3) > 0) say(begin, query(begin), true)
   else {
     say(`P(${begin})`, parse('', begin))
@@ -102,12 +105,12 @@ function conversation(random: Random): Said[] {
   if (random(3) > 0) say('Q', query(oneOf(random, reads)), true)
   for (let left = 2 + random(4), i = 0; left > 0; left--, i++) {
     runOne(random, say, oneOf(random, random(2) === 0 ? reads : others), i)
-    const end = random(4)
-    if (end < 2) say('H', flush, true)
-    else if (end === 2) say('S', sync, random(2) === 0)
+    const pause = random(4)
+    if (pause < 2) say('H', flush, true)
+    else if (pause === 2) say('S', sync, random(2) === 0)
   }
   say('S', sync, true)
-  say('COMMIT', query('COMMIT'), true)
+  say(end, query(end), true)
   return said
 }
 
@@ -118,35 +121,50 @@ function shape({ type, body }: RawMessage): string {
   return `${type} ${fields.filter((field) => /^[SCMP]/.test(field)).join()}`
 }
 
-describe('a READ ONLY transaction whose segments are answered before they end', () => {
-  it('answers as PostgreSQL does, whatever comes behind a Flush', {
-    timeout: 120_000,
-  }, async () => {
-    const rounds = Number(process.env.PGSPLIT_FLUSH_ROUNDS ?? 60)
-    const first = Number(process.env.PGSPLIT_FLUSH_SEED ?? 1)
-    const login = { user: 'postgres', password: cluster.password, database: 'postgres' }
-    const wrong: string[] = []
-    const seeds = Array.from({ length: rounds }, (_, i) => first + i)
-    // Seeds that once found something.
-    if (process.env.PGSPLIT_FLUSH_SEED === undefined) seeds.push(...found)
-    for (const round of seeds) {
-      const said = conversation(seededNumbers(round))
-      const run = async (port: number): Promise<string[]> => {
-        const client = await RawClient.logIn({ ...login, port })
-        const frames = said.map((one): [Buffer, boolean] => [one.direct, one.waits])
-        try {
-          return await holdFrames(client, frames, seededNumbers(round), shape)
-        } catch (error) {
-          return [`! ${error}`]
-        } finally {
-          client.end()
+const kinds = [
+  {
+    kind: 'READ ONLY',
+    begins: ['BEGIN READ ONLY', 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'],
+    end: 'COMMIT',
+    through: () => proxy,
+  },
+  { kind: 'optimistic', begins: ['BEGIN'], end: 'ROLLBACK', through: () => optimist },
+]
+
+describe.each(kinds)(
+  'a $kind transaction whose segments are answered before they end',
+  ({ begins, end, through }) => {
+    it('answers as PostgreSQL does, whatever comes behind a Flush', {
+      timeout: 120_000,
+    }, async () => {
+      const rounds = Number(process.env.PGSPLIT_FLUSH_ROUNDS ?? 60)
+      const first = Number(process.env.PGSPLIT_FLUSH_SEED ?? 1)
+      const login = { user: 'postgres', password: cluster.password, database: 'postgres' }
+      const wrong: string[] = []
+      const seeds = Array.from({ length: rounds }, (_, i) => first + i)
+      // Seeds that once found something.
+      if (process.env.PGSPLIT_FLUSH_SEED === undefined) seeds.push(...found)
+      for (const round of seeds) {
+        const said = conversation(seededNumbers(round), begins, end)
+        const run = async (port: number): Promise<string[]> => {
+          const client = await RawClient.logIn({ ...login, port })
+          const frames = said.map((one): [Buffer, boolean] => [one.direct, one.waits])
+          try {
+            return await holdFrames(client, frames, seededNumbers(round), shape)
+          } catch (error) {
+            return [`! ${error}`]
+          } finally {
+            client.end()
+          }
         }
+        // One after the other: what locks rows keeps the other waiting.
+        const direct = await run(cluster.primary.port)
+        const proxied = await run(through().port)
+        if (isDeepStrictEqual(direct, proxied)) continue
+        const what = `${round}: ${said.map(({ shown }) => shown).join(' · ')}`
+        wrong.push(`${what}\n  direct  ${direct.join(' | ')}\n  proxied ${proxied.join(' | ')}`)
       }
-      const [direct, proxied] = await Promise.all([run(cluster.primary.port), run(proxy.port)])
-      if (isDeepStrictEqual(direct, proxied)) continue
-      const what = `${round}: ${said.map(({ shown }) => shown).join(' · ')}`
-      wrong.push(`${what}\n  direct  ${direct.join(' | ')}\n  proxied ${proxied.join(' | ')}`)
-    }
-    expect(wrong).toEqual([])
-  })
-})
+      expect(wrong).toEqual([])
+    })
+  },
+)
