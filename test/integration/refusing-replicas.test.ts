@@ -151,7 +151,7 @@ async function readsGoOn(word: string): Promise<void> {
   const client = await proxy.client(web)
   try {
     await client.query(toReplicas)
-    for (let i = 0; i < 40; i++) {
+    for (let i = 0; i < 200; i++) {
       expect((await client.query('SELECT a FROM pr')).rows).toEqual([{ a: 7 }])
     }
     expect(await where(client)).toMatch(/^primary/)
@@ -165,7 +165,8 @@ async function readsGoOn(word: string): Promise<void> {
   for (const [i, node] of cluster.replicas.entries()) {
     const count = (await refusals(node, word)) - (before[i] ?? 0)
     expect(count).toBeGreaterThan(0)
-    expect(count).toBeLessThan(12)
+    // Tries are by time, and so more on a busy machine, but far from one for each of the reads.
+    expect(count).toBeLessThan(40)
   }
 }
 
