@@ -87,6 +87,17 @@ function sample(text: string, name: string): number {
   return Number(line?.slice(name.length + 1) ?? Number.NaN)
 }
 
+const catalogRead = () =>
+  waitFor('the catalog to be read', async () => {
+    return sample(await scrape(), 'pgsplit_catalog_age_seconds{cluster="main"}') < 30
+  })
+
+/** As `start`; what is asked first is judged by the catalog already, and nothing was asked so far. */
+async function startKnowing(): Promise<void> {
+  await start()
+  await proxy.with(() => catalogRead())
+}
+
 /** The sum over all samples of this name that have these labels. */
 function sumOf(text: string, name: string, ...labels: readonly string[]): number {
   const lines = text.split('\n').filter((one) => one.startsWith(`${name}{`))
@@ -172,7 +183,7 @@ describe('the HTTP door of a running pgsplit', () => {
     // No other test reads it: what backends have counted is told late.
     await cluster.primary.query('CREATE TABLE counted (n int)', [], 'shop')
     await cluster.catchUp()
-    await start()
+    await startKnowing()
     const scans = async () => {
       const counts: Record<string, number> = {}
       for (const node of [cluster.primary, ...cluster.replicas]) {
@@ -205,13 +216,16 @@ describe('the HTTP door of a running pgsplit', () => {
     const names = [cluster.primary, ...cluster.replicas].map(({ name }, i) => {
       return { name, node: i === 0 ? 'primary' : `r${i}` }
     })
-    await waitFor('the nodes to have told', async () => {
+    const excess = await waitFor('the nodes to have told', async () => {
       const after = await scans()
-      return names.every(({ name, node }) => {
-        const seen = (after[name] ?? 0) - (before[name] ?? 0)
-        return seen === count('reads_total', node)
+      const more = names.map(({ name, node }) => {
+        return (after[name] ?? 0) - (before[name] ?? 0) - count('reads_total', node)
       })
+      return more.every((one) => one >= 0) ? { sum: more.reduce((sum, one) => sum + one) } : null
     })
+    // On a busy machine one may have been run again elsewhere, and counts where it was answered.
+    const retries = sample(text, 'pgsplit_retries_total{cluster="main"}')
+    expect(excess.sum).toBeLessThanOrEqual(retries)
     expect(count('reads_total', 'r1') + count('reads_total', 'r2')).toBeGreaterThan(0)
     expect(names.reduce((sum, { node }) => sum + count('reads_total', node), 0)).toBe(200)
     const requests = (node: string) => sumOf(text, 'pgsplit_requests_total', `node="${node}"`)
@@ -230,7 +244,7 @@ describe('the HTTP door of a running pgsplit', () => {
   })
 
   it('counts why requests went where they went, their rows, and stale reads avoided', async () => {
-    await start()
+    await startKnowing()
     await proxy.with(async (client) => {
       await client.query('SELECT n FROM generate_series(1, 1000) AS n')
       await client.query('SELECT set_config($1, $2, true)', ['search_path', 'public'])
@@ -241,18 +255,26 @@ describe('the HTTP door of a running pgsplit', () => {
       await client.query('CREATE TEMP TABLE mine (n int)')
       await client.query('SELECT n FROM mine')
     })
-    await proxy.with(async (client) => {
-      await client.query('BEGIN READ ONLY')
-      await client.query('SELECT count(*) FROM journal')
-      await client.query('COMMIT')
+    const byIn = (text: string, reason: string) =>
+      sumOf(text, 'pgsplit_requests_total', `reason="${reason}"`)
+    let tries = 0
+    // Behind that DDL it may be on the primary for a moment.
+    const text = await waitFor('a READ ONLY transaction on a replica', async () => {
+      tries++
+      await proxy.with(async (client) => {
+        await client.query('BEGIN READ ONLY')
+        await client.query('SELECT count(*) FROM journal')
+        await client.query('COMMIT')
+      })
+      const now = await scrape()
+      return byIn(now, 'read_only_transaction') > 0 ? now : null
     })
-    const text = await scrape()
-    const by = (reason: string) => sumOf(text, 'pgsplit_requests_total', `reason="${reason}"`)
+    const by = (reason: string) => byIn(text, reason)
     expect(by('read')).toBe(1)
     expect(by('transaction')).toBeGreaterThanOrEqual(2)
     expect(by('read_only_transaction')).toBeGreaterThanOrEqual(2)
     expect(by('pinned')).toBe(1)
-    expect(sumOf(text, 'pgsplit_rows_total')).toBe(1000 + 4)
+    expect(sumOf(text, 'pgsplit_rows_total')).toBe(1000 + 3 + tries)
     await admin('SHOW ROUTES').then((rows) => {
       const shown = rows.reduce((sum, { requests }) => sum + Number(requests), 0)
       expect(shown).toBe(sumOf(text, 'pgsplit_requests_total'))
@@ -303,9 +325,7 @@ describe('the HTTP door of a running pgsplit', () => {
     expect(sample(text, 'pgsplit_login_failures_total{cause="password"}')).toBe(2)
     expect(sample(text, 'pgsplit_logins_total')).toBe(1)
     expect(sample(text, 'pgsplit_primary_elections_total{cluster="main"}')).toBe(1)
-    await waitFor('the catalog to be read', async () => {
-      return sample(await scrape(), 'pgsplit_catalog_age_seconds{cluster="main"}') < 30
-    })
+    await catalogRead()
     expect(sample(text, 'pgsplit_replica_lag_seconds{cluster="main",node="r1"}')).toBeGreaterThan(
       -1,
     )
