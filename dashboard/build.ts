@@ -2,7 +2,7 @@
  * Makes `dist/dashboard/` of what is here: one script, one style sheet, the page. `npm run build` and
  * `npm run demo` run it. `node dashboard/build.ts DIRECTORY` puts it elsewhere.
  */
-import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -32,10 +32,7 @@ const { outputFiles } = await build({
 })
 for (const { path, contents } of outputFiles)
   put(path.endsWith('.css') ? 'main.css' : 'main.js', contents)
-for (const name of ['index.html', 'icon.svg']) {
-  copyFileSync(join(here, name), join(to, `.${name}.${process.pid}`))
-  renameSync(join(to, `.${name}.${process.pid}`), join(to, name))
-}
+for (const name of ['index.html', 'icon.svg']) put(name, readFileSync(join(here, name)))
 // What is in the bundle wants its licence beside it.
 const licences = ['preact', 'uplot'].map((name) => {
   const directory = fileURLToPath(new URL('../', import.meta.resolve(`${name}/package.json`)))

@@ -67,7 +67,7 @@ export class IdentityWatch {
     else this.#isWanted = true
   }
 
-  /** A session has taken a role of this name: who that is must be known before the name is another's. */
+  /** A session has taken a role by this setting: who that is must be known before the name is another's. */
   noteTaken(session: ClientSession, setting: RoleSetting): void {
     this.#taken.noteTaken(session, setting)
     if (this.#isStopped || this.#looking !== null) return

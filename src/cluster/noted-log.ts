@@ -1,13 +1,9 @@
 import type { EventLog } from '../core/event-log.ts'
+import type { EventHistory } from '../history/event-history.ts'
 import { redact } from '../redact.ts'
 
 /** Takes what happened; `cluster` null: to all of pgsplit. */
-export type NoteEvent = (
-  cluster: string | null,
-  level: 'info' | 'warn',
-  facts: { readonly event: string; readonly node?: unknown },
-  text: string,
-) => void
+export type NoteEvent = EventHistory['note']
 
 /** A log whose lines are noted, too: also those that its level leaves out. */
 export function notedLog(log: EventLog, cluster: string, note: NoteEvent): EventLog {

@@ -4,6 +4,7 @@ import { RecentLatencies } from './recent-latencies.ts'
 import type { ClusterSample, NodeSample } from './samples.ts'
 
 const shares = [0.5, 0.95, 0.99]
+const shareNames = ['p50', 'p95', 'p99']
 
 interface LastCounters {
   readonly requests: number
@@ -26,6 +27,12 @@ export class ClusterRates {
     const seconds = this.#atMs === null ? null : Math.max(0.001, (atMs - this.#atMs) / 1000)
     const set = (node: string | null, what: string, number: number) =>
       columns.set({ cluster, node, what }, number)
+    const setLatencies = (name: string | null, of: readonly NodeSample[]) => {
+      const latencies = this.#quantiles(name, histogramsOf(of, 'served'))
+      for (const [i, what] of shareNames.entries()) {
+        set(name, what, latencies[i] ?? Number.NaN)
+      }
+    }
     for (const node of nodes) {
       const name = node.node
       const last = this.#nodes.get(name)
@@ -36,16 +43,10 @@ export class ClusterRates {
         set(name, 'errors', grown.errors / seconds)
       }
       if (node.role !== 'primary') set(name, 'lag', node.lagMs ?? Number.NaN)
-      const [p50, p95, p99] = this.#quantiles(name, servedBy([node]))
-      set(name, 'p50', p50 ?? Number.NaN)
-      set(name, 'p95', p95 ?? Number.NaN)
-      set(name, 'p99', p99 ?? Number.NaN)
+      setLatencies(name, [node])
       set(name, 'connections', node.active + node.idle)
     }
-    const [p50, p95, p99] = this.#quantiles(null, servedBy(nodes))
-    set(null, 'p50', p50 ?? Number.NaN)
-    set(null, 'p95', p95 ?? Number.NaN)
-    set(null, 'p99', p99 ?? Number.NaN)
+    setLatencies(null, nodes)
     const waited = this.#waits.quantiles(histogramsOf(nodes, 'waited'), [0.99])
     set(null, 'waited', waited[0] ?? Number.NaN)
     set(null, 'active', clients.active)
@@ -75,10 +76,6 @@ export class ClusterRates {
     }
     return latencies.quantiles(histograms, shares)
   }
-}
-
-function servedBy(nodes: readonly NodeSample[]): LatencyHistogram[] {
-  return histogramsOf(nodes, 'served')
 }
 
 function histogramsOf(nodes: readonly NodeSample[], part: 'served' | 'waited'): LatencyHistogram[] {

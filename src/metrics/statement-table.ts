@@ -39,6 +39,7 @@ export class StatementStats {
   /** Time of those that had its place before, ms: so much may be missing of its own. */
   readonly inheritedMs: number
   isGone = false
+  #id: string | null = null
 
   constructor(database: string, text: string, inheritedMs: number) {
     this.database = database
@@ -48,8 +49,12 @@ export class StatementStats {
 
   /** The same for the same text in the same database, in any process. */
   get id(): string {
-    const hash = createHash('sha256').update(`${this.database}\0${this.text}`)
-    return hash.digest('hex').slice(0, 16)
+    // Whoever looks for one asks all of them.
+    this.#id ??= createHash('sha256')
+      .update(`${this.database}\0${this.text}`)
+      .digest('hex')
+      .slice(0, 16)
+    return this.#id
   }
 
   get totalMs(): number {

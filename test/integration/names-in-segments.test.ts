@@ -10,11 +10,10 @@ import {
   execute,
   flush,
   parse,
-  RawClient,
   type RawMessage,
   sync,
 } from '../support/raw-client.ts'
-import { holdFrames, type Said } from '../support/said-frames.ts'
+import { holdConversation, type Said } from '../support/said-frames.ts'
 import { oneOf, type Random, seededNumbers } from '../support/seeded-numbers.ts'
 
 let cluster: ServerCluster
@@ -115,17 +114,8 @@ group("a session's own names of prepared statements", () => {
       const login = { user: 'postgres', password: cluster.password, database: 'postgres' }
       const wrong: string[] = []
       const talk = async (round: number, said: readonly Said[]): Promise<void> => {
-        const run = async (port: number, side: 'direct' | 'proxied'): Promise<string[]> => {
-          const client = await RawClient.logIn({ ...login, port })
-          const frames = said.map((one): [Buffer, boolean] => [one[side], one.waits])
-          try {
-            return await holdFrames(client, frames, seededNumbers(round), shape)
-          } catch (error) {
-            return [`! ${error}`]
-          } finally {
-            client.end()
-          }
-        }
+        const run = (port: number, side: 'direct' | 'proxied'): Promise<string[]> =>
+          holdConversation({ ...login, port }, said, side, round, shape)
         const [direct, proxied] = await Promise.all([
           run(cluster.primary.port, 'direct'),
           run(proxy.port, 'proxied'),

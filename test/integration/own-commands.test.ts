@@ -15,7 +15,7 @@ import {
   sqlstate,
   sync,
 } from '../support/raw-client.ts'
-import { holdFrames, type Said } from '../support/said-frames.ts'
+import { holdConversation, type Said } from '../support/said-frames.ts'
 import { oneOf, type Random, seededNumbers } from '../support/seeded-numbers.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -158,17 +158,8 @@ group('a command of pgsplit is what a SHOW or SET of PostgreSQL is to its client
     const login = { user: 'postgres', password: cluster.password, database: 'postgres' }
     for (let round = seed; round < seed + rounds; round++) {
       const said = conversation(seededNumbers(round))
-      const run = async (port: number, side: 'direct' | 'proxied'): Promise<string[]> => {
-        const client = await RawClient.logIn({ ...login, port })
-        const frames = said.map((one): [Buffer, boolean] => [one[side], one.waits])
-        try {
-          return await holdFrames(client, frames, seededNumbers(round), shape)
-        } catch (error) {
-          return [`! ${error}`]
-        } finally {
-          client.end()
-        }
-      }
+      const run = (port: number, side: 'direct' | 'proxied'): Promise<string[]> =>
+        holdConversation({ ...login, port }, said, side, round, shape)
       const [direct, proxied] = await Promise.all([
         run(cluster.primary.port, 'direct'),
         run(proxy.port, 'proxied'),

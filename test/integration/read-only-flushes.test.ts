@@ -9,11 +9,10 @@ import {
   execute,
   flush,
   parse,
-  RawClient,
   type RawMessage,
   sync,
 } from '../support/raw-client.ts'
-import { holdFrames, type Said } from '../support/said-frames.ts'
+import { holdConversation, type Said } from '../support/said-frames.ts'
 import { oneOf, type Random, seededNumbers } from '../support/seeded-numbers.ts'
 
 let cluster: ServerCluster
@@ -146,17 +145,8 @@ describe.each(kinds)(
       if (process.env.PGSPLIT_FLUSH_SEED === undefined) seeds.push(...found)
       for (const round of seeds) {
         const said = conversation(seededNumbers(round), begins, end)
-        const run = async (port: number): Promise<string[]> => {
-          const client = await RawClient.logIn({ ...login, port })
-          const frames = said.map((one): [Buffer, boolean] => [one.direct, one.waits])
-          try {
-            return await holdFrames(client, frames, seededNumbers(round), shape)
-          } catch (error) {
-            return [`! ${error}`]
-          } finally {
-            client.end()
-          }
-        }
+        const run = (port: number): Promise<string[]> =>
+          holdConversation({ ...login, port }, said, 'direct', round, shape)
         // One after the other: what locks rows keeps the other waiting.
         const direct = await run(cluster.primary.port)
         const proxied = await run(through().port)

@@ -1,5 +1,5 @@
-import type { RawClient, RawMessage } from './raw-client.ts'
-import type { Random } from './seeded-numbers.ts'
+import { RawClient, type RawMessage } from './raw-client.ts'
+import { type Random, seededNumbers } from './seeded-numbers.ts'
 import { waitFor } from './wait-for.ts'
 
 /** One message, as it is said to PostgreSQL and to pgsplit. */
@@ -12,10 +12,30 @@ export interface Said {
 }
 
 /**
- * Says the frames in chunks of any size, and waits where they say so; what was heard, as `shape` shows
- * it. A test of protocol conversations that are made up, and held twice.
+ * Holds one side of a conversation that was made up, over a connection of its own, and says it in chunks
+ * of any size (by `seed`, so that both sides are cut alike). What was heard, as `shape` shows it; a line
+ * with `!` where it broke off.
  */
-export async function holdFrames(
+export async function holdConversation(
+  login: Parameters<typeof RawClient.logIn>[0],
+  said: readonly Said[],
+  side: 'direct' | 'proxied',
+  seed: number,
+  shape: (message: RawMessage) => string,
+): Promise<string[]> {
+  const client = await RawClient.logIn(login)
+  const frames = said.map((one): [Buffer, boolean] => [one[side], one.waits])
+  try {
+    return await holdFrames(client, frames, seededNumbers(seed), shape)
+  } catch (error) {
+    return [`! ${error}`]
+  } finally {
+    client.end()
+  }
+}
+
+/** Says the frames, and waits where they say so; what was heard. */
+async function holdFrames(
   client: RawClient,
   frames: readonly [Buffer, boolean][],
   random: Random,
